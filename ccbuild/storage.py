@@ -1,0 +1,286 @@
+"""Open inputs anywhere, commit outputs so that nothing half-written is ever taken as done.
+
+A unit of work writes its files under temporary names beside their final place; `commit` closes
+it: fsync, rename, fsync of the folder, and last the manifest, also by rename. The manifest alone
+means done. It holds no time and no absolute path, so that equal work gives equal bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import fsspec
+
+from ccbuild.config import differing_keys, fingerprint
+from ccbuild.errors import DataError, InputError, MismatchError, StorageError
+from ccbuild.ledger import Ledger
+
+__all__ = ["Manifest", "Unit", "expand", "open_input", "read_manifest", "sha256_file", "write_json"]
+
+MANIFEST_FORMAT = 1
+_CHUNK = 1 << 20
+
+
+def expand(pattern: str) -> list[str]:
+    """Sorted files that `pattern` (a path, a glob or an fsspec URL) names; never empty, never a folder."""
+    if "://" in pattern:
+        fs, path = fsspec.core.url_to_fs(pattern)
+        prefix = pattern.split("://", 1)[0] + "://"
+        found = sorted(prefix + str(p).removeprefix(prefix) for p in fs.glob(path))
+    else:
+        if Path(pattern).is_dir():
+            raise InputError(f"{pattern} is a folder. Name the files in it: --input '{pattern.rstrip('/')}/*.warc.gz'.")
+        found = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))
+        found = [p for p in found if not Path(p).is_dir()]
+    if not found:
+        raise InputError(f"No file matches {pattern!r}. Check the path, and quote a glob so that the shell leaves it alone.")
+    return found
+
+
+@contextmanager
+def open_input(path: str) -> Iterator[BinaryIO]:
+    """A binary stream of a local file or any fsspec URL, with its raw bytes (no decompression)."""
+    if "://" not in path:
+        if Path(path).is_dir():
+            raise InputError(f"{path} is a folder, not a file. Name one file.")
+        if not Path(path).exists():
+            raise InputError(f"{path} does not exist. Check the path.")
+    try:
+        with fsspec.open(path, "rb") as stream:
+            yield cast(BinaryIO, stream)
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
+
+
+def sha256_file(path: str | Path) -> str:
+    """SHA-256 of a local file, hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """`value` as JSON with sorted keys at `path`, by temporary name, fsync and rename."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    with _refusals(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+            _fsync(temporary)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _fsync(target.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a finished unit of work says of itself."""
+
+    verb: str
+    unit: str
+    settings: dict[str, Any]
+    """Flattened settings that this verb and those before it read."""
+    inputs: dict[str, Any]
+    """Name to digest (or another fact that changes when the input does)."""
+    outputs: dict[str, dict[str, Any]]
+    """Name relative to the verb's folder to ``{"size": bytes, "sha256": hex}``."""
+    ledger: Ledger
+    models: dict[str, str] = field(default_factory=dict)
+    """Name of each model used to its SHA-256."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Anything else that a reader of the run wants: damaged ranges, counts per language…"""
+
+    def to_mapping(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "format": MANIFEST_FORMAT,
+            "verb": self.verb,
+            "unit": self.unit,
+            "fingerprint": fingerprint(self.settings),
+            "settings": self.settings,
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "ledger": self.ledger.to_mapping(),
+            "models": self.models,
+            "facts": self.facts,
+        }
+
+
+def read_manifest(path: str | Path) -> Manifest | None:
+    """The manifest at `path`; None when the unit is not done."""
+    try:
+        raw = json.loads(Path(path).read_text(encoding="utf-8"))
+        return Manifest(
+            raw["verb"],
+            raw["unit"],
+            raw["settings"],
+            raw["inputs"],
+            raw["outputs"],
+            Ledger.from_mapping(raw["ledger"]),
+            raw["models"],
+            raw["facts"],
+        )
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a manifest of ccbuild ({error!r}). Delete it to do this unit again.") from error
+
+
+class Unit:
+    """The files of one unit of work, until they are committed.
+
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> with Unit(folder, "count", "part-00000", settings={"n": 1}) as unit:
+    ...     _ = unit.path("part-00000.txt").write_text("7")
+    ...     manifest = unit.commit(Ledger())
+    >>> sorted(os.listdir(folder))
+    ['part-00000.json', 'part-00000.txt']
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        verb: str,
+        name: str,
+        *,
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder, self.verb, self.name = Path(folder), verb, name
+        self.settings, self.inputs = dict(settings), dict(inputs or {})
+        self._token = uuid.uuid4().hex
+        self._written: dict[str, Path] = {}
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the manifest stands once the unit is done."""
+        return self.folder / f"{self.name}.json"
+
+    def done(self) -> Manifest | None:
+        """The manifest, when this very work is done; None when it is not.
+
+        Raises `MismatchError` with the keys that differ when it was made with other settings or inputs.
+        """
+        manifest = read_manifest(self.manifest_path)
+        if manifest is None:
+            return None
+        check_same(self.manifest_path, manifest.settings, self.settings, "--set {key}={made}")
+        for key, made, asked in differing_keys(manifest.inputs, self.inputs):
+            if asked is not None or key not in self.inputs:
+                raise MismatchError(
+                    f"{self.manifest_path} was made from {key} = {made}, which is now {asked}. "
+                    "Put that input back, or start a new --out."
+                )
+        for name, facts in manifest.outputs.items():
+            path = self.folder / name
+            if not path.is_file() or path.stat().st_size != facts["size"]:
+                return None
+        return manifest
+
+    def path(self, name: str) -> Path:
+        """A temporary path; at `commit` its file gets `name` (relative to the unit's folder)."""
+        final = self.folder / name
+        with _refusals(final):
+            final.parent.mkdir(parents=True, exist_ok=True)
+        return self._written.setdefault(name, final.with_name(f".{final.name}.{self._token}.tmp"))
+
+    def commit(
+        self,
+        ledger: Ledger,
+        *,
+        models: Mapping[str, str] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Manifest:
+        """Close the ledger, give the files their names, write the manifest last."""
+        ledger.close(f"{self.verb} {self.name}")
+        outputs = {}
+        with _refusals(self.folder):
+            for name, temporary in sorted(self._written.items()):
+                _fsync(temporary)
+                outputs[name] = {"size": temporary.stat().st_size, "sha256": sha256_file(temporary)}
+            for name, temporary in self._written.items():
+                os.replace(temporary, self.folder / name)
+            for parent in {(self.folder / name).parent for name in self._written}:
+                _fsync(parent)
+        self._written.clear()
+        manifest = Manifest(
+            self.verb, self.name, self.settings, self.inputs, outputs, ledger, dict(models or {}), dict(facts or {})
+        )
+        write_json(self.manifest_path, manifest.to_mapping())
+        return manifest
+
+    def __enter__(self) -> Unit:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Remove what was not committed; turn a full disk into a `StorageError`."""
+        for temporary in self._written.values():
+            temporary.unlink(missing_ok=True)
+        error = exc[1] if len(exc) > 1 else None
+        if isinstance(error, OSError) and error.errno in _REFUSALS:
+            raise _refusal(self.folder, error) from error
+
+
+def check_same(where: Path, made: Mapping[str, Any], asked: Mapping[str, Any], keep: str) -> None:
+    """Raise `MismatchError` naming each key of `made` that differs from `asked`; `keep` tells how to keep it."""
+    differing = differing_keys(made, asked)
+    if differing:
+        key, old, new = differing[0]
+        more = "" if len(differing) == 1 else f" ({len(differing)} keys differ: {', '.join(k for k, _, _ in differing)})"
+        raise MismatchError(
+            f"{where} was made with {key}={old}, the config says {new}{more}. "
+            f"Keep it with {keep.format(key=key, made=old)}, or start a new --out."
+        )
+
+
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EFBIG)
+
+
+def _refusal(where: Path, error: OSError) -> StorageError:
+    nothing = "Nothing half-written was taken as done; run the same command again."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StorageError(f"No space left to write {where}. Free some, or choose another --out. {nothing}")
+    return StorageError(f"{where} cannot be written: {error.strerror}. Choose another --out. {nothing}")
+
+
+@contextmanager
+def _refusals(where: Path) -> Iterator[None]:
+    """Turn the file system's refusals into a `StorageError` that names `where`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _REFUSALS or isinstance(error, FileExistsError):
+            raise _refusal(where, error) from error
+        raise
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def total_size(paths: Sequence[str]) -> int:
+    """Bytes of all `paths` together."""
+    sizes = []
+    for path in paths:
+        if "://" in path:
+            fs, inner = fsspec.core.url_to_fs(path)
+            sizes.append(int(fs.size(inner) or 0))
+        else:
+            sizes.append(os.path.getsize(path))
+    return sum(sizes)
