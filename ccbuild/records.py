@@ -57,7 +57,7 @@ class Page:
     digest: str | None
     """``WARC-Payload-Digest``."""
     charset: str
-    """The encoding that was used to decode, WHATWG name."""
+    """The encoding that was used to decode, as Python's codecs name it."""
     truncated: str | None
     """``WARC-Truncated``: why the crawler cut the payload short; None when it did not."""
     paragraphs: tuple[str, ...]

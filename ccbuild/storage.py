@@ -12,6 +12,7 @@ import glob
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,14 +21,18 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ccbuild.config import differing_keys, fingerprint
 from ccbuild.errors import DataError, InputError, MismatchError, StorageError
 from ccbuild.ledger import Ledger
 
-__all__ = ["Manifest", "Unit", "expand", "open_input", "read_manifest", "sha256_file", "write_json"]
+__all__ = ["Manifest", "Unit", "digest_of", "expand", "open_input", "read_manifest", "sha256_file", "table_of", "write_json", "write_table"]
 
 MANIFEST_FORMAT = 1
+PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "version": "2.6", "store_schema": False}
+"""How every Parquet file is written."""
 _CHUNK = 1 << 20
 
 
@@ -43,7 +48,9 @@ def expand(pattern: str) -> list[str]:
         found = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))
         found = [p for p in found if not Path(p).is_dir()]
     if not found:
-        raise InputError(f"No file matches {pattern!r}. Check the path, and quote a glob so that the shell leaves it alone.")
+        raise InputError(
+            f"No file matches {pattern!r}. Check the path, and quote a glob so that the shell leaves it alone."
+        )
     return found
 
 
@@ -75,7 +82,9 @@ def write_json(path: str | Path, value: Any) -> None:
     with _refusals(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.write_text(
+                json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
             _fsync(temporary)
             os.replace(temporary, target)
         finally:
@@ -162,6 +171,7 @@ class Unit:
         self.settings, self.inputs = dict(settings), dict(inputs or {})
         self._token = uuid.uuid4().hex
         self._written: dict[str, Path] = {}
+        self._scratch: Path | None = None
 
     @property
     def manifest_path(self) -> Path:
@@ -169,20 +179,16 @@ class Unit:
         return self.folder / f"{self.name}.json"
 
     def done(self) -> Manifest | None:
-        """The manifest, when this very work is done; None when it is not.
+        """The manifest, when this very work is done; None when it is not, or when its inputs have changed since.
 
-        Raises `MismatchError` with the keys that differ when it was made with other settings or inputs.
+        Raises `MismatchError` with the keys that differ when it was made with other settings.
         """
         manifest = read_manifest(self.manifest_path)
         if manifest is None:
             return None
         check_same(self.manifest_path, manifest.settings, self.settings, "--set {key}={made}")
-        for key, made, asked in differing_keys(manifest.inputs, self.inputs):
-            if asked is not None or key not in self.inputs:
-                raise MismatchError(
-                    f"{self.manifest_path} was made from {key} = {made}, which is now {asked}. "
-                    "Put that input back, or start a new --out."
-                )
+        if differing_keys(manifest.inputs, self.inputs):
+            return None
         for name, facts in manifest.outputs.items():
             path = self.folder / name
             if not path.is_file() or path.stat().st_size != facts["size"]:
@@ -195,6 +201,14 @@ class Unit:
         with _refusals(final):
             final.parent.mkdir(parents=True, exist_ok=True)
         return self._written.setdefault(name, final.with_name(f".{final.name}.{self._token}.tmp"))
+
+    def scratch(self, name: str) -> Path:
+        """A path in a temporary folder beside the unit's files, removed when the unit ends."""
+        folder = self.folder / f".{self.name}.{self._token}.scratch"
+        with _refusals(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._scratch = folder
+        return folder / name
 
     def commit(
         self,
@@ -228,6 +242,8 @@ class Unit:
         """Remove what was not committed; turn a full disk into a `StorageError`."""
         for temporary in self._written.values():
             temporary.unlink(missing_ok=True)
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
         error = exc[1] if len(exc) > 1 else None
         if isinstance(error, OSError) and error.errno in _REFUSALS:
             raise _refusal(self.folder, error) from error
@@ -238,14 +254,25 @@ def check_same(where: Path, made: Mapping[str, Any], asked: Mapping[str, Any], k
     differing = differing_keys(made, asked)
     if differing:
         key, old, new = differing[0]
-        more = "" if len(differing) == 1 else f" ({len(differing)} keys differ: {', '.join(k for k, _, _ in differing)})"
+        more = (
+            "" if len(differing) == 1 else f" ({len(differing)} keys differ: {', '.join(k for k, _, _ in differing)})"
+        )
         raise MismatchError(
             f"{where} was made with {key}={old}, the config says {new}{more}. "
             f"Keep it with {keep.format(key=key, made=old)}, or start a new --out."
         )
 
 
-_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EFBIG)
+_REFUSALS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EFBIG,
+)
 
 
 def _refusal(where: Path, error: OSError) -> StorageError:
@@ -284,3 +311,23 @@ def total_size(paths: Sequence[str]) -> int:
         else:
             sizes.append(os.path.getsize(path))
     return sum(sizes)
+
+
+def write_table(path: str | Path, table: pa.Table, *, row_group_rows: int = 1 << 16) -> None:
+    """A Parquet file with the same bytes for the same table: zstd, level 3, statistics for every column but text."""
+    pq.write_table(table, path, **PARQUET, row_group_size=row_group_rows)
+
+
+def table_of(schema: pa.Schema, columns: Mapping[str, Sequence[Any]]) -> pa.Table:
+    """A table of `schema` from one sequence a column."""
+    return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
+
+
+def digest_of(*manifests: Manifest | None) -> str | None:
+    """One SHA-256 over everything that finished units wrote; None when one of them is not done."""
+    digest = hashlib.sha256()
+    for manifest in manifests:
+        if manifest is None:
+            return None
+        digest.update(json.dumps([manifest.unit, manifest.outputs], sort_keys=True).encode())
+    return digest.hexdigest()

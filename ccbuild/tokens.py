@@ -122,15 +122,8 @@ class TokenWriter:
         assert self._stream is not None
         self._stream.close()
         self._stream = None
-        columns = [
-            pa.array(np.array(values, dtype), dtype)
-            for values, dtype in (
-                (self._ids, np.uint64),
-                (self._starts, np.uint64),
-                (self._lengths, np.uint32),
-            )
-        ]
-        table = pa.Table.from_arrays(columns, schema=_SCHEMA)
+        columns = (np.array(self._ids), np.array(self._starts), np.array(self._lengths))
+        table = pa.Table.from_arrays([pa.array(column) for column in columns], schema=_SCHEMA)
         pq.write_table(table, self._unit.path(self._name("parquet")), compression="zstd")
         name = self._name("bin").removesuffix(".bin")
         self._shards.append({"name": name, "tokens": self._shard_length, "documents": len(self._ids)})

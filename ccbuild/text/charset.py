@@ -11,15 +11,15 @@ __all__ = ["decode"]
 
 _HEADER = re.compile(r"charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
 _META = re.compile(rb"<meta[^>]{0,256}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16le"), (codecs.BOM_UTF16_BE, "utf-16be"))
+_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _PRESCAN = 4096
 """Bytes searched for `<meta>`. The standard says 1,024; pages with long scripts before it are common."""
-_SEVEN_BIT = frozenset({"iso-2022-jp", "utf-16le", "utf-16be"})
+_SEVEN_BIT = frozenset({"iso2022_jp", "utf-16-le", "utf-16-be"})
 """Encodings whose bytes can pass for UTF-8 without being it."""
 
 
 def decode(payload: bytes, content_type: str) -> tuple[str, str]:
-    """(text, WHATWG name of the encoding used).
+    """(text, name of the encoding used, as Python's codecs have it).
 
     Order: byte order mark; valid UTF-8 with non-ASCII bytes, whatever was declared; HTTP header;
     `<meta>`; detection. A declaration that the bytes contradict is passed over. What no encoding
@@ -38,14 +38,14 @@ def decode(payload: bytes, content_type: str) -> tuple[str, str]:
         text: str = bytes_to_str(payload, declared, "replace")
         if not _wrong(text):
             return text, declared
-    detected = map_encoding_to_html5(detect_encoding(payload)) or "windows-1252"
+    detected = map_encoding_to_html5(detect_encoding(payload) or "windows-1252") or "cp1252"
     if declared == "utf-8" and _mostly_utf8(payload):
         detected = "utf-8"
     return bytes_to_str(payload, detected, "replace"), detected
 
 
 def _declared(payload: bytes, content_type: str) -> str | None:
-    """The WHATWG name that the HTTP header or `<meta>` states; None when neither names a known one."""
+    """The encoding that the HTTP header or `<meta>` states; None when neither names a known one."""
     header = _HEADER.search(content_type)
     named = header[1] if header else None
     known = map_encoding_to_html5(named, False) if named else None
@@ -53,7 +53,7 @@ def _declared(payload: bytes, content_type: str) -> str | None:
         meta = _META.search(payload[:_PRESCAN])
         named = meta[1].decode("ascii", "replace") if meta else None
         known = map_encoding_to_html5(named, False) if named else None
-        if known in ("utf-16le", "utf-16be"):  # a meta that could be read is not UTF-16
+        if known in ("utf-16-le", "utf-16-be"):  # a meta that could be read is not UTF-16
             known = "utf-8"
     return known
 

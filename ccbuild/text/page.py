@@ -60,10 +60,10 @@ def page_paragraphs(
         found = paragraphs(html)
     else:
         depth, formatting = html_cost(html)
-        if depth > config.max_depth:
-            return "quarantine:html_too_deep"
         if formatting > config.max_open_formatting:
             return "quarantine:html_formatting_too_deep"
+        if depth > config.max_depth:
+            return "quarantine:html_too_deep"
         found = html_paragraphs(html, config)
     return (found, charset) if found else "empty_text"
 

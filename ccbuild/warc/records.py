@@ -70,25 +70,31 @@ class Reader:
     _start: int = 0
     """Where in the archive buffer[0] stands: its member's offset, or in a plain file its own."""
     _member: int = 0
+    _ended: int | None = None
     _skip: int = 0
     """Bytes still to come of a record that is too large."""
     _plain: bool = False
+    _begun: bool = False
 
     def __iter__(self) -> Iterator[Record]:
         for event in inflate(self.stream, self.limits):
             if isinstance(event, Piece):
+                if self._begins_anew(event):
+                    yield from self._records(self._ended, slack=_SLACK)
+                    self._forget()
                 self._take(event)
                 if len(self._buffer) > _EAGER:
                     yield from self._records()
             elif isinstance(event, MemberEnd):
                 self.ledger["bytes"].keep(event.length)
-                yield from self._records(event.offset + event.length)
+                self._ended = event.offset + event.length
+                yield from self._records(self._ended)
             else:
                 yield from self._records()
                 self._buffer.clear()
                 self._skip = 0
                 self._lose(event)
-        yield from self._records(-1)
+        yield from self._records(self._ended, slack=_SLACK)
         if self._buffer.strip() or self._skip:
             self._lose(Damage(self._start, 0, "truncated_record"))
 
@@ -98,13 +104,9 @@ class Reader:
         if piece.plain:
             self._plain = True
             self.ledger["bytes"].keep(len(content))
-        if not self.ledger.accounts.get("records") and not self._buffer and not content.lstrip().startswith(RECORD_START):
+        if not self._begun and not content.lstrip().startswith(RECORD_START):
             raise self._not_an_archive(content)
-        if piece.offset != self._member and not self._plain and content.startswith(RECORD_START):
-            if self._buffer.strip() or self._skip:
-                self._lose(Damage(self._start, 0, "short_record"))
-            self._buffer.clear()
-            self._skip = 0
+        self._begun = True
         if not self._buffer:
             self._start = piece.offset
         self._member = piece.offset
@@ -114,8 +116,20 @@ class Reader:
             self._start += used
         self._buffer += content[used:]
 
-    def _records(self, end: int | None = None) -> Iterator[Record]:
-        """The complete records in the buffer; `end` is where their member ended (-1: where the file did)."""
+    def _begins_anew(self, piece: Piece) -> bool:
+        """Whether a new member begins a record, so that what is left of the one before is all there is of it."""
+        left = bool(self._buffer) or self._skip > 0
+        return left and not self._plain and piece.offset != self._member and piece.content.startswith(RECORD_START)
+
+    def _forget(self) -> None:
+        """Give up what is left of a record that ended too soon."""
+        if self._buffer.strip() or self._skip:
+            self._lose(Damage(self._start, 0, "short_record"))
+        self._buffer.clear()
+        self._skip = 0
+
+    def _records(self, end: int | None = None, *, slack: int = 0) -> Iterator[Record]:
+        """The complete records in the buffer; `end` is where their member ended, `slack` bytes may miss at its end."""
         position, buffer = 0, self._buffer
         while True:
             while position < len(buffer) and buffer[position] in b"\r\n":
@@ -139,7 +153,7 @@ class Reader:
                 self._skip = max(stop - len(buffer), 0)
                 position = min(stop, len(buffer))
                 continue
-            if stop > len(buffer) + (_SLACK if end is not None else 0):
+            if stop > len(buffer) + slack:
                 break
             record = self._record(position, header.end(), stop, end)
             if record is not None:
@@ -202,7 +216,9 @@ class Reader:
 
     def _not_an_archive(self, content: bytes) -> InputError:
         if content.lstrip().startswith(b"filedesc://"):
-            return InputError(f"{self.name} is an ARC file; WARC and WET files are read. Convert it: warcio recompress.")
+            return InputError(
+                f"{self.name} is an ARC file; WARC and WET files are read. Convert it: warcio recompress."
+            )
         return InputError(
-            f"{self.name} is no WARC: it begins with {content[:16]!r}, not with b'WARC/'. Name *.warc.gz or *.wet.gz files."
+            f"{self.name} is no WARC: it begins with {content[:16]!r}, not b'WARC/'. Name *.warc.gz or *.wet.gz files."
         )

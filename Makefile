@@ -1,0 +1,42 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both make what they need, and say what they do.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test lint bench wheel clean
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "== Making $(VENV) with $$($(PYTHON) --version) and installing ccbuild with its pinned packages"
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"ccbuild needs Python 3.11 to 3.13, this is {v[0]}.{v[1]}. Name one: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv $(VENV) || { echo "On Debian: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## install, then the whole way on a small crawl: archives to a trained model
+	@echo "== Running the demo: crawl, corpus, vocabulary, tokens, model, report (about 5 minutes)"
+	$(BIN)/ccbuild demo --out runs/demo
+
+test: $(STAMP) lint  ## install, then lint and all tests
+	@echo "== Filling the catalogue's cache (the tests read only that)"
+	$(BIN)/ccbuild catalogue fetch eld gflanguages lid.176.ftz
+	@echo "== Running the tests"
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## ruff and mypy --strict
+	@echo "== Linting"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## microseconds a page by stage, on real pages (DATA=folder, LMTEXT=folder)
+	$(BIN)/python tests/bench/stages.py $(if $(DATA),--data $(DATA)) $(if $(LMTEXT),--lm-text $(LMTEXT))
+
+wheel: $(STAMP)  ## build a wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:  ## remove the virtual environment, caches and runs
+	rm -rf $(VENV) dist build runs .mypy_cache .pytest_cache .ruff_cache .hypothesis

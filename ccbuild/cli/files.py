@@ -1,0 +1,114 @@
+"""One file at a time, without Dask: extract, refine, langid. JSON lines that pipe into each other."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ccbuild import catalogue
+from ccbuild.cli.terminal import command, configured, note, print_records, read_texts, settings_option
+from ccbuild.errors import InputError
+from ccbuild.langid.identify import Identifier
+from ccbuild.ledger import Ledger
+from ccbuild.records import Document, Page
+from ccbuild.runner import ArchiveReader, Timings, run_stages
+from ccbuild.stages import RefineConfig
+from ccbuild.text.page import ExtractConfig
+
+__all__ = ["add"]
+
+BATCH = 1024
+_SOURCE = ("url", "archive", "offset", "length", "date", "digest")
+
+
+def add(commands: Any) -> None:
+    """These commands."""
+    extract = command(
+        commands, "extract", _extract, "Pages of one archive as JSON lines.", "ccbuild extract x.warc.gz | jq -r .url"
+    )
+    extract.add_argument("file", help="WARC or WET file, or an fsspec URL")
+    settings_option(extract, "text=all")
+    refine = command(
+        commands,
+        "refine",
+        _refine,
+        "Route and score pages by the models of a run.",
+        "ccbuild extract x.warc.gz | ccbuild refine - --models runs/mine/0-models",
+    )
+    refine.add_argument("file", help="JSON lines with text, as `extract` prints them, or -")
+    refine.add_argument("--models", required=True, help="the folder 0-models of a run")
+    settings_option(refine, "length.min_chars=50")
+    langid = command(commands, "langid", _langid, "Language of each line.", "echo 'Habari ya dunia' | ccbuild langid")
+    langid.add_argument("file", nargs="?", default="-", help="text, or JSON lines with text; - (default): stdin")
+    langid.add_argument("--model", help="a fastText model (default: lid.176.ftz of the catalogue)")
+
+
+def _extract(options: argparse.Namespace) -> int:
+    config = configured(ExtractConfig, options.set, "extract")
+    ledger = Ledger()
+    reader = ArchiveReader(options.file, options.file.rsplit("/", 1)[-1], config, ledger)
+
+    def records() -> Iterator[dict[str, Any]]:
+        for page in reader:
+            if isinstance(page, Page):
+                record = dataclasses.asdict(page)
+                record["text"] = "\n".join(record.pop("paragraphs"))
+                yield record
+
+    print_records(records())
+    ledger.close(options.file)
+    note(json.dumps(ledger.to_mapping(), ensure_ascii=False))
+    for damage in reader.damage:
+        note(f"damaged: {options.file} at byte {damage.offset:,}, {damage.length:,} bytes: {damage.cause}")
+    return 0
+
+
+def _refine(options: argparse.Namespace) -> int:
+    config = configured(RefineConfig, options.set, "refine")
+    models = Path(options.models)
+    if not models.is_dir():
+        raise InputError(f"{models} is not a folder. `ccbuild run … --until prepare` makes one: OUT/0-models.")
+    stages, ledger, timings = config.build(models.resolve()), Ledger(), Timings()
+    numbered = enumerate(read_texts(options.file))
+    while batch := list(itertools.islice(numbered, BATCH)):
+        documents = [_document(number, record) for number, record in batch]
+        kept, dropped = run_stages(documents, stages, ledger, timings)
+        print_records(_record(document) for document in kept)
+        for document, reason in dropped:
+            sys.stderr.write(json.dumps({"url": document.url, "dropped": reason}, ensure_ascii=False) + "\n")
+    note(json.dumps(ledger.close(options.file).to_mapping(), ensure_ascii=False))
+    return 0
+
+
+def _document(number: int, record: dict[str, Any]) -> Document:
+    source = {"url": "", "archive": "", "offset": 0, "length": None, "date": "", "digest": None}
+    source.update({key: record[key] for key in _SOURCE if key in record})
+    return Document(doc_id=record.get("doc_id", number), paragraphs=tuple(record["text"].split("\n")), **source)
+
+
+def _record(document: Document) -> dict[str, Any]:
+    record = dataclasses.asdict(document)
+    record["text"] = "\n".join(record.pop("paragraphs"))
+    return record
+
+
+def _langid(options: argparse.Namespace) -> int:
+    if options.model:
+        identifier = Identifier(options.model)
+    else:
+        entry = catalogue.entries()["lid.176.ftz"]
+        identifier = Identifier(catalogue.fetch(entry), entry.sha256)
+    records = read_texts(options.file)
+    while batch := list(itertools.islice(records, BATCH)):
+        answers = identifier.identify([record["text"] for record in batch])
+        print_records(
+            {**record, "lang": answer.code, "lang_score": round(answer.score, 6)}
+            for record, answer in zip(batch, answers, strict=True)
+        )
+    return 0

@@ -1,0 +1,241 @@
+"""Whole runs: demo, run, report; and the catalogue that they take from."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cc100.demo.crawl import write_crawl
+from cc100.demo.judge import judge
+from cc100.demo.outcomes import outcomes
+from cc100.engines import Engine, in_process, local_cluster, remote_cluster
+from cc100.layout import Input, Run, Source, sources_of
+from cc100.recipe import VERBS, load_recipe, recipe_names
+from cc100.run import Failure, balance, plan, run_verb, verbs_between
+from cc100.summary import summarise, table
+
+from ccbuild import catalogue
+from ccbuild.cli.model import train_model
+from ccbuild.cli.terminal import Bar, command, note, print_records, verb_bar
+from ccbuild.config import to_mapping
+from ccbuild.errors import FailedUnitsError, InputError
+from ccbuild.storage import write_json
+
+__all__ = ["add"]
+
+DEMO_OUT = "runs/demo"
+
+
+def add(commands: Any) -> None:
+    """These commands."""
+    demo = command(commands, "demo", _demo, "The whole way on a small crawl made here.", "ccbuild demo --out runs/demo")
+    demo.add_argument("--out", default=DEMO_OUT, help=f"folder of the run (default: {DEMO_OUT})")
+    demo.add_argument("--pages", type=int, default=3200, help="pages of the crawl (default: 3200)")
+    run = command(
+        commands,
+        "run",
+        _run,
+        "A recipe on archives of your own.",
+        "ccbuild run cc100 --input 'crawl/*.warc.gz' --out runs/mine --workers 8",
+    )
+    run.add_argument("recipe", help=f"{', '.join(recipe_names())}, or the path of a YAML file")
+    run.add_argument("--input", action="append", default=[], metavar="GLOB", help="WARC or WET files; may be repeated")
+    run.add_argument("--out", required=True, help="folder of the run; the same command again goes on where it stopped")
+    run.add_argument("--from", dest="first", choices=VERBS, help="first verb (default: prepare)")
+    run.add_argument("--scheduler", metavar="ADDR", help="a Dask scheduler, tcp://host:port, in place of local workers")
+    run.add_argument("--dry-run", action="store_true", help="print the resolved recipe and the units, do nothing")
+    for made in (demo, run):
+        made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; 0: only this one")
+        made.add_argument("--until", choices=VERBS, help="last verb (default: what the recipe says)")
+        made.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the recipe"
+        )
+        made.add_argument("--json", action="store_true", help="print the summary as JSON")
+    report = command(commands, "report", _report, "Write report.html of a run.", "ccbuild report runs/demo")
+    report.add_argument("folder", help="folder of a run")
+    made = command(
+        commands, "catalogue", _catalogue, "Named models and data, verified.", "ccbuild catalogue fetch lid.176.ftz"
+    )
+    made.add_argument("action", choices=("list", "fetch"))
+    made.add_argument("names", nargs="*", help="entries to fetch (default: all)")
+    made.add_argument("--json", action="store_true", help="a JSON object a line")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    out = Path(options.out)
+    eld, gflanguages = catalogue.fetch("eld"), catalogue.fetch("gflanguages")
+    bar = Bar("crawl", "page")
+    try:
+        crawl = write_crawl(
+            out / "crawl",
+            pages=options.pages,
+            eld=eld,
+            gflanguages=gflanguages,
+            progress=lambda n, total: bar.to(n, total),
+        )
+    finally:
+        bar.close()
+    prose = f"prepare.prose={crawl.folder}/prose/{{lang}}.txt"
+    run = Run(out.resolve(), load_recipe("demo", [prose, *options.set]))
+    code = _go(run, sources_of([f"{crawl.folder}/*.warc.gz"]), None, options)
+    if code == 0 and (options.until is None or VERBS.index(options.until) >= VERBS.index("refine")):
+        verdict = judge(crawl.truth, outcomes(run))
+        if not options.json:
+            print("\n" + verdict.table())
+        write_json(run.root / "verdict.json", verdict.to_mapping())
+    return code
+
+
+def _run(options: argparse.Namespace) -> int:
+    recipe = load_recipe(options.recipe, options.set)
+    verbs = verbs_between(options.first, options.until or recipe.until)
+    run = Run(Path(options.out).resolve(), recipe)
+    if "extract" in verbs and not options.input:
+        raise InputError("--input is missing. Name WARC or WET files: --input 'crawl/*.warc.gz'.")
+    sources = sources_of(options.input)
+    if options.dry_run:
+        return _dry_run(run, verbs, sources)
+    return _go(run, sources, options.first, options)
+
+
+def _dry_run(run: Run, verbs: Sequence[str], sources: Sequence[Source]) -> int:
+    """The resolved recipe as YAML, then the units that can be known now."""
+    print(yaml.safe_dump(to_mapping(run.recipe), sort_keys=False, allow_unicode=True), end="")
+    shards = -(-len(sources) // run.recipe.unit.files)
+    nbytes = sum(s.size for s in sources)
+    print(f"# {len(sources)} archives, {nbytes / 1e6:,.1f} MB, {shards} shards of {run.recipe.unit.files}")
+    if "prepare" in verbs:
+        step = next(plan(run, "prepare", [], []))
+        print(f"# prepare: {len(step.tasks)} units: {' '.join(task.name for task in step.tasks)}")
+    print(f"# verbs: {' '.join(verbs)}")
+    return 0
+
+
+def _go(run: Run, sources: Sequence[Source], first: str | None, options: argparse.Namespace) -> int:
+    """All verbs, then summary, report, and what failed."""
+    verbs = verbs_between(first, options.until or run.recipe.until)
+    run.check(verbs)
+    inputs = run.admit(sources) if "extract" in verbs else run.inputs()
+    failures, fresh = _verbs(run, verbs, sources, inputs, options)
+    if not failures:
+        balance(run)
+    if "train" in verbs and not failures:
+        fresh += _train(run)
+    if fresh == 0 and not failures:
+        note(f"Everything in {options.out} was done before: nothing to do.")
+    summary = summarise(run)
+    write_json(run.root / "summary.json", dataclasses.asdict(summary))
+    report = _write_report(run.root) if "publish" in verbs else None
+    if options.json:
+        print_records([dataclasses.asdict(summary)])
+    else:
+        print(table(summary))
+        print("\n" + _places(Path(options.out), report))
+    write_json(run.root / "logs" / "failures.json", [dataclasses.asdict(f) for f in failures])
+    if failures:
+        raise FailedUnitsError(_complaint(failures, options.out))
+    return 0
+
+
+def _verbs(
+    run: Run, verbs: Sequence[str], sources: Sequence[Source], inputs: Sequence[Input], options: argparse.Namespace
+) -> tuple[list[Failure], int]:
+    """(failures, units done now) of the verbs that run on an engine."""
+    failures: list[Failure] = []
+    fresh = 0
+    with _engine(options) as engine:
+        for verb in verbs:
+            if verb != "train":
+                summary = run_verb(run, verb, engine, verb_bar, sources, inputs)
+                failures += summary.failures
+                fresh += summary.fresh
+    return failures, fresh
+
+
+@contextlib.contextmanager
+def _engine(options: argparse.Namespace) -> Iterator[Engine]:
+    if getattr(options, "scheduler", None):
+        with remote_cluster(options.scheduler) as engine:
+            yield engine
+    elif options.workers == 0:
+        yield in_process()
+    else:
+        with local_cluster(options.workers) as engine:
+            yield engine
+
+
+def _train(run: Run) -> int:
+    """The recipe's training run and its Hugging Face directory; 1 when something was done, 0 when all was there."""
+    from xlmr.hf import export
+
+    section = run.recipe.train
+    overrides = [f"{key}={json.dumps(value)}" for key, value in section.set.items()]
+    folder = run.folder("train")
+    facts = train_model(section.preset, overrides, run.folder("encode"), folder)
+    export(folder, folder / "hf", run.folder("vocab"))
+    return int(not facts["already_done"])
+
+
+def _write_report(root: Path) -> Path | None:
+    try:
+        from ccbuild.report import write_report
+    except ModuleNotFoundError as error:
+        note(f"No report: it needs {error.name}. Install it: pip install 'ccbuild[report]'.")
+        return None
+    return write_report(root)
+
+
+def _report(options: argparse.Namespace) -> int:
+    root = Path(options.folder)
+    if not (root / "run.json").is_file():
+        raise InputError(f"{root} is not the folder of a run: it has no run.json. Give the --out of a run.")
+    path = _write_report(root)
+    print(path or "")
+    return 0 if path else 1
+
+
+def _places(out: Path, report: Path | None) -> str:
+    """Where everything lies, as the user would type it."""
+    names = {
+        "corpus": "5-corpus",
+        "vocabulary": "6-vocabulary",
+        "tokens": "7-tokens",
+        "model": "8-model/hf",
+        "ledgers": "summary.json",
+    }
+    lines = [f"{what:<12}{out / name}" for what, name in names.items() if (out / name).exists()]
+    if report:
+        lines.append(f"{'report':<12}{out / report.name}")
+    return "\n".join(lines)
+
+
+def _complaint(failures: Sequence[Failure], out: str) -> str:
+    """One line a failed unit, the first ten."""
+    lines = [f"{f.verb} {f.unit}: {f.error}" for f in failures[:10]]
+    more = f"\n  and {len(failures) - 10} more" if len(failures) > 10 else ""
+    return (
+        f"{len(failures)} units failed; the others are done. All are in {Path(out) / 'logs' / 'failures.json'}. "
+        "Run the same command again to try them again.\n  " + "\n  ".join(lines) + more
+    )
+
+
+def _catalogue(options: argparse.Namespace) -> int:
+    known = catalogue.entries()
+    if options.action == "list":
+        if options.json:
+            print_records(dataclasses.asdict(entry) for entry in known.values())
+        else:
+            for entry in known.values():
+                print(f"{entry.name:<16}{entry.size:>12,}  {entry.licence:<24}{entry.source}")
+        return 0
+    for name in options.names or known:
+        path = catalogue.fetch(name)
+        print_records([{"name": name, "path": str(path)}]) if options.json else print(f"{name:<16}{path}")
+    return 0

@@ -1,0 +1,129 @@
+"""What all commands share: subcommands with examples, bars, JSON lines in and out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tqdm import tqdm
+
+from ccbuild.config import apply_overrides, from_mapping
+from ccbuild.errors import InputError
+from ccbuild.prose import read_lines
+
+__all__ = [
+    "Bar",
+    "command",
+    "configured",
+    "group",
+    "note",
+    "print_records",
+    "read_texts",
+    "settings_option",
+    "verb_bar",
+]
+
+
+def command(commands: Any, name: str, run: Callable[..., Any], what: str, example: str) -> argparse.ArgumentParser:
+    """A subcommand with its example."""
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=what,
+        description=what,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.set_defaults(run=run)
+    return made
+
+
+def group(commands: Any, name: str, what: str) -> Any:
+    """A command that only holds others."""
+    return commands.add_parser(name, help=what, description=what).add_subparsers(required=True, metavar="ACTION")
+
+
+def settings_option(made: argparse.ArgumentParser, example: str) -> None:
+    """``--set``."""
+    made.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help=f"another setting, for example {example}"
+    )
+
+
+def configured(cls: type[Any], overrides: Iterable[str], where: str) -> Any:
+    """A configuration with its defaults and the user's ``--set``."""
+    return from_mapping(cls, apply_overrides({}, overrides), where)
+
+
+def note(message: str) -> None:
+    """A line for the person, on stderr."""
+    tqdm.write(message, file=sys.stderr)
+
+
+def print_records(records: Iterable[dict[str, Any]]) -> None:
+    """One JSON object a line on stdout."""
+    for record in records:
+        sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def read_texts(file: str) -> Iterator[dict[str, Any]]:
+    """Records with ``text``: JSON objects as they are, other lines as ``{"text": line}``; ``-`` is stdin."""
+    lines = (line.rstrip("\n") for line in sys.stdin) if file == "-" else read_lines(file)
+    for number, line in enumerate(lines, 1):
+        if not line.startswith("{"):
+            yield {"text": line}
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{file}, line {number} is no JSON: {error}. Give JSON lines, or plain text.") from error
+        if not isinstance(record.get("text"), str):
+            raise InputError(f"{file}, line {number} has no text. Each line needs a key 'text'.")
+        yield record
+
+
+class Bar:
+    """A progress bar over units of work."""
+
+    def __init__(self, label: str, unit: str = "unit") -> None:
+        quiet = not sys.stderr.isatty()
+        self._bar = tqdm(
+            total=0,
+            desc=f"{label:<9}",
+            unit=unit,
+            file=sys.stderr,
+            mininterval=30.0 if quiet else 0.2,
+            dynamic_ncols=True,
+        )
+
+    def add(self, total: int) -> None:
+        """More to do."""
+        self._bar.total += total
+        self._bar.refresh() if sys.stderr.isatty() else None
+
+    def advance(self, name: str) -> None:
+        """One done."""
+        self._bar.update()
+
+    def to(self, done: int, total: int, what: str = "") -> None:
+        """Stand at `done` of `total`."""
+        self._bar.total = total
+        self._bar.set_postfix_str(what, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """The last state stays on the screen."""
+        self._bar.close()
+
+
+@contextmanager
+def verb_bar(verb: str) -> Iterator[Bar]:
+    """The bar of one verb."""
+    bar = Bar(verb)
+    try:
+        yield bar
+    finally:
+        bar.close()

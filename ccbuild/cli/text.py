@@ -1,0 +1,166 @@
+"""Perplexity models, vocabularies and tokens of the user's own text."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ccbuild.cli.terminal import command, configured, group, note, print_records, read_texts, settings_option
+from ccbuild.config import flatten
+from ccbuild.errors import InputError
+from ccbuild.langid.codes import is_code
+from ccbuild.ledger import Ledger
+from ccbuild.lm.estimate import EstimateConfig, estimate
+from ccbuild.lm.score import Scorer, perplexity
+from ccbuild.prose import read_lines
+from ccbuild.storage import Unit, expand, sha256_file
+from ccbuild.tokens import TokenWriter
+from ccbuild.vocab.config import VocabularyConfig
+from ccbuild.vocab.export import MODEL_NAME
+from ccbuild.vocab.tokenizer import Encoder
+from ccbuild.vocab.train import train_vocabulary
+from ccbuild.vocab.words import count_words, write_counts
+
+__all__ = ["add"]
+
+
+def add(commands: Any) -> None:
+    """These commands."""
+    lm = group(commands, "lm", "Perplexity models.")
+    made = command(
+        lm,
+        "estimate",
+        _lm_estimate,
+        "Pieces and an n-gram model from text.",
+        "ccbuild lm estimate --lang sw --text sw/*.txt.xz --out models",
+    )
+    made.add_argument("--lang", required=True, help="code that the files are named by")
+    made.add_argument("--text", nargs="+", required=True, help="UTF-8, a paragraph a line, plain, .xz or .gz")
+    made.add_argument("--out", required=True, help="folder; writes LANG.sp.model, LANG.arpa and LANG.json")
+    settings_option(made, "order=3")
+    made = command(
+        lm, "score", _lm_score, "Perplexity of each document.", "ccbuild lm score docs.jsonl --model models/sw"
+    )
+    made.add_argument("file", help="text (a document a line) or JSON lines with text; -: stdin")
+    made.add_argument("--model", required=True, help="path without .arpa and .sp.model")
+    made.add_argument("--definition", choices=("paragraph", "ccnet"), default="paragraph")
+    made = command(
+        group(commands, "vocab", "Shared vocabularies."),
+        "train",
+        _vocab_train,
+        "A SentencePiece vocabulary over languages.",
+        "ccbuild vocab train --text sw=sw.txt.xz ha=ha.txt.xz --out vocabulary --set size=8000",
+    )
+    made.add_argument("--text", nargs="+", required=True, metavar="CODE=FILE", help="text of a language")
+    made.add_argument("--out", required=True, help="folder to write")
+    settings_option(made, "alpha=0.5")
+    made = command(
+        group(commands, "tokens", "Token shards."),
+        "encode",
+        _tokens_encode,
+        "Text of a language to token shards.",
+        "ccbuild tokens encode sw.jsonl --lang sw --vocab vocabulary --out tokens",
+    )
+    made.add_argument("file", help="text (a document a line) or JSON lines with text; -: stdin")
+    made.add_argument("--lang", required=True)
+    made.add_argument("--vocab", required=True, help="folder that `vocab train` wrote")
+    made.add_argument("--out", required=True, help="folder to write")
+
+
+def _code(code: str) -> str:
+    if not is_code(code):
+        raise InputError(f"{code!r} is no language code: 2 to 16 letters, digits, - or _.")
+    return code
+
+
+def _lm_estimate(options: argparse.Namespace) -> int:
+    config = configured(EstimateConfig, options.set, "lm")
+    lang, out = _code(options.lang), Path(options.out)
+    files = [path for pattern in options.text for path in expand(pattern)]
+    inputs = {Path(path).name: sha256_file(path) for path in files}
+    with Unit(out, "lm estimate", lang, settings=flatten(config), inputs=inputs) as unit:
+        if unit.done():
+            note(f"{unit.manifest_path} is done already: nothing to do.")
+            return 0
+        prefix = unit.scratch(lang)
+        made = estimate(itertools.chain.from_iterable(map(read_lines, files)), prefix, config)
+        for end in (".sp.model", ".arpa"):
+            prefix.with_name(prefix.name + end).replace(unit.path(f"{lang}{end}"))
+        ledger = Ledger()
+        ledger["models"].keep()
+        facts = made.facts()
+        unit.commit(ledger, facts=facts)
+    print_records([{"lang": lang, "model": str(out / lang), **facts}])
+    return 0
+
+
+def _lm_score(options: argparse.Namespace) -> int:
+    prefix = Path(options.model)
+    paths = [prefix.with_name(prefix.name + end) for end in (".sp.model", ".arpa")]
+    scorer = Scorer(*paths, definition=options.definition)
+
+    def scored() -> Iterator[dict[str, Any]]:
+        for record in read_texts(options.file):
+            value = scorer.score(record["text"].split("\n"))
+            score = round(perplexity(value.log10, value.pieces), 4) if value.pieces else None
+            yield {**record, "perplexity": score, "pieces": value.pieces}
+
+    print_records(scored())
+    return 0
+
+
+def _vocab_train(options: argparse.Namespace) -> int:
+    config = configured(VocabularyConfig, options.set, "vocab")
+    files: dict[str, list[str]] = {}
+    for pair in options.text:
+        code, equals, path = pair.partition("=")
+        if not equals:
+            raise InputError(f"--text {pair} has no code. Write CODE=FILE, such as sw={pair}.")
+        files.setdefault(_code(code), []).extend(expand(path))
+    inputs = {f"{code}/{Path(p).name}": sha256_file(p) for code, paths in files.items() for p in paths}
+    with Unit(options.out, "vocab train", "vocabulary", settings=flatten(config), inputs=inputs) as unit:
+        if unit.done():
+            note(f"{unit.manifest_path} is done already: nothing to do.")
+            return 0
+        scratch = unit.scratch("vocabulary")
+        scratch.mkdir()
+        counts = {}
+        for code, paths in sorted(files.items()):
+            counts[code] = scratch.parent / f"{code}.parquet"
+            write_counts(counts[code], count_words(itertools.chain.from_iterable(map(read_lines, paths)), config))
+        made = train_vocabulary(counts, scratch, config)
+        for path in sorted(scratch.iterdir()):
+            path.replace(unit.path(path.name))
+        ledger = Ledger()
+        ledger["languages"].keep(len(counts))
+        unit.commit(ledger, facts=made.facts())
+    print_records([{"vocabulary": options.out, **made.facts()}])
+    return 0
+
+
+def _tokens_encode(options: argparse.Namespace) -> int:
+    encoder = Encoder(Path(options.vocab) / MODEL_NAME)
+    lang, ledger = _code(options.lang), Ledger()
+    inputs = {"vocabulary": encoder.sha256}
+    if options.file != "-":
+        inputs["text"] = sha256_file(options.file)
+    with Unit(options.out, "tokens encode", lang, settings={}, inputs=inputs) as unit:
+        if options.file != "-" and unit.done():
+            note(f"{unit.manifest_path} is done already: nothing to do.")
+            return 0
+        writer = TokenWriter(unit, lang, vocabulary_size=encoder.size, vocabulary_sha256=encoder.sha256)
+        with writer:
+            for number, record in enumerate(read_texts(options.file)):
+                paragraphs = record["text"].split("\n")
+                ids = np.concatenate(encoder.encode(paragraphs))
+                writer.add(record.get("doc_id", number), ids, len(paragraphs), len(record["text"]))
+                ledger["documents"].keep()
+            facts = writer.close()
+        unit.commit(ledger, facts=facts)
+    print_records([{"lang": lang, "tokens": facts["tokens"], "documents": facts["documents"]}])
+    return 0

@@ -1,0 +1,155 @@
+"""Runs one file through the library: counting, timing and samples of what was dropped live here, once."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import BinaryIO, cast
+
+from ccbuild.errors import CcbuildError
+from ccbuild.ledger import Ledger
+from ccbuild.records import Document, Dropped, Page, Refused
+from ccbuild.stages.stage import Stage
+from ccbuild.storage import open_input
+from ccbuild.text.page import ExtractConfig, page_paragraphs
+from ccbuild.warc.members import Damage, Limits
+from ccbuild.warc.records import Reader, Record
+
+__all__ = ["ArchiveReader", "Timings", "run_stages"]
+
+_QUARANTINE = "quarantine:"
+
+
+@dataclass(slots=True)
+class Timings:
+    """CPU seconds of this thread by stage. For logs and benchmarks; never part of an output."""
+
+    seconds: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        """Add the CPU time of the block to `name`."""
+        start = time.thread_time_ns()
+        try:
+            yield
+        finally:
+            self.seconds[name] += (time.thread_time_ns() - start) / 1e9  # type: ignore[assignment]
+
+
+class _Hashing:
+    """A stream that hashes and counts what is read from it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._hash, self.size = stream, hashlib.sha256(), 0
+
+    def read(self, count: int = -1) -> bytes:
+        chunk = self._stream.read(count)
+        self._hash.update(chunk)
+        self.size += len(chunk)
+        return chunk
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+@dataclass(slots=True)
+class ArchiveReader:
+    """The pages of one archive, kept and refused, in the order of the archive; everything is counted in `ledger`.
+
+    After the iteration `sha256`, `size` and `damage` tell of the archive.
+    """
+
+    path: str
+    """Local path or fsspec URL."""
+    name: str
+    """How the archive is named in every output."""
+    config: ExtractConfig
+    ledger: Ledger
+    limits: Limits = field(default_factory=Limits)
+    timings: Timings = field(default_factory=Timings)
+    sha256: str = ""
+    size: int = 0
+    damage: list[Damage] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Page | Refused]:
+        with open_input(self.path) as stream:
+            source = _Hashing(stream)
+            reader = Reader(
+                cast(BinaryIO, source),
+                self.path,
+                self.ledger,
+                self.limits,
+                max_payload_bytes=self.config.max_payload_bytes,
+                damage=self.damage,
+            )
+            records = iter(reader)
+            while True:
+                with self.timings.measure("read"):
+                    record = next(records, None)
+                if record is None:
+                    break
+                yield self._page(record)
+        self.sha256, self.size = source.hexdigest(), source.size
+
+    def _page(self, record: Record) -> Page | Refused:
+        records = self.ledger["records"]
+        with self.timings.measure("text"):
+            try:
+                found = page_paragraphs(record.kind, record.status, record.content_type, record.payload, self.config)
+            except CcbuildError:
+                raise
+            except Exception as error:  # the border: a parser that fails on a hostile page must not fail the shard
+                found = f"{_QUARANTINE}{type(error).__name__}"
+        if isinstance(found, str):
+            if found.startswith(_QUARANTINE):
+                records.quarantine(found.removeprefix(_QUARANTINE))
+            else:
+                records.drop(found)
+            return self._refused(record, found.removeprefix(_QUARANTINE))
+        paragraphs, charset = found
+        kept = [p for p in paragraphs if len(p) <= self.config.max_paragraph_chars]
+        self.ledger["paragraphs"].keep(len(kept))
+        self.ledger["paragraphs"].drop("over_long", len(paragraphs) - len(kept))
+        if not kept:
+            records.drop("only_over_long_paragraphs")
+            return self._refused(record, "only_over_long_paragraphs")
+        records.keep()
+        return Page(
+            url=record.url,
+            archive=self.name,
+            offset=record.offset,
+            length=record.length,
+            date=record.date,
+            digest=record.digest,
+            charset=charset,
+            truncated=record.truncated,
+            paragraphs=tuple(kept),
+        )
+
+    def _refused(self, record: Record, reason: str) -> Refused:
+        return Refused(url=record.url, archive=self.name, offset=record.offset, length=record.length, reason=reason)
+
+
+def run_stages(
+    documents: Sequence[Document], stages: Iterable[Stage], ledger: Ledger, timings: Timings
+) -> tuple[list[Document], list[tuple[Document, str]]]:
+    """(kept, dropped with the reason), in the order of `documents`; ``ledger["documents"]`` counts both."""
+    kept, dropped = list(documents), []
+    account = ledger["documents"]
+    for stage in stages:
+        with timings.measure(stage.name):
+            answers = stage.run(kept)
+        survivors = []
+        for document, answer in zip(kept, answers, strict=True):
+            if isinstance(answer, Dropped):
+                dropped.append((document, answer.reason))
+                account.drop(answer.reason)
+            else:
+                survivors.append(answer)
+        kept = survivors
+    account.keep(len(kept))
+    return kept, dropped

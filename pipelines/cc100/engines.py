@@ -1,0 +1,89 @@
+"""How units of work are run: a `for` loop, or Dask. Tasks return results only; data goes through files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+__all__ = ["Engine", "in_process", "local_cluster", "on_dask"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Engine(Protocol):
+    """Runs `work` over `tasks`; yields each task with its result, or with the exception it died of, as they end."""
+
+    def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]: ...
+
+
+def in_process() -> Engine:
+    """One after the other in this process: for tests, and to debug with."""
+
+    def engine(work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+        for task in tasks:
+            try:
+                yield task, work(task)
+            except Exception as error:  # a bad shard is recorded, the others go on
+                yield task, error
+
+    return engine
+
+
+def on_dask(client: Any) -> Engine:
+    """On the workers of a `distributed.Client`. A worker that dies takes only its own unit along: one thread each."""
+    from distributed import as_completed
+
+    def engine(work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+        futures = {client.submit(work, task, pure=False, retries=0): task for task in tasks}
+        for future in as_completed(list(futures)):
+            error = future.exception()
+            task = futures.pop(future)
+            yield task, error if error is not None else future.result()
+            future.release()
+
+    return engine
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Engine]:
+    """A cluster of `workers` processes on loopback, one thread each, without a dashboard.
+
+    No memory limit is set: Dask's would stop a worker by how much memory the machine has at that
+    moment, and what a unit may use is bounded by the recipe.
+    """
+    import logging
+
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            memory_limit=None,
+            host="127.0.0.1",
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield on_dask(client)
+
+
+@contextmanager
+def remote_cluster(address: str) -> Iterator[Engine]:
+    """The cluster whose scheduler listens at `address`; it must see the run's folder under the same path."""
+    from distributed import Client
+
+    from ccbuild.errors import InputError
+
+    try:
+        client = Client(address, timeout="20s")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"No Dask scheduler answers at {address}: {error}. Start one, or leave --scheduler out."
+        ) from error
+    with client:
+        yield on_dask(client)

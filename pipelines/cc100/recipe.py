@@ -1,0 +1,186 @@
+"""A recipe: every setting of a run, section by section, and which sections each verb depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from ccbuild.config import apply_overrides, flatten, from_mapping, location, parse_yaml
+from ccbuild.dedup.signatures import SignatureConfig
+from ccbuild.errors import ConfigError, InputError
+from ccbuild.lm.estimate import EstimateConfig
+from ccbuild.stages import RefineConfig
+from ccbuild.text.page import ExtractConfig
+from ccbuild.vocab.config import VocabularyConfig
+from ccbuild.warc.members import Limits
+
+__all__ = ["VERBS", "Recipe", "load_recipe", "recipe_names", "verb_settings"]
+
+VERBS = ("prepare", "extract", "match", "refine", "publish", "vocab", "encode", "train")
+"""The verbs, in the order in which a run goes through them."""
+
+_SECTIONS: dict[str, tuple[str, ...]] = {
+    "prepare": ("prepare",),
+    "extract": ("unit", "limits", "extract", "dedup"),
+    "match": ("unit", "limits", "extract", "dedup", "match"),
+    "refine": ("unit", "limits", "extract", "dedup", "match", "prepare", "refine"),
+    "publish": ("unit", "limits", "extract", "dedup", "match", "prepare", "refine", "publish"),
+    "vocab": ("unit", "limits", "extract", "dedup", "match", "prepare", "refine", "publish", "vocab"),
+    "encode": ("unit", "limits", "extract", "dedup", "match", "prepare", "refine", "publish", "vocab", "encode"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitConfig:
+    """What one unit of work is."""
+
+    files: int = 1
+    """Archives that make one shard. On a cluster 8 to 16 keep the number of files down: a shard writes at most 10."""
+
+    def __post_init__(self) -> None:
+        if self.files < 1:
+            raise ConfigError(f"unit.files is {self.files}; it takes 1 or more.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareConfig:
+    """Where the language identifier and the perplexity models come from."""
+
+    identifier: str = "lid.176.ftz"
+    """fastText model of the catalogue."""
+    prose: str | None = location("catalogue:eld")
+    """Well-formed text to estimate perplexity models from: `catalogue:eld` (60 languages), or a pattern with `{lang}`,
+    such as `prose/{lang}/*.txt.xz`: UTF-8, a paragraph a line, plain or .xz or .gz."""
+    languages: tuple[str, ...] = ("all",)
+    """Languages that get a model; `all`: every one that the prose has."""
+    lm: EstimateConfig = field(default_factory=EstimateConfig)
+    """How a model is estimated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DedupConfig:
+    """What a shard writes down of its pages so that duplicates can be found."""
+
+    signature: SignatureConfig = field(default_factory=SignatureConfig)
+    """MinHash of documents."""
+    paragraphs: Literal["fast", "ccnet"] = "fast"
+    """Hash of a paragraph. `ccnet`: SHA-1 of CCNet's normalisation; `fast`: much the same, cheaper."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchConfig:
+    """What counts as a duplicate, and which copy stays."""
+
+    documents: bool = True
+    """Drop exact and near-duplicate documents, keeping the first by address. CCNet does not: only paragraphs."""
+    paragraphs: bool = True
+    """Drop repeated paragraphs among the documents that stay."""
+    keep: Literal["first", "none"] = "first"
+    """Which copy of a repeated paragraph stays: the first by address; `none`, as CCNet has it: every copy goes."""
+    bucket_prints: int = 4_000_000
+    """Prints that one bucket holds, about; a bucket takes some 100 bytes of memory a print."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishConfig:
+    """What leaves the house as the corpus."""
+
+    buckets: tuple[Literal["head", "middle", "tail", "all"], ...] = ("head", "middle", "tail", "all")
+    """Perplexity buckets to publish; `all` holds documents without a perplexity."""
+    head: float = 1 / 3
+    """Share of a language's documents with the lowest perplexity. CCNet: three even parts (1911.00359, section 3.4)."""
+    middle: float = 2 / 3
+    """Where the middle ends, as a share of the documents."""
+    min_documents: int = 10
+    """Fewest scored documents from which cutoffs are taken; below, a language is one bucket, `all`."""
+    xz_preset: int = 6
+    """0 to 9. 6 is xz's own default and CC-100's sizes fit it; 2 is three times as fast and 18 % larger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeConfig:
+    """Tokens on disk."""
+
+    shard_tokens: int = 1 << 28
+    """Most tokens of one .bin file: 2**28 are 1 GiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSection:
+    """The training run that a recipe ends with; the trainer reads it."""
+
+    preset: str = "base"
+    """Preset of the trainer: tiny, base, large, xl, xxl."""
+    set: Mapping[str, Any] = field(default_factory=dict)
+    """Dotted keys of the preset to other values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A whole run."""
+
+    name: str = "custom"
+    """How the recipe is called in reports."""
+    description: str = ""
+    """One or two sentences for the reader of a report."""
+    until: Literal["prepare", "extract", "match", "refine", "publish", "vocab", "encode", "train"] = "encode"
+    """Last verb of `ccbuild run`. Training is a job of its own on GPUs, so it is not the default."""
+    unit: UnitConfig = field(default_factory=UnitConfig)
+    """Size of a shard."""
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
+    """Models."""
+    limits: Limits = field(default_factory=Limits)
+    """Bounds on hostile archives."""
+    extract: ExtractConfig = field(default_factory=ExtractConfig)
+    """Archives to pages."""
+    dedup: DedupConfig = field(default_factory=DedupConfig)
+    """Prints."""
+    match: MatchConfig = field(default_factory=MatchConfig)
+    """Prints to duplicates."""
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    """Pages to documents."""
+    publish: PublishConfig = field(default_factory=PublishConfig)
+    """Documents to corpus."""
+    vocab: VocabularyConfig = field(default_factory=VocabularyConfig)
+    """Corpus to vocabulary."""
+    encode: EncodeConfig = field(default_factory=EncodeConfig)
+    """Corpus to tokens."""
+    train: TrainSection = field(default_factory=TrainSection)
+    """Tokens to model."""
+
+
+def recipe_names() -> list[str]:
+    """Recipes that come with the package."""
+    folder = resources.files("cc100") / "recipes"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe of that name, or of that path, with ``section.key=value`` overrides applied."""
+    if name in recipe_names():
+        text = (resources.files("cc100") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+        mapping = parse_yaml(text, f"recipe {name}")
+    elif Path(name).is_file():
+        mapping = parse_yaml(Path(name).read_text(encoding="utf-8"), name)
+    else:
+        raise InputError(
+            f"There is no recipe {name!r}: it is no file, and the package has {', '.join(recipe_names())}."
+        )
+    return from_mapping(Recipe, apply_overrides(mapping, overrides), name)
+
+
+def verb_settings(recipe: Recipe, verb: str) -> dict[str, Any]:
+    """Dotted settings that `verb` and the verbs before it read: what its fingerprint covers."""
+    flat: dict[str, Any] = {}
+    for section in _SECTIONS[verb]:
+        value = getattr(recipe, section)
+        flat.update({f"{section}.{key}": v for key, v in flatten(value).items()})
+    return flat
+
+
+def section_names() -> list[str]:
+    """Sections of a recipe that some verb reads."""
+    return sorted({name for names in _SECTIONS.values() for name in names} | {"train"})

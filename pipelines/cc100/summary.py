@@ -1,0 +1,121 @@
+"""What came in and where it went: the numbers of a run, from its manifests alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cc100.layout import Run
+from cc100.run import ledger_of
+from ccbuild.langid.codes import CC100
+
+__all__ = ["LanguageRow", "Loss", "Summary", "summarise", "table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Pages that ended at one point of the way."""
+
+    verb: str
+    reason: str
+    pages: int
+    quarantined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageRow:
+    """One language of the corpus."""
+
+    code: str
+    name: str
+    documents: int
+    characters: int
+    tokens: int
+    buckets: dict[str, int]
+    cutoffs: dict[str, float] | None
+
+
+@dataclass(slots=True)
+class Summary:
+    """A whole run. ``pages_in = kept + sum of losses`` once `publish` is done."""
+
+    pages_in: int = 0
+    losses: list[Loss] = field(default_factory=list)
+    kept: int = 0
+    paragraphs: dict[str, Any] = field(default_factory=dict)
+    """The account of paragraphs in `refine`."""
+    tokens: int = 0
+    languages: list[LanguageRow] = field(default_factory=list)
+    damage: list[dict[str, Any]] = field(default_factory=list)
+    """Damaged ranges: archive, offset, length, cause."""
+    archives: int = 0
+    nbytes: int = 0
+
+    @property
+    def difference(self) -> int:
+        """pages_in less everything that is accounted for; 0 when the books balance."""
+        return self.pages_in - self.kept - sum(loss.pages for loss in self.losses)
+
+
+def summarise(run: Run) -> Summary:
+    """Add up the manifests of a run's verbs, as far as it has come."""
+    summary = Summary()
+    extracted = run.manifests("extract")
+    summary.archives = sum(len(m.facts["archives"]) for m in extracted.values())
+    summary.damage = [d for m in extracted.values() for d in m.facts["damage"]]
+    ledgers = {verb: ledger_of(run, verb) for verb in ("extract", "refine", "publish", "encode")}
+    summary.nbytes = ledgers["extract"]["bytes"].seen
+    records = ledgers["extract"]["records"]
+    no_page = sum(n for reason, n in records.dropped.items() if reason.startswith("record:"))
+    summary.pages_in = records.seen - no_page
+    for verb, account in (("extract", records), ("refine", None), ("publish", None)):
+        account = account or ledgers[verb]["documents"]
+        drops = sorted((r, n) for r, n in account.dropped.items() if n and not r.startswith("record:"))
+        summary.losses += [Loss(verb, r, n) for r, n in drops]
+        summary.losses += [Loss(verb, r, n, quarantined=True) for r, n in sorted(account.quarantined.items()) if n]
+        if account.seen:
+            summary.kept = account.kept
+    paragraphs = ledgers["refine"].to_mapping().get("paragraphs")
+    summary.paragraphs = dict(paragraphs) if paragraphs else {}
+    summary.tokens = ledgers["encode"]["tokens"].kept
+    encoded = run.manifests("encode")
+    for code, manifest in run.manifests("publish").items():
+        facts = manifest.facts
+        if facts["documents"]:
+            tokens = encoded[code].facts["tokens"] if code in encoded else 0
+            summary.languages.append(
+                LanguageRow(
+                    code,
+                    CC100.get(code, code),
+                    facts["documents"],
+                    facts["characters"],
+                    tokens,
+                    facts["buckets"],
+                    facts["cutoffs"],
+                )
+            )
+    summary.languages.sort(key=lambda row: (-row.documents, row.code))
+    return summary
+
+
+def table(summary: Summary, most: int = 12) -> str:
+    """The summary as lines for a terminal; the `most` largest languages by name, the rest in one line."""
+    lines = [f"{summary.archives} archives, {summary.nbytes / 1e6:.1f} MB", f"{'pages in':<44}{summary.pages_in:>10,}"]
+    for loss in summary.losses:
+        what = "quarantined" if loss.quarantined else "dropped"
+        lines.append(f"  {loss.verb + ': ' + loss.reason.replace('_', ' ') + ' (' + what + ')':<42}{-loss.pages:>10,}")
+    lines.append(f"{'kept':<44}{summary.kept:>10,}")
+    lines.append(f"{'languages':<44}{len(summary.languages):>10,}")
+    lines.append(f"{'tokens':<44}{summary.tokens:>10,}")
+    lines += ["", f"{'language':<28}{'documents':>10}{'characters':>12}{'tokens':>10}"]
+    for row in summary.languages[:most]:
+        lines.append(f"{row.code + ' ' + row.name:<28}{row.documents:>10,}{row.characters:>12,}{row.tokens:>10,}")
+    rest = summary.languages[most:]
+    if rest:
+        totals = [sum(getattr(r, a) for r in rest) for a in ("documents", "characters", "tokens")]
+        lines.append(f"{f'{len(rest)} more':<28}{totals[0]:>10,}{totals[1]:>12,}{totals[2]:>10,}")
+    for entry in summary.damage:
+        lines.append(
+            f"damaged: {entry['archive']} at byte {entry['offset']:,}, {entry['length']:,} bytes: {entry['cause']}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,74 @@
+"""`encode`: the corpus as token shards that a trainer maps into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from cc100.layout import Run
+from cc100.verbs.task import Step
+from cc100.verbs.vocab import published
+from ccbuild.errors import InputError
+from ccbuild.ledger import Ledger
+from ccbuild.runner import Timings
+from ccbuild.storage import Manifest, Unit, digest_of
+from ccbuild.tokens import TokenWriter
+from ccbuild.vocab.export import MODEL_NAME
+from ccbuild.vocab.tokenizer import Encoder
+
+__all__ = ["steps"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeLanguage:
+    """One language of the corpus, document by document."""
+
+    run: Run
+    lang: str
+
+    @property
+    def name(self) -> str:
+        return self.lang
+
+    def unit(self) -> Unit:
+        inputs = {
+            "corpus": digest_of(self.run.manifest("publish", self.lang)),
+            "vocabulary": digest_of(self.run.manifest("vocab", "vocabulary")),
+        }
+        return self.run.unit("encode", self.lang, inputs)
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        vocabulary = self.run.manifest("vocab", "vocabulary")
+        if vocabulary is None:
+            raise InputError(f"{self.run.folder('vocab')} holds no vocabulary. Run the verb vocab first.")
+        encoder = Encoder(self.run.folder("vocab") / MODEL_NAME, vocabulary.outputs[MODEL_NAME]["sha256"])
+        ledger = Ledger()
+        with (
+            timings.measure("encode"),
+            TokenWriter(
+                unit,
+                self.lang,
+                vocabulary_size=encoder.size,
+                vocabulary_sha256=encoder.sha256,
+                shard_tokens=self.run.recipe.encode.shard_tokens,
+            ) as writer,
+            pq.ParquetFile(self.run.folder("publish") / f"{self.lang}.parquet") as corpus,
+        ):
+            for batch in corpus.iter_batches(256, columns=["doc_id", "text"]):
+                for doc_id, text in zip(batch["doc_id"].to_pylist(), batch["text"].to_pylist(), strict=True):
+                    paragraphs = text.split("\n")
+                    ids = np.concatenate(encoder.encode(paragraphs))
+                    writer.add(doc_id, ids, len(paragraphs), len(text))
+                    ledger["documents"].keep()
+                    ledger["tokens"].keep(len(ids) + 1)
+            facts = writer.close()
+        return unit.commit(ledger, facts=facts)
+
+
+def steps(run: Run) -> Iterator[Step]:
+    """One unit a language, the largest first."""
+    sizes = {lang: m.facts["characters"] for lang, m in published(run).items()}
+    yield Step("languages", [EncodeLanguage(run, lang) for lang in sorted(sizes, key=lambda c: (-sizes[c], c))])

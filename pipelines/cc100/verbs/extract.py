@@ -1,0 +1,141 @@
+"""`extract`: archives to pages, and the prints by which duplicates are found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from cc100.layout import FOLDERS, Input, Run, Source, shard_name
+from cc100.verbs.task import Step
+from ccbuild.dedup.paragraphs import document_hash, text_paragraph_hashes
+from ccbuild.dedup.prints import Prints, band_prints, document_prints, paragraph_prints, scheme, write_prints
+from ccbuild.dedup.signatures import band_hashes, sign
+from ccbuild.errors import InputError
+from ccbuild.ledger import Ledger
+from ccbuild.records import PAGE_SCHEMA, REFUSED_SCHEMA, Page, Refused, doc_id
+from ccbuild.runner import ArchiveReader, Timings
+from ccbuild.storage import PARQUET, Manifest, Unit, table_of
+
+__all__ = ["sketch", "steps"]
+
+BATCH = 2048
+"""Pages that are printed and written at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractShard:
+    """The archives of one shard."""
+
+    run: Run
+    shard: int
+    sources: tuple[Source, ...]
+
+    @property
+    def name(self) -> str:
+        return shard_name(self.shard)
+
+    def unit(self) -> Unit:
+        return self.run.unit("extract", self.name, {s.name: {"size": s.size} for s in self.sources})
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        ledger = Ledger()
+        archives: dict[str, Any] = {}
+        damage: list[dict[str, Any]] = []
+        with (
+            pq.ParquetWriter(unit.path(f"{self.name}.parquet"), PAGE_SCHEMA, **PARQUET) as pages,
+            pq.ParquetWriter(unit.path(f"{self.name}.refused.parquet"), REFUSED_SCHEMA, **PARQUET) as refused,
+        ):
+            out = _Output(self, pages, refused, timings)
+            for source in self.sources:
+                reader = ArchiveReader(
+                    source.path, source.name, self.run.recipe.extract, ledger, self.run.recipe.limits, timings
+                )
+                for page in reader:
+                    out.add(page)
+                archives[source.name] = {"size": reader.size, "sha256": reader.sha256}
+                damage += [
+                    {"archive": source.name, "offset": d.offset, "length": d.length, "cause": d.cause}
+                    for d in reader.damage
+                ]
+            out.flush()
+        with timings.measure("write"):
+            prints = Prints.concatenate(out.prints)
+            made = scheme(self.run.recipe.dedup.signature, self.run.recipe.dedup.paragraphs)
+            counts = write_prints(unit.path(f"../{FOLDERS['prints']}/{self.name}.parquet"), prints, scheme=made)
+        facts = {"archives": archives, "damage": damage, "prints": counts, "documents": out.rows}
+        return unit.commit(ledger, facts=facts)
+
+
+@dataclass(slots=True)
+class _Output:
+    """Gives addresses to pages, prints them and writes them, a batch at a time."""
+
+    task: ExtractShard
+    pages: Any
+    refused: Any
+    timings: Timings
+    rows: int = 0
+    prints: list[Prints] = field(default_factory=list)
+    _kept: list[Page] = field(default_factory=list)
+    _lost: list[Refused] = field(default_factory=list)
+
+    def add(self, page: Page | Refused) -> None:
+        if isinstance(page, Page):
+            self._kept.append(page)
+        else:
+            self._lost.append(page)
+        if len(self._kept) + len(self._lost) >= BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        identifiers = [doc_id(self.task.shard, self.rows + i) for i in range(len(self._kept))]
+        self.rows += len(self._kept)
+        texts = ["\n".join(page.paragraphs) for page in self._kept]
+        if texts:
+            self.prints += sketch(texts, identifiers, self.task.run, self.timings)
+            with self.timings.measure("write"):
+                columns: dict[str, list[Any]] = {"doc_id": identifiers, "text": texts}
+                for name in PAGE_SCHEMA.names:
+                    columns.setdefault(name, [getattr(p, name, None) for p in self._kept])
+                self.pages.write_table(table_of(PAGE_SCHEMA, columns))
+        if self._lost:
+            with self.timings.measure("write"):
+                columns = {name: [getattr(p, name) for p in self._lost] for name in REFUSED_SCHEMA.names}
+                self.refused.write_table(table_of(REFUSED_SCHEMA, columns))
+        self._kept.clear()
+        self._lost.clear()
+
+
+def sketch(texts: Sequence[str], identifiers: Sequence[int], run: Run, timings: Timings) -> list[Prints]:
+    """The prints of a batch of documents: of the whole, of its bands, of its paragraphs."""
+    config, ids = run.recipe.dedup, np.array(identifiers, np.uint64)
+    with timings.measure("paragraph hashes"):
+        hashes, counts = text_paragraph_hashes(texts, config.paragraphs)
+        found = [paragraph_prints(hashes, counts, ids)]
+    if run.recipe.match.documents:
+        with timings.measure("signatures"):
+            signatures = sign(texts, config.signature)
+            bands = band_hashes(signatures.values, config.signature)
+            found.append(band_prints(bands, signatures.present, ids))
+            whole = np.fromiter((document_hash(text) for text in texts), np.uint64, len(texts))
+            found.append(document_prints(whole, ids))
+    return found
+
+
+def steps(run: Run, sources: Sequence[Source], table: Sequence[Input]) -> Iterator[Step]:
+    """One unit a shard, for every shard of which an archive was named."""
+    known = {source.name: source for source in sources}
+    shards: dict[int, list[Source]] = {}
+    for entry in table:
+        if entry.archive in known:
+            shards.setdefault(entry.shard, []).append(known[entry.archive])
+        elif any(e.shard == entry.shard and e.archive in known for e in table):
+            raise InputError(
+                f"{entry.archive} is in one shard with archives that --input names, but is not named itself. "
+                "Name all archives that the run has read before."
+            )
+    yield Step("shards", [ExtractShard(run, shard, tuple(found)) for shard, found in sorted(shards.items())])

@@ -1,0 +1,227 @@
+"""Decisions: against a plain form that looks at every pair, and whatever the order and the buckets of the rows."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ccbuild.dedup.decisions import (
+    Decisions,
+    Edges,
+    GoneDocuments,
+    ParagraphDecisions,
+    ParagraphPolicy,
+    combine,
+    decide_documents,
+    decide_paragraphs,
+    matches,
+)
+from ccbuild.dedup.prints import bucket_bounds
+from ccbuild.dedup.signatures import SignatureConfig, similarity_from_bands
+
+CONFIG = SignatureConfig(bands=4, rows=2)
+NO_EDGES = matches(np.empty(0, np.uint64), np.empty(0, np.uint64))
+
+# few hashes and documents, so that they meet; spread over the whole space, so that buckets part them
+_HASH = st.integers(0, 6).map(lambda i: i * 0x2492492492492492)
+_PAIRS = st.lists(st.tuples(_HASH, st.integers(0, 9)), max_size=40)
+_PARAGRAPHS = st.lists(st.tuples(_HASH, st.integers(0, 6), st.integers(0, 5)), max_size=40, unique_by=lambda r: r[1:])
+
+
+def _columns(rows: list[tuple[int, ...]], *types: type) -> list[np.ndarray]:
+    columns = list(zip(*rows, strict=True)) or [()] * len(types)
+    return [np.array(c, t) for c, t in zip(columns, types, strict=True)]
+
+
+def _edges(rows: list[tuple[int, int]]) -> Edges:
+    return matches(*_columns(rows, np.uint64, np.uint64))
+
+
+def _listed(found: Edges | Decisions | ParagraphDecisions) -> list[tuple[int, ...]]:
+    return list(zip(*(getattr(found, name).tolist() for name in found.__dataclass_fields__), strict=True))
+
+
+def _plain_edges(rows: list[tuple[int, int]]) -> Counter[tuple[int, int]]:
+    groups: dict[int, set[int]] = defaultdict(set)
+    for hash_, doc in rows:
+        groups[hash_].add(doc)
+    return Counter((d, min(g)) for h, g in groups.items() if h for d in g if d != min(g))
+
+
+@given(_PAIRS)
+def test_matches_join_each_document_to_the_smallest(rows: list[tuple[int, int]]) -> None:
+    expected = _plain_edges(rows)
+    assert _listed(_edges(rows)) == [(*pair, expected[pair]) for pair in sorted(expected)]
+
+
+@given(_PAIRS, st.randoms(use_true_random=False), st.integers(1, 9))
+def test_order_and_buckets_of_the_rows_change_no_edge(
+    rows: list[tuple[int, int]], rng: random.Random, n_buckets: int
+) -> None:
+    shuffled = list(rows)
+    rng.shuffle(shuffled)
+    assert _listed(_edges(shuffled)) == _listed(_edges(rows))
+    parts = [_edges([r for r in shuffled if low <= r[0] <= high]) for low, high in bucket_bounds(n_buckets)]
+    rng.shuffle(parts)
+    assert _listed(combine(parts)) == _listed(_edges(rows))
+
+
+def test_a_million_equal_documents_cost_a_million_rows() -> None:
+    n = 1_000_000
+    edges = matches(np.full(n, 7, np.uint64), np.arange(n, 0, -1, dtype=np.uint64))
+    assert len(edges.doc) == n - 1
+    assert set(edges.partner.tolist()) == {1}
+    decided = decide_documents(edges, NO_EDGES, CONFIG)
+    assert len(decided.doc) == n - 1
+
+
+@given(_PAIRS, _PAIRS)
+def test_documents_go_that_match_an_earlier_one(exact: list[tuple[int, int]], bands: list[tuple[int, int]]) -> None:
+    decided = decide_documents(_edges(exact), _edges(bands), CONFIG)
+    equal, near = _plain_edges(exact), _plain_edges(bands)
+    goes = {d for d, _ in equal} | {d for d, _ in near}
+    assert decided.doc.tolist() == sorted(goes)
+    for doc, partner, similarity, match, is_equal in _listed(decided):
+        earlier = {m: k for (d, m), k in near.items() if d == doc}
+        if any(d == doc for d, _ in equal):
+            assert (match, similarity, is_equal) == (min(m for d, m in equal if d == doc), 1.0, True)
+        else:
+            assert match == min(m for m, k in earlier.items() if k == max(earlier.values()))
+            assert similarity == similarity_from_bands(np.array([earlier[match]]), CONFIG)[0]
+            assert not is_equal
+        assert partner < doc
+        assert partner not in goes
+        end = match
+        while end in goes:
+            end = decided.match[decided.doc.tolist().index(end)].item()
+        assert partner == end
+
+
+def test_a_document_goes_though_the_one_that_it_matches_went() -> None:
+    """3 is near 2 and 2 near 1, but 3 is not near 1: 3 goes, and what stays for it is 1."""
+    decided = decide_documents(NO_EDGES, _edges([(10, 1), (10, 2), (20, 2), (20, 3)]), CONFIG)
+    assert decided.doc.tolist() == [2, 3]
+    assert decided.partner.tolist() == [1, 1]
+    assert decided.match.tolist() == [1, 2]
+
+
+def test_a_bridge_that_comes_later_changes_nothing_before_it() -> None:
+    """1 and 2 are apart; 3, near both, is added: 2 stays, and 3 goes to the one with more bands."""
+    before = decide_documents(NO_EDGES, _edges([(10, 1), (20, 2), (30, 2)]), CONFIG)
+    after = decide_documents(NO_EDGES, _edges([(10, 1), (20, 2), (30, 2), (10, 3), (20, 3), (30, 3)]), CONFIG)
+    assert before.doc.tolist() == []
+    assert _listed(after)[0][:2] == (3, 2)
+    assert after.similarity[0] == pytest.approx((2 / 4) ** (1 / 2))
+
+
+def test_long_chains_are_followed_to_their_end() -> None:
+    n = 5000
+    rows = [(h + 1, d) for h in range(n) for d in (h, h + 1)]
+    decided = decide_documents(NO_EDGES, _edges(rows), CONFIG)
+    assert decided.doc.tolist() == list(range(1, n + 1))
+    assert set(decided.partner.tolist()) == {0}
+
+
+def _decide(rows: list[tuple[int, int, int]], gone: list[int], policy: ParagraphPolicy = "first") -> ParagraphDecisions:
+    columns = _columns(rows, np.uint64, np.uint64, np.int32)
+    return decide_paragraphs(*columns, np.array(sorted(gone), np.uint64), policy)
+
+
+@given(_PARAGRAPHS, st.sets(st.integers(0, 6)))
+def test_every_paragraph_that_stays_stays_once(rows: list[tuple[int, int, int]], gone: set[int]) -> None:
+    decided = _decide(rows, list(gone))
+    dropped = {(d, p) for d, p, _, _ in _listed(decided)}
+    alive = [r for r in rows if r[1] not in gone]
+    kept = [(h, d, p) for h, d, p in alive if h and (d, p) not in dropped]
+    assert Counter(h for h, _, _ in kept) == Counter({h for h, _, _ in alive if h})
+    where = {(d, p): h for h, d, p in alive}
+    for doc, place, partner_doc, partner_place in _listed(decided):
+        assert where[doc, place] == where[partner_doc, partner_place]
+        assert (partner_doc, partner_place) < (doc, place)
+        assert (partner_doc, partner_place) not in dropped
+    assert _listed(decided) == sorted(_listed(decided))
+
+
+@settings(deadline=None)
+@given(
+    _PARAGRAPHS,
+    st.sets(st.integers(0, 6)),
+    st.randoms(use_true_random=False),
+    st.integers(1, 9),
+    st.sampled_from(["first", "none"]),
+)
+def test_order_and_buckets_change_no_paragraph(
+    rows: list[tuple[int, int, int]], gone: set[int], rng: random.Random, n_buckets: int, policy: ParagraphPolicy
+) -> None:
+    shuffled = list(rows)
+    rng.shuffle(shuffled)
+    expected = _listed(_decide(rows, list(gone), policy))
+    assert _listed(_decide(shuffled, list(gone), policy)) == expected
+    parts = [[r for r in shuffled if low <= r[0] <= high] for low, high in bucket_bounds(n_buckets)]
+    assert sorted(row for part in parts for row in _listed(_decide(part, list(gone), policy))) == expected
+
+
+def _cc_net(documents: list[list[int]]) -> list[list[int]]:
+    """Numbers of the paragraphs that cc_net 1.0.0 keeps of each document of hashes, as its classes go about it.
+
+    `HashesCollector` marks a hash when it meets it in a second document (a document is looked up before it is added);
+    `DuplicatesRemover` removes all marked ones; `finalize_doc` keeps the first of what repeats within a document.
+    """
+    seen_twice: dict[int, bool] = {}
+    for hashes in documents:
+        seen_twice.update([(h, h in seen_twice) for h in hashes])
+    kept = []
+    for hashes in documents:
+        places: list[int] = []
+        for place, h in enumerate(hashes):
+            if not seen_twice[h] and h not in [hashes[p] for p in places]:
+                places.append(place)
+        kept.append(places)
+    return kept
+
+
+@given(st.lists(st.lists(st.integers(1, 8), max_size=6), max_size=7))
+def test_policy_none_removes_what_cc_net_removes(documents: list[list[int]]) -> None:
+    rows = [(h, d, p) for d, hashes in enumerate(documents) for p, h in enumerate(hashes)]
+    decided = _decide(rows, [], "none")
+    dropped = {(d, p) for d, p, _, _ in _listed(decided)}
+    kept = [[p for p in range(len(hashes)) if (d, p) not in dropped] for d, hashes in enumerate(documents)]
+    assert kept == _cc_net(documents)
+    for doc, place, partner_doc, partner_place in _listed(decided):
+        assert documents[doc][place] == documents[partner_doc][partner_place]
+        assert (doc, place) != (partner_doc, partner_place)
+
+
+def test_policy_none_names_another_copy_as_partner() -> None:
+    rows = [(5, 1, 0), (5, 1, 3), (5, 2, 1), (6, 3, 0), (6, 3, 1)]
+    assert _listed(_decide(rows, [], "none")) == [(1, 0, 2, 1), (1, 3, 1, 0), (2, 1, 1, 0), (3, 1, 3, 0)]
+
+
+def test_the_kept_copy_is_never_in_a_document_that_went() -> None:
+    rows = [(5, 1, 0), (5, 2, 0), (5, 3, 0)]
+    assert _listed(_decide(rows, [1])) == [(3, 0, 2, 0)]
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.data())
+def test_bitmap_and_list_of_gone_documents_agree(rows_per_shard: list[int], data: st.DataObject) -> None:
+    documents = [s << 32 | row for s, n in enumerate(rows_per_shard) for row in range(n)]
+    chosen = data.draw(st.sets(st.sampled_from(documents))) if documents else set()
+    gone = GoneDocuments.of(np.array(sorted(chosen), np.uint64), rows_per_shard)
+    assert len(gone.bits) == (len(documents) + 7) // 8
+    assert gone.contains(np.array(documents, np.uint64)).tolist() == [d in chosen for d in documents]
+    hashes, places = np.full(len(documents), 9, np.uint64), np.zeros(len(documents), np.int32)
+    ids = np.array(documents, np.uint64)
+    by_list = decide_paragraphs(hashes, ids, places, np.array(sorted(chosen), np.uint64))
+    assert _listed(decide_paragraphs(hashes, ids, places, gone)) == _listed(by_list)
+
+
+@pytest.mark.parametrize("outside", [1 << 32, 3, 1 << 63])
+def test_a_document_outside_the_bitmap_is_an_error(outside: int) -> None:
+    gone = GoneDocuments.of(np.array([1], np.uint64), [3])
+    with pytest.raises(ValueError, match="outside"):
+        gone.contains(np.array([outside], np.uint64))

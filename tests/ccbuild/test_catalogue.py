@@ -1,0 +1,271 @@
+"""A file of the catalogue is the stated bytes or it is not there. pip runs against a folder; nothing is fetched."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import threading
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ccbuild import catalogue
+from ccbuild.catalogue import Entry, cached, default_cache, eld_sentences, entries, fetch, place, udhr_excerpts
+from ccbuild.errors import CatalogueError, DataError, InputError
+
+PAYLOAD = b"hello, catalogue\n" * 100
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def entry(source: str = "pypi:tinydata==1.0/tinydata/words.txt", **changes: object) -> Entry:
+    fields = {
+        "name": "tiny",
+        "file": "words.txt",
+        "size": len(PAYLOAD),
+        "sha256": sha256(PAYLOAD),
+        "licence": "CC0-1.0",
+    }
+    return Entry(**{**fields, "source": source, "description": "", "origin": "", **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A wheel in a folder that is the only place where pip may look."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    path = folder / "tinydata-1.0-py3-none-any.whl"
+    files = {
+        "tinydata/words.txt": PAYLOAD,
+        "tinydata-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tinydata\nVersion: 1.0\n",
+        "tinydata-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(
+        f"{name},sha256={base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b'=').decode()},{len(body)}\n"
+        for name, body in files.items()
+    )
+    with zipfile.ZipFile(path, "w") as out:
+        for name, body in {**files, "tinydata-1.0.dist-info/RECORD": record.encode()}.items():
+            out.writestr(zipfile.ZipInfo(name), body)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return path
+
+
+def test_every_entry_is_whole() -> None:
+    known = entries()
+    assert {"eld", "gflanguages", "lid.176.ftz", "lid.176.bin"} <= known.keys()
+    for name, e in known.items():
+        assert e.name == name
+        assert len(e.sha256) == 64
+        assert e.size > 0
+        assert e.licence
+        assert e.description
+        assert e.source.startswith("https://") or catalogue._PYPI.fullmatch(e.source)
+        assert (e.wheel_sha256 is not None) == (e.source.startswith("pypi:") and "/" in e.source)
+        assert Path(e.file).name == e.file
+        assert Path(e.name).name == e.name
+
+
+def test_unknown_name_lists_the_known() -> None:
+    with pytest.raises(InputError, match=r"no entry 'lid'.*lid\.176\.ftz"):
+        fetch("lid")
+
+
+def test_default_cache_is_looked_up_when_called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CCBUILD_CACHE", str(tmp_path / "own"))
+    assert default_cache() == tmp_path / "own"
+    monkeypatch.delenv("CCBUILD_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert default_cache() == tmp_path / "xdg" / "ccbuild"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_cache() == tmp_path / ".cache" / "ccbuild"
+
+
+def test_file_in_a_wheel_is_fetched_once(wheel: Path, tmp_path: Path) -> None:
+    e = entry(wheel_sha256=sha256(wheel.read_bytes()))
+    assert cached(e, tmp_path) is None
+    calls: list[tuple[int, int]] = []
+    path = fetch(e, tmp_path, lambda done, total: calls.append((done, total)))
+    assert path == place(e, tmp_path) == tmp_path / "tiny" / "words.txt"
+    assert path.read_bytes() == PAYLOAD
+    assert calls[-1] == (len(PAYLOAD), len(PAYLOAD))
+    wheel.unlink()
+    assert fetch(e, tmp_path) == cached(e, tmp_path) == path
+    assert [p.name for p in path.parent.iterdir()] == ["words.txt"]
+
+
+def test_whole_wheel(wheel: Path, tmp_path: Path) -> None:
+    body = wheel.read_bytes()
+    e = entry("pypi:tinydata==1.0", file=wheel.name, size=len(body), sha256=sha256(body))
+    assert fetch(e, tmp_path).read_bytes() == body
+
+
+@pytest.mark.parametrize("wrong", ["wheel", "member", "size"])
+def test_other_bytes_are_not_kept(wheel: Path, tmp_path: Path, wrong: str) -> None:
+    right = sha256(wheel.read_bytes())
+    e = {
+        "wheel": entry(wheel_sha256="0" * 64),
+        "member": entry(wheel_sha256=right, sha256="0" * 64),
+        "size": entry(wheel_sha256=right, size=len(PAYLOAD) - 1),
+    }[wrong]
+    with pytest.raises(CatalogueError, match="Nothing was kept"):
+        fetch(e, tmp_path)
+    assert not list((tmp_path / "tiny").iterdir())
+
+
+def test_a_changed_file_in_the_cache_is_fetched_again(wheel: Path, tmp_path: Path) -> None:
+    e = entry(wheel_sha256=sha256(wheel.read_bytes()))
+    place(e, tmp_path).parent.mkdir()
+    place(e, tmp_path).write_bytes(PAYLOAD[:-1] + b"!")
+    assert cached(e, tmp_path) is None
+    assert fetch(e, tmp_path).read_bytes() == PAYLOAD
+
+
+def test_a_file_put_there_by_hand_needs_no_network(tmp_path: Path) -> None:
+    e = entry("https://nowhere.invalid/words.txt")
+    place(e, tmp_path).parent.mkdir()
+    place(e, tmp_path).write_bytes(PAYLOAD)
+    assert fetch(e, tmp_path) == place(e, tmp_path)
+
+
+def test_no_network_says_what_to_do(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    for e in (entry("pypi:absentdata==1.0/words.txt"), entry("https://nowhere.invalid/words.txt")):
+        with pytest.raises(CatalogueError) as caught:
+            fetch(e, tmp_path)
+        message = str(caught.value)
+        assert "could not be fetched" in message
+        assert "ccbuild catalogue fetch" in message
+        assert str(place(e, tmp_path)) in message
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, body: bytes) -> io.BytesIO:
+    stream = io.BytesIO(body)
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: stream)
+    return stream
+
+
+def test_https_is_streamed_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(monkeypatch, PAYLOAD)
+    calls: list[int] = []
+    path = fetch(entry("https://a.invalid/words.txt"), tmp_path, lambda done, _: calls.append(done))
+    assert path.read_bytes() == PAYLOAD
+    assert calls == sorted(calls)
+
+
+@pytest.mark.parametrize("body", [PAYLOAD[:-1], PAYLOAD + b"x", b""])
+def test_https_with_other_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    serve(monkeypatch, body)
+    with pytest.raises(CatalogueError, match="Nothing was kept"):
+        fetch(entry("https://a.invalid/words.txt"), tmp_path)
+    assert not list((tmp_path / "tiny").iterdir())
+
+
+def test_an_endless_body_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.RawIOBase):
+        sent = 0
+
+        def read(self, size: int = -1) -> bytes:
+            Endless.sent += size
+            assert Endless.sent < 10 << 20
+            return bytes(size)
+
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: Endless())
+    with pytest.raises(CatalogueError, match="Nothing was kept"):
+        fetch(entry("https://a.invalid/words.txt"), tmp_path)
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(monkeypatch, PAYLOAD)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CatalogueError, match="CCBUILD_CACHE"):
+        fetch(entry("https://a.invalid/words.txt"), tmp_path / "file")
+
+
+def test_other_schemes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match="neither pypi: nor https:"):
+        fetch(entry("file:///etc/hostname"), tmp_path)
+
+
+def test_callers_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(PAYLOAD))
+    e, found = entry("https://a.invalid/words.txt"), []
+    threads = [threading.Thread(target=lambda: found.append(fetch(e, tmp_path).read_bytes())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [PAYLOAD] * 8
+    assert [p.name for p in (tmp_path / "tiny").iterdir()] == ["words.txt"]
+
+
+def test_eld_codes(tmp_path: Path) -> None:
+    path = tmp_path / "big-test.txt"
+    path.write_text("de\tGuten Tag.\nku\tئه‌وه‌\nzh\t这是简体汉语。\nzh\t這是傳統漢語。\nzh\t人人\n\n", encoding="utf-8")
+    assert eld_sentences(path) == {
+        "de": ["Guten Tag."],
+        "ckb": ["ئه‌وه‌"],
+        "zh-Hans": ["这是简体汉语。"],
+        "zh-Hant": ["這是傳統漢語。"],
+    }
+    path.write_text("de Guten Tag.\n", encoding="utf-8")
+    with pytest.raises(DataError, match="line 1"):
+        eld_sentences(path)
+
+
+TEXTPROTO = r"""
+# a comment with "quotes" and { braces
+id: "xx_Latn"
+population: 1.5e6
+exemplar_chars { base : "a {b} \"c\"" marks: "◌́" }
+sample_text {
+  styles: 'it\'s one'   # after it
+  tester: "joined "
+          "from two"
+  specimen_16: "first line\nit\'s one and more\n\nd\303\251j\xc3\xa0"
+  masthead_full: "Mm"
+}
+"""
+
+
+def language_wheel(path: Path, text: str) -> Path:
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("gflanguages/data/languages/xx_Latn.textproto", text)
+        out.writestr("gflanguages/data/languages/yy_Latn.textproto", 'id: "yy_Latn"\n')
+        out.writestr("gflanguages/data/scripts/Latn.textproto", "not read")
+    return path
+
+
+def test_textproto_reading(tmp_path: Path) -> None:
+    assert udhr_excerpts(language_wheel(tmp_path / "w.whl", TEXTPROTO)) == {
+        "xx_Latn": ["first line", "it's one and more", "déjà", "joined from two"]
+    }
+
+
+def test_a_broken_textproto_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"xx_Latn\.textproto line 2"):
+        udhr_excerpts(language_wheel(tmp_path / "w.whl", 'id: "xx_Latn"\nsample_text { styles: "never ends\n}'))
+
+
+def test_the_real_files() -> None:
+    paths = [cached(name) for name in ("eld", "gflanguages")]
+    if None in paths:
+        pytest.skip(f"eld and gflanguages are not in {default_cache()}: fill it with `ccbuild catalogue fetch`")
+    eld, gflanguages = (path for path in paths if path)
+    sentences = eld_sentences(eld)
+    assert len(sentences) == 61
+    assert sum(map(len, sentences.values())) == 59 * 1000 + 505 + 492
+    excerpts = udhr_excerpts(gflanguages)
+    assert len(excerpts) == 755
+    assert any("freedom of thought, conscience and religion" in paragraph for paragraph in excerpts["en_Latn"])

@@ -1,0 +1,196 @@
+"""Training: the same bytes whatever the order, XLM-R's arithmetic, fairness to alphabets, limits that say a number."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+
+from ccbuild.errors import ConfigError, DataError, InputError
+from ccbuild.vocab.alpha import alpha_plan
+from ccbuild.vocab.export import MODEL_NAME
+from ccbuild.vocab.protobuf import charsmap, fields, replace_normalizer, round_scores
+from ccbuild.vocab.train import Vocabulary, VocabularyConfig, build_vocabulary, train_vocabulary
+from ccbuild.vocab.words import WordCounts, count_words, write_counts
+
+SMALL = ("en", "th", "zh-Hans")
+
+
+def pieces_of(model: bytes) -> set[str]:
+    processor = SentencePieceProcessor(model_proto=model)
+    return {processor.id_to_piece(i) for i in range(processor.get_piece_size())}
+
+
+@pytest.fixture(scope="module")
+def small(counts: Mapping[str, Path]) -> dict[str, Path]:
+    return {code: counts[code] for code in SMALL}
+
+
+def test_the_vocabulary_has_what_was_asked(vocabulary: Vocabulary, corpus: Mapping[str, list[str]]) -> None:
+    assert vocabulary.size == vocabulary.asked == 2400
+    assert vocabulary.ids == 2402
+    assert vocabulary.plan == alpha_plan({code: len(lines) for code, lines in corpus.items()}, 0.3)
+    assert vocabulary.below_floor == {}
+    processor = SentencePieceProcessor(model_proto=vocabulary.model)
+    assert [processor.id_to_piece(i) for i in range(3)] == ["<unk>", "<s>", "</s>"]
+
+
+def test_languages_files_and_folders_change_not_one_bit(
+    counts: Mapping[str, Path], small: dict[str, Path], tmp_path: Path
+) -> None:
+    config = VocabularyConfig(size=700, threads=2)
+    here = train_vocabulary(small, tmp_path / "here", config)
+    moved = {code: Path(shutil.copy(small[code], tmp_path / f"moved-{code}")) for code in reversed(SMALL)}
+    there = train_vocabulary(moved, tmp_path / "a" / "longer" / "way", config)
+    for path in (tmp_path / "here").iterdir():
+        assert path.read_bytes() == (tmp_path / "a" / "longer" / "way" / path.name).read_bytes()
+    assert here == there
+    assert str(tmp_path).encode() not in here.model
+    trainer_spec = next(value for number, value, _ in fields(here.model) if number == 2)
+    assert not any(number in (1, 2) for number, _, _ in fields(trainer_spec)), "input and model_prefix hold paths"
+
+
+def test_nothing_is_said_on_the_terminal(small: dict[str, Path], capfd: pytest.CaptureFixture[str]) -> None:
+    build_vocabulary(small, VocabularyConfig(size=500, threads=1))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_word_counts_train_what_the_sentences_do(corpus: Mapping[str, list[str]], tmp_path: Path) -> None:
+    config = VocabularyConfig(size=1500, alpha=1, character_coverage=1, max_character_share=1, threads=1)
+    lines = [line for code in SMALL for line in corpus[code]]
+    path = tmp_path / "all.parquet"
+    write_counts(path, count_words(lines, config))
+    ours = build_vocabulary({"all": path}, config)
+    writer = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=writer,
+        vocab_size=1500,
+        model_type="unigram",
+        character_coverage=1.0,
+        normalization_rule_name="nmt_nfkc",
+        hard_vocab_limit=False,
+        num_threads=1,
+        minloglevel=2,
+    )
+    theirs = writer.getvalue()
+    assert charsmap(ours.model) == charsmap(theirs)
+    common = pieces_of(ours.model) & pieces_of(theirs)
+    assert len(common) / len(pieces_of(theirs)) >= 0.99
+    tokens = [sum(map(len, SentencePieceProcessor(model_proto=m).encode(lines))) for m in (ours.model, theirs)]
+    assert tokens[0] == pytest.approx(tokens[1], rel=1e-3)
+
+
+def test_alpha_gives_pieces_to_the_small_language(tmp_path: Path) -> None:
+    paths = {}
+    for code, first, times in (("big", "a", 2000), ("small", "α", 20)):
+        words = {f"▁{chr(ord(first) + i)}{chr(ord(first) + j)}{chr(ord(first) + i)}": times + i + 3 * j
+                 for i in range(16) for j in range(16)}  # fmt: skip
+        paths[code] = tmp_path / code
+        write_counts(paths[code], WordCounts.of(words, sum(words.values())))
+    shares = {}
+    for alpha in (0.0, 0.3, 1.0):
+        pieces = pieces_of(build_vocabulary(paths, VocabularyConfig(size=300, alpha=alpha, threads=1)).model)
+        shares[alpha] = sum(1 for piece in pieces if re.search("[α-ω]{2}", piece))
+    assert shares[1.0] < shares[0.3] < shares[0.0]
+
+
+def test_each_alphabet_is_kept_and_what_is_left_out_is_told(tmp_path: Path) -> None:
+    rare = "цхґ"
+    texts = {
+        "big": ["lorem ipsum dolor sit amet"] * 5000,
+        "small": ["мова і слово", f"дім {rare[0]}", f"{rare} сад"] * 9,
+    }
+    config = VocabularyConfig(size=60, alpha=1, max_character_share=1, threads=1)
+    paths = {}
+    for code, lines in texts.items():
+        paths[code] = tmp_path / code
+        write_counts(paths[code], count_words(lines, config))
+    assert build_vocabulary(paths, config).left_out == {}
+    lower = build_vocabulary(paths, dataclasses.replace(config, character_coverage=0.95))
+    assert set(lower.left_out["small"].characters) <= set("".join(texts["small"]))
+    assert 0 < lower.left_out["small"].share <= 0.05
+    assert len(pieces_of(lower.model) & set(rare)) < 3
+
+
+def test_single_characters_take_only_their_share(counts: Mapping[str, Path]) -> None:
+    config = VocabularyConfig(size=400, max_character_share=0.25, threads=1)
+    crowded = build_vocabulary(counts, config)
+    single = [piece for piece in pieces_of(crowded.model) if len(piece) == 1]
+    assert len(single) == 99
+    assert crowded.size == 400
+    assert crowded.left_out["zh-Hans"].share > 0
+    with pytest.raises(
+        InputError, match=r"size is 400; the text needs \d{3,4} characters and 3 more. Set it to \d{3,4}"
+    ):
+        build_vocabulary(counts, dataclasses.replace(config, max_character_share=1))
+
+
+def test_a_size_that_the_text_cannot_fill(small: dict[str, Path]) -> None:
+    soft = build_vocabulary(small, VocabularyConfig(size=50_000, threads=1))
+    assert soft.size < soft.asked == 50_000
+    with pytest.raises(InputError, match=f"The text fills {soft.size} pieces, vocab.size is 50000"):
+        build_vocabulary(small, VocabularyConfig(size=50_000, threads=1, hard_limit=True))
+    exact = build_vocabulary(small, VocabularyConfig(size=soft.size, threads=1, hard_limit=True))
+    assert exact.size == soft.size
+
+
+def test_a_floor_drops_rare_words_and_says_how_much(small: dict[str, Path]) -> None:
+    every = build_vocabulary(small, VocabularyConfig(size=500, threads=1))
+    floor = build_vocabulary(small, VocabularyConfig(size=500, threads=1, min_count=2))
+    assert floor.rows < every.rows
+    assert set(floor.below_floor) == set(SMALL)
+    assert all(0 < share < 1 for share in floor.below_floor.values())
+
+
+def test_size_by_characters(small: dict[str, Path]) -> None:
+    by_characters = build_vocabulary(small, VocabularyConfig(size=500, threads=1, unit="characters", alpha=1))
+    by_sentences = build_vocabulary(small, VocabularyConfig(size=500, threads=1, alpha=1))
+    # Thai and Chinese lines of the corpus have about as many words as English ones, but no spaces
+    assert by_characters.plan["en"] > by_sentences.plan["en"]
+
+
+def test_bad_input_is_refused(small: dict[str, Path], tmp_path: Path) -> None:
+    empty = tmp_path / "empty.parquet"
+    write_counts(empty, count_words([], VocabularyConfig()))
+    with pytest.raises(InputError, match="None of 1 languages has any text"):
+        build_vocabulary({"la": empty}, VocabularyConfig())
+    beside = build_vocabulary({**small, "la": empty}, VocabularyConfig(size=500, threads=1))
+    assert list(beside.plan) == list(SMALL)
+    with pytest.raises(InputError, match="is not a file"):
+        build_vocabulary({"en": tmp_path / "absent"}, VocabularyConfig())
+    write_counts(tmp_path / "one", WordCounts.of({"▁": 1}, 1))
+    for bad in ({"size": 3}, {"alpha": 1.5}, {"threads": 0}, {"character_coverage": -0.1}, {"max_word_chars": 0}):
+        with pytest.raises(ConfigError, match=rf"vocab\.{next(iter(bad))} is"):
+            VocabularyConfig(**bad)  # type: ignore[arg-type]
+
+
+def test_the_model_is_cut_up_and_put_together_again(vocabulary: Vocabulary) -> None:
+    model = vocabulary.model
+    assert b"".join(raw for _, _, raw in fields(model)) == model
+    spec = next(value for number, value, _ in fields(model) if number == 3)
+    assert replace_normalizer(model, spec) == model
+    assert round_scores(model, 2**-8) == model
+    processor = SentencePieceProcessor(model_proto=model)
+    assert all((processor.get_score(i) * 256).is_integer() for i in range(vocabulary.size))
+    for end in (1, 2, 10, len(model) // 2):
+        with pytest.raises(DataError):
+            list(fields(model[:end]))
+    with pytest.raises(DataError, match="wire type 7"):
+        list(fields(b"\x0f"))
+
+
+def test_the_folder_holds_the_model_under_xlmr_s_name(folder: Path, vocabulary: Vocabulary) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == [
+        MODEL_NAME,
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+    assert MODEL_NAME == "sentencepiece.bpe.model"
+    assert (folder / MODEL_NAME).read_bytes() == vocabulary.model

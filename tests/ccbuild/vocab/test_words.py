@@ -1,0 +1,113 @@
+"""Word counts: what SentencePiece would see, in any order, and back from disk."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentencepiece import SentencePieceNormalizer
+
+from ccbuild.errors import ConfigError, DataError, InputError
+from ccbuild.vocab.config import VocabularyConfig
+from ccbuild.vocab.words import WordCounts, count_words, merge_counts, read_counts, read_sizes, write_counts
+
+CONFIG = VocabularyConfig()
+
+
+def test_words_by_hand() -> None:
+    counted = count_words(["Ｆull  width,\tﬁne", "", "  \u3000 ", "width, a▁b", "zero\u200bwidth"], CONFIG)
+    assert counted.as_counter() == {
+        "▁Full": 1,
+        "▁width,": 2,
+        "▁fine": 1,
+        "▁a": 1,
+        "▁b": 1,
+        "▁zero": 1,
+        "▁width": 1,
+    }
+    assert counted.lines == 3
+    assert counted.characters == sum(len(w) * n for w, n in counted.as_counter().items())
+    assert counted.words.to_pylist() == sorted(counted.as_counter(), key=str.encode)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), max_size=8))
+def test_words_are_those_of_sentencepiece(lines: list[str]) -> None:
+    normalizer = SentencePieceNormalizer(rule_name="nmt_nfkc")
+    expected: Counter[str] = Counter()
+    for line in lines:
+        expected.update("▁" + word for word in normalizer.normalize(line).split("▁") if word)
+    assert count_words(lines, CONFIG).as_counter() == expected
+
+
+def test_long_spans_are_cut_at_punctuation_then_by_length() -> None:
+    config = VocabularyConfig(max_word_chars=16)
+    span = "日本語の文です。" * 2 + "漢" * 20 + ",abc(" + "नमस्ते।"
+    counted = count_words([span + " short, word"], config).as_counter()
+    assert counted == {
+        "▁日本語の文です": 1,
+        "。": 2,
+        "日本語の文です": 1,
+        "漢" * 16: 1,
+        "漢" * 4: 1,
+        ",": 1,
+        "abc": 1,
+        "(": 1,
+        "नमस्ते": 1,
+        "।": 1,
+        "▁short,": 1,
+        "▁word": 1,
+    }
+    assert counted.total() == 13
+
+
+def test_nothing_is_lost_by_cutting(corpus: Mapping[str, list[str]]) -> None:
+    lines = corpus["zh-Hans"] + corpus["en"]
+    whole = count_words(lines, VocabularyConfig(max_word_chars=1 << 20))
+    cut = count_words(lines, VocabularyConfig(max_word_chars=16))
+    assert cut.characters == whole.characters
+    assert max(map(len, cut.as_counter())) <= 17
+    assert len(cut.as_counter()) != len(whole.as_counter())
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.integers(1, 2**53)))
+def test_counts_come_back_from_disk(tmp_path_factory: pytest.TempPathFactory, words: dict[str, int]) -> None:
+    path = tmp_path_factory.mktemp("counts") / "sw.parquet"
+    write_counts(path, WordCounts.of(words, 7))
+    back = read_counts(path)
+    assert (back.as_counter(), back.lines) == (words, 7)
+    assert read_sizes(path) == (7, back.characters)
+
+
+def test_bytes_do_not_depend_on_the_order_of_lines(tmp_path: Path, corpus: Mapping[str, list[str]]) -> None:
+    lines = corpus["hi"]
+    write_counts(tmp_path / "a", count_words(lines, CONFIG))
+    write_counts(tmp_path / "b", count_words(random.Random(1).sample(lines, len(lines)), CONFIG))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_parts_merge_to_the_whole_in_any_order(tmp_path: Path, corpus: Mapping[str, list[str]]) -> None:
+    lines = corpus["ru"] + corpus["th"]
+    paths = [tmp_path / f"{i}.parquet" for i in range(3)]
+    for i, path in enumerate(paths):
+        write_counts(path, count_words(lines[i::3], CONFIG))
+    write_counts(tmp_path / "whole", count_words(lines, CONFIG))
+    for order in (paths, paths[::-1]):
+        write_counts(tmp_path / "merged", merge_counts(order))
+        assert (tmp_path / "merged").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_files_that_are_not_counts_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="absent is not a file"):
+        read_counts(tmp_path / "absent")
+    (tmp_path / "other").write_text("word\t3\n")
+    with pytest.raises(DataError, match="other is not a file of word counts"):
+        read_counts(tmp_path / "other")
+    with pytest.raises(ConfigError, match="No counts to merge"):
+        merge_counts([])

@@ -1,0 +1,55 @@
+"""What all tests share: no network, the catalogue's cache, one small run."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ccbuild import catalogue
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run long campaigns in full")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--full"):
+        for item in items:
+            if "full" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="a long campaign: run with --full"))
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests are hermetic: a connection off this machine is a defect of the test, so it fails at once."""
+    connect = socket.socket.connect
+
+    def only_loopback(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise RuntimeError(f"a test tried to reach {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", only_loopback)
+
+
+def cached(name: str) -> Path:
+    """A catalogue file from the cache; skips the test where `make test` has not filled it."""
+    path = catalogue.cached(name)
+    if path is None:
+        pytest.skip(f"{name} is not in the cache: run ccbuild catalogue fetch {name}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def lid_model() -> Path:
+    return cached("lid.176.ftz")
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path

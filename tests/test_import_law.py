@@ -1,0 +1,68 @@
+"""The law of the house: cc100 → ccbuild ← xlmr, and what each room inside ccbuild may know."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {"ccbuild": ROOT / "ccbuild", "cc100": ROOT / "pipelines" / "cc100", "xlmr": ROOT / "models" / "xlmr"}
+XLMR_MAY = ("ccbuild.errors", "ccbuild.config", "ccbuild.storage", "ccbuild.tokens", "ccbuild.vocab", "ccbuild.ledger")
+ALGORITHMS = ("ccbuild.dedup", "ccbuild.langid", "ccbuild.lm", "ccbuild.text", "ccbuild.vocab")
+JOINTS = ("ccbuild.records", "ccbuild.stages", "ccbuild.runner", "ccbuild.cli", "ccbuild.report")
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package, folder in PACKAGES.items():
+        for path in sorted(folder.rglob("*.py")):
+            inner = path.relative_to(folder).with_suffix("").parts
+            yield ".".join((package, *(p for p in inner if p != "__init__"))), path
+
+
+def imported(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def under(name: str, *packages: str) -> bool:
+    return any(name == p or name.startswith(p + ".") for p in packages)
+
+
+@pytest.mark.parametrize(("module", "path"), list(modules()), ids=[m for m, _ in modules()])
+def test_imports(module: str, path: Path) -> None:
+    names = imported(path)
+    if under(module, "ccbuild") and not under(module, "ccbuild.cli"):
+        assert not [n for n in names if under(n, "cc100", "xlmr", "dask", "distributed", "torch")]
+    if under(module, "cc100"):
+        assert not [n for n in names if under(n, "xlmr", "torch", "ccbuild.cli")]
+    if under(module, "xlmr"):
+        assert not [n for n in names if under(n, "cc100", "dask", "distributed")]
+        assert not [n for n in names if under(n, "ccbuild") and n != "ccbuild" and not under(n, *XLMR_MAY)]
+    if under(module, "ccbuild.records", "ccbuild.errors"):
+        assert not [n for n in names if under(n, "ccbuild")]
+    if under(module, *ALGORITHMS):
+        assert not [n for n in names if under(n, *JOINTS)]
+    if under(module, "ccbuild.stages"):
+        assert not [n for n in names if under(n, "ccbuild.runner", "ccbuild.cli", "ccbuild.report")]
+    if under(module, "ccbuild.runner"):
+        assert not [n for n in names if under(n, "ccbuild.cli", "ccbuild.report")]
+
+
+@pytest.mark.parametrize(("module", "path"), list(modules()), ids=[m for m, _ in modules()])
+def test_importing_reads_no_environment_and_makes_no_folder(module: str, path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef | ast.Import | ast.ImportFrom):
+            continue
+        source = ast.unparse(node)
+        for forbidden in ("os.environ", "os.getenv", "mkdir", "open(", "basicConfig", "print(", ".read_text("):
+            assert forbidden not in source, f"{module} does something at import: {source}"
