@@ -14,6 +14,8 @@ _META = re.compile(rb"<meta[^>]{0,256}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IG
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _PRESCAN = 4096
 """Bytes searched for `<meta>`. The standard says 1,024; pages with long scripts before it are common."""
+_MENDED = {"iso8859-11": "cp874"}
+"""The standard reads ISO 8859-11 as windows-874, which has quotation marks where the other has controls."""
 _SEVEN_BIT = frozenset({"iso2022_jp", "utf-16-le", "utf-16-be"})
 """Encodings whose bytes can pass for UTF-8 without being it."""
 
@@ -55,7 +57,7 @@ def _declared(payload: bytes, content_type: str) -> str | None:
         known = map_encoding_to_html5(named, False) if named else None
         if known in ("utf-16-le", "utf-16-be"):  # a meta that could be read is not UTF-16
             known = "utf-8"
-    return known
+    return _MENDED.get(known, known) if known else None
 
 
 def _wrong(text: str) -> bool:

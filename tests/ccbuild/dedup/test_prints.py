@@ -94,7 +94,7 @@ def _prints_of(rows: list[Row]) -> Prints:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=_ROWS, seed=st.randoms(use_true_random=False), n_buckets=st.integers(1, 7), group=st.integers(1, 9))
 def test_what_is_written_is_read_bucket_by_bucket(
-    tmp_path: Path, rows: list[Row], seed, n_buckets: int, group: int
+    tmp_path: Path, rows: list[Row], seed: random.Random, n_buckets: int, group: int
 ) -> None:
     path, again = tmp_path / "a.parquet", tmp_path / "b.parquet"
     counts = write_prints(path, _prints_of(rows), scheme=SCHEME, row_group_rows=group)

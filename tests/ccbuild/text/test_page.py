@@ -18,6 +18,7 @@ CASES = [
     ("UTF-8 that says Latin-1", "Grüße aus Österreich", "utf-8", "text/html; charset=iso-8859-1", ""),
     ("says UTF-8, is not", RUSSIAN * 4, "windows-1251", "text/html; charset=utf-8", ""),
     ("a name nobody knows", "Grüße", "utf-8", "text/html; charset=bogus", ""),
+    ("Thai quotation marks", "รัฐบาลจะสร้าง “โรงเรียน” ใหม่", "cp874", "text/html; charset=windows-874", ""),
     ("seven bits", "委員会は来週再び集まって報告書について話し合います。", "iso-2022-jp", "text/html; charset=iso-2022-jp", ""),
     ("UTF-16 with its mark", RUSSIAN, "utf-16", "text/html", ""),
 ]  # fmt: skip

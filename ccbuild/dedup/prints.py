@@ -1,0 +1,277 @@
+"""The file of prints that a shard writes: sorted, so that a bucket of any shard is a contiguous read.
+
+A print is one row: kind (0 the whole document, 1 a band of its signature, 2 a paragraph), hash, doc_id, and which
+paragraph or band. Rows are sorted by all four; no row group holds two kinds; the row groups' statistics tell which of
+them a range of hashes overlaps. The Parquet schema's metadata carries the scheme (hash forms, shingles, seed, bands),
+and a reader that expects another one is refused: prints of two schemes never match and would pass for "no duplicates".
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ccbuild.dedup.paragraphs import NO_PRINT, ParagraphForm
+from ccbuild.dedup.signatures import SignatureConfig
+from ccbuild.errors import DataError, InputError, MismatchError
+
+__all__ = [
+    "BAND",
+    "DOCUMENT",
+    "PARAGRAPH",
+    "SCHEMA",
+    "Prints",
+    "band_prints",
+    "bucket_bounds",
+    "document_prints",
+    "merge_prints",
+    "paragraph_prints",
+    "read_prints",
+    "read_scheme",
+    "scheme",
+    "write_prints",
+]
+
+DOCUMENT, BAND, PARAGRAPH = range(3)
+
+SCHEMA = pa.schema(
+    [
+        pa.field("kind", pa.uint8(), nullable=False),
+        pa.field("hash", pa.uint64(), nullable=False),
+        pa.field("doc_id", pa.uint64(), nullable=False),
+        pa.field("paragraph", pa.int32(), nullable=False),
+    ]
+)
+
+_PREFIX = b"ccbuild."
+_DAMAGED = "Delete it and its manifest, and run the verb that wrote it (ccbuild extract) again."
+
+
+@dataclass(frozen=True, slots=True)
+class Prints:
+    """n prints as columns."""
+
+    kind: NDArray[np.uint8]
+    """`DOCUMENT`, `BAND` or `PARAGRAPH`."""
+    hash: NDArray[np.uint64]
+    """What is compared; never 0."""
+    doc_id: NDArray[np.uint64]
+    """shard << 32 | row of the document."""
+    paragraph: NDArray[np.int32]
+    """Number of the paragraph in its document from 0; the band's number for bands; -1 for documents."""
+
+    def __len__(self) -> int:
+        return len(self.hash)
+
+    @classmethod
+    def empty(cls) -> Prints:
+        """No prints."""
+        return cls(np.empty(0, np.uint8), np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int32))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Prints]) -> Prints:
+        """All of `parts`, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        parts = parts or [cls.empty()]
+        return cls(
+            np.concatenate([p.kind for p in parts]),
+            np.concatenate([p.hash for p in parts]),
+            np.concatenate([p.doc_id for p in parts]),
+            np.concatenate([p.paragraph for p in parts]),
+        )
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Prints:
+        """The prints at `rows`; a slice copies nothing."""
+        return Prints(self.kind[rows], self.hash[rows], self.doc_id[rows], self.paragraph[rows])
+
+    def sorted(self) -> Prints:
+        """Sorted by (kind, hash, doc_id, paragraph)."""
+        return self.take(np.lexsort((self.paragraph, self.doc_id, self.hash, self.kind)))
+
+
+def _prints(kind: int, hashes: NDArray[np.uint64], doc_id: NDArray[np.uint64], paragraph: NDArray[np.int32]) -> Prints:
+    """Prints of one kind, those without a hash left out."""
+    keep = hashes != NO_PRINT
+    hashes, doc_id, paragraph = hashes[keep], doc_id[keep], paragraph[keep]
+    return Prints(np.full(len(hashes), kind, np.uint8), hashes, doc_id, paragraph)
+
+
+def document_prints(hashes: NDArray[np.uint64], doc_ids: NDArray[np.uint64]) -> Prints:
+    """A print for each document that has a hash (not 0)."""
+    return _prints(DOCUMENT, hashes, doc_ids, np.full(len(hashes), -1, np.int32))
+
+
+def band_prints(hashes: NDArray[np.uint64], present: NDArray[np.bool_], doc_ids: NDArray[np.uint64]) -> Prints:
+    """A print for each band (`hashes` uint64[n, bands]) of each document that has a signature."""
+    n, bands = int(present.sum()), hashes.shape[1]
+    numbers = np.tile(np.arange(bands, dtype=np.int32), n)
+    return _prints(BAND, hashes[present].ravel(), np.repeat(doc_ids[present], bands), numbers)
+
+
+def paragraph_prints(hashes: NDArray[np.uint64], counts: NDArray[np.int64], doc_ids: NDArray[np.uint64]) -> Prints:
+    """A print for each paragraph that has a hash; ``counts[i]`` of the hashes belong to ``doc_ids[i]``, in order."""
+    numbers = np.arange(len(hashes), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+    return _prints(PARAGRAPH, hashes, np.repeat(doc_ids, counts), numbers.astype(np.int32))
+
+
+def scheme(config: SignatureConfig, form: ParagraphForm) -> dict[str, str]:
+    """What stands in a file's metadata and must be equal in every file that is matched with it."""
+    return config.scheme() | {"paragraph_form": form, "document_hash": "blake2b-8", "prints_format": "1"}
+
+
+def bucket_bounds(n_buckets: int) -> list[tuple[int, int]]:
+    """(lowest, highest) hash of each bucket, both inside it: the 64-bit space in `n_buckets` equal parts.
+
+    >>> [(hex(low), hex(high)) for low, high in bucket_bounds(2)]
+    [('0x0', '0x7fffffffffffffff'), ('0x8000000000000000', '0xffffffffffffffff')]
+    """
+    if n_buckets < 1:
+        raise ValueError(f"n_buckets is {n_buckets}; it takes 1 or more")
+    edges = [(i << 64) // n_buckets for i in range(n_buckets + 1)]
+    return [(low, high - 1) for low, high in itertools.pairwise(edges)]
+
+
+def write_prints(
+    path: str | Path, prints: Prints, *, scheme: Mapping[str, str], row_group_rows: int = 1 << 17
+) -> dict[str, int]:
+    """Write `prints`, in any order, as one sorted file; the number of each kind.
+
+    Equal prints give equal bytes (with one version of pyarrow, whose name the file carries). A row takes 8 to 10 bytes
+    on disk; the sort needs about 50 bytes of memory a row besides the prints. A bucket read loads at least one row
+    group, so `row_group_rows` (131,072: about 1 MB) is the least contiguous read.
+    """
+    ordered = prints.sorted()
+    with _writer(path, scheme) as writer:
+        for kind in (DOCUMENT, BAND, PARAGRAPH):
+            low, high = np.searchsorted(ordered.kind, [kind, kind + 1])
+            _write_rows(writer, ordered.take(slice(low, high)), row_group_rows)
+    names = ("documents", "bands", "paragraphs")
+    return dict(zip(names, np.bincount(prints.kind, minlength=3).tolist(), strict=True))
+
+
+def _writer(path: str | Path, scheme: Mapping[str, str]) -> pq.ParquetWriter:
+    metadata = {_PREFIX + key.encode(): scheme[key].encode() for key in sorted(scheme)}
+    return pq.ParquetWriter(
+        path,
+        SCHEMA.with_metadata(metadata),
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=["kind", "doc_id", "paragraph"],
+        column_encoding={"hash": "DELTA_BINARY_PACKED"},  # sorted hashes lie close: a third less than plain
+        write_statistics=["kind", "hash"],
+    )
+
+
+def _write_rows(writer: pq.ParquetWriter, prints: Prints, row_group_rows: int) -> None:
+    columns = [pa.array(c) for c in (prints.kind, prints.hash, prints.doc_id, prints.paragraph)]
+    table = pa.Table.from_arrays(columns, schema=writer.schema)
+    for first in range(0, len(prints), row_group_rows):
+        writer.write_table(table.slice(first, row_group_rows), row_group_size=row_group_rows)
+
+
+def read_prints(
+    path: str | Path, kind: int, low: int = 0, high: int = 2**64 - 1, *, scheme: Mapping[str, str] | None = None
+) -> Prints:
+    """The prints of `kind` with ``low <= hash <= high``, sorted; reads only the row groups that overlap.
+
+    `MismatchError` names the first key in which the file differs from `scheme` (None: any scheme will do);
+    `DataError` names a file that is cut short or damaged.
+    """
+    with _open(path) as file:
+        _check_scheme(path, _scheme_of(file), scheme)
+        groups = _overlapping(file.metadata, kind, low, high)
+        try:
+            parts = [_clip(file.read_row_group(group), low, high) for group in groups]
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{path} is damaged ({error}). {_DAMAGED}") from error
+    return Prints.concatenate(parts)
+
+
+def read_scheme(path: str | Path) -> dict[str, str]:
+    """The scheme with which the file at `path` was made."""
+    with _open(path) as file:
+        return _scheme_of(file)
+
+
+def _open(path: str | Path) -> pq.ParquetFile:
+    if not Path(path).is_file():
+        raise InputError(f"{path} is not a file. Run ccbuild extract, which writes the prints of a shard.")
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path} is not a whole file of prints ({error}). {_DAMAGED}") from error
+    if file.schema_arrow.names != SCHEMA.names:
+        raise InputError(f"{path} has the columns {', '.join(file.schema_arrow.names)}. Name a file of prints.")
+    return file
+
+
+def _scheme_of(file: pq.ParquetFile) -> dict[str, str]:
+    metadata = file.metadata.metadata or {}
+    return {
+        key.removeprefix(_PREFIX).decode(): value.decode()
+        for key, value in sorted(metadata.items())
+        if key.startswith(_PREFIX)
+    }
+
+
+def _check_scheme(path: str | Path, made: Mapping[str, str], asked: Mapping[str, str] | None) -> None:
+    if asked is None:
+        return
+    for key in sorted(made.keys() | asked.keys()):
+        if made.get(key) != asked.get(key):
+            raise MismatchError(
+                f"{path} was made with {key}={made.get(key)}, the config says {asked.get(key)}. "
+                f"Set {key} to {made.get(key)}, or start a new --out."
+            )
+
+
+def _overlapping(metadata: pq.FileMetaData, kind: int, low: int, high: int) -> Iterator[int]:
+    """Numbers of the row groups of `kind` that may hold a hash from `low` to `high`."""
+    for group in range(metadata.num_row_groups):
+        kinds = metadata.row_group(group).column(0).statistics
+        hashes = metadata.row_group(group).column(1).statistics
+        if kinds.min <= kind <= kinds.max and hashes.min <= high and hashes.max >= low:
+            yield group
+
+
+def _clip(table: pa.Table, low: int, high: int) -> Prints:
+    """The rows of a row group (sorted, of one kind) with ``low <= hash <= high``."""
+    columns = [table.column(name).combine_chunks().to_numpy() for name in SCHEMA.names]
+    first = np.searchsorted(columns[1], np.uint64(low), side="left")
+    last = np.searchsorted(columns[1], np.uint64(high), side="right")
+    return Prints(*(column[first:last] for column in columns))
+
+
+def merge_prints(
+    paths: Sequence[str | Path],
+    target: str | Path,
+    *,
+    scheme: Mapping[str, str],
+    n_ranges: int = 16,
+    row_group_rows: int = 1 << 17,
+) -> None:
+    """Write the prints of all `paths`, sorted, as one file: the bytes that `write_prints` of all of them would give.
+
+    Works through `n_ranges` equal ranges of hashes for each kind and holds one in memory: about 70 bytes for each of
+    its rows. A run of 90,000 shards merges a few hundred at a time, so that a bucket is few reads.
+    """
+    for path in paths:
+        _check_scheme(path, read_scheme(path), scheme)
+    with _writer(target, scheme) as writer:
+        for kind in (DOCUMENT, BAND, PARAGRAPH):
+            waiting = Prints.empty()
+            for low, high in bucket_bounds(n_ranges):
+                parts = [read_prints(path, kind, low, high) for path in paths]
+                ordered = Prints.concatenate([waiting, Prints.concatenate(parts).sorted()])
+                whole = len(ordered) // row_group_rows * row_group_rows
+                _write_rows(writer, ordered.take(slice(0, whole)), row_group_rows)
+                waiting = ordered.take(slice(whole, None))
+            _write_rows(writer, waiting, row_group_rows)

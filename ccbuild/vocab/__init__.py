@@ -1,0 +1,1 @@
+"""One vocabulary for all languages: the alpha plan, word counts, SentencePiece training, encoding."""

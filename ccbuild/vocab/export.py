@@ -1,0 +1,101 @@
+"""The folder that `transformers` loads, made from a SentencePiece model alone.
+
+`sentencepiece.bpe.model` is the name under which XLM-R's model is known, though it is a unigram model.
+`transformers` 5 reads pieces, scores and normaliser from `tokenizer.json` and builds the rest of `XLMRobertaTokenizer`
+itself; the file holds that rest too, so that `tokenizers.Tokenizer.from_file` gives the same ids.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from sentencepiece import SentencePieceProcessor
+
+from ccbuild.vocab.protobuf import charsmap
+from ccbuild.vocab.words import SPACE
+
+__all__ = ["MODEL_NAME", "vocabulary_files"]
+
+MODEL_NAME = "sentencepiece.bpe.model"
+"""The SentencePiece model's file name in a vocabulary's folder."""
+
+_SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
+_MAX_TOKENS = 512  # XLM-R's longest sequence, <s> and </s> counted
+
+
+def vocabulary_files(model: bytes) -> dict[str, bytes]:
+    """Name to bytes: the model itself, `tokenizer.json`, `tokenizer_config.json`."""
+    return {
+        MODEL_NAME: model,
+        "tokenizer.json": _json(_tokenizer(model)),
+        "tokenizer_config.json": _json(_tokenizer_config()),
+    }
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _tokenizer_config() -> dict[str, Any]:
+    """Which class reads the folder, and the roles of the specials; <mask> takes the space before it along."""
+    return {
+        "tokenizer_class": "XLMRobertaTokenizer",
+        "model_max_length": _MAX_TOKENS,
+        "bos_token": "<s>",
+        "cls_token": "<s>",
+        "eos_token": "</s>",
+        "sep_token": "</s>",
+        "unk_token": "<unk>",
+        "pad_token": "<pad>",
+        "mask_token": {"__type": "AddedToken", **_added_token("<mask>")},
+    }
+
+
+def _added_token(content: str) -> dict[str, Any]:
+    return {
+        "content": content,
+        "single_word": False,
+        "lstrip": content == "<mask>",
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }
+
+
+def _tokenizer(model: bytes) -> dict[str, Any]:
+    """`tokenizer.json`: XLM-R's numbering over the pieces of `model`."""
+    processor = SentencePieceProcessor(model_proto=model)
+    pieces = [[processor.id_to_piece(i), processor.get_score(i)] for i in range(3, processor.get_piece_size())]
+    vocabulary = [*([special, 0.0] for special in _SPECIALS), *pieces, ["<mask>", 0.0]]
+    added = [(i, special) for i, special in enumerate(_SPECIALS)] + [(len(vocabulary) - 1, "<mask>")]
+    metaspace = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "always", "split": True}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": i, **_added_token(content)} for i, content in added],
+        "normalizer": {
+            "type": "Precompiled",
+            "precompiled_charsmap": base64.b64encode(charsmap(model)).decode(),
+        },
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]},
+        "post_processor": _post_processor(),
+        "decoder": metaspace,
+        "model": {"type": "Unigram", "unk_id": 3, "vocab": vocabulary, "byte_fallback": False},
+    }
+
+
+def _post_processor() -> dict[str, Any]:
+    """<s> A </s>, and <s> A </s></s> B </s> for a pair."""
+    bos, eos = ({"SpecialToken": {"id": token, "type_id": 0}} for token in ("<s>", "</s>"))
+    first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in ("A", "B"))
+    return {
+        "type": "TemplateProcessing",
+        "single": [bos, first, eos],
+        "pair": [bos, first, eos, eos, second, eos],
+        "special_tokens": {
+            token: {"id": token, "ids": [_SPECIALS.index(token)], "tokens": [token]} for token in ("<s>", "</s>")
+        },
+    }

@@ -1,0 +1,103 @@
+"""The few bytes of a SentencePiece model that its own API does not reach: its normaliser and its scores.
+
+A model is a Protocol Buffers message (`sentencepiece_model.proto`): field 1, repeated, is a piece, whose field 2 is its
+score; field 3 is the `NormalizerSpec`, whose field 2 is the compiled table of replacements. Reading them here spares
+the dependency on `protobuf`, which `sentencepiece` itself does without.
+Wire format: https://protobuf.dev/programming-guides/encoding/
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from ccbuild.errors import DataError
+
+__all__ = ["charsmap", "fields", "replace_normalizer", "round_scores"]
+
+_PIECE, _SCORE, _NORMALIZER_SPEC, _CHARSMAP = 1, 2, 3, 2
+_LENGTH_DELIMITED = 2
+_FIXED = {1: 8, 5: 4}
+
+
+def fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """(number, value, the whole field with its tag) of each field; the value of a number is its raw bytes."""
+    position = 0
+    while position < len(message):
+        start = position
+        tag, position = _varint(message, position)
+        kind = tag & 7
+        value_start = position
+        if kind == 0:
+            _, position = _varint(message, position)
+        elif kind == _LENGTH_DELIMITED:
+            length, value_start = _varint(message, position)
+            position = value_start + length
+        elif kind in _FIXED:
+            position += _FIXED[kind]
+        else:
+            raise DataError(f"Byte {start} of the model has wire type {kind}. It is not a SentencePiece model.")
+        if position > len(message):
+            raise DataError(f"The model ends inside the field at byte {start}. Copy the file again.")
+        yield tag >> 3, message[value_start:position], message[start:position]
+
+
+def replace_normalizer(model: bytes, spec: bytes) -> bytes:
+    """`model` with the serialised `NormalizerSpec` `spec` in place of its own."""
+    tagged = _delimited(_NORMALIZER_SPEC, spec)
+    return b"".join(tagged if number == _NORMALIZER_SPEC else raw for number, _, raw in fields(model))
+
+
+def round_scores(model: bytes, step: float) -> bytes:
+    """`model` with every piece's score rounded to a multiple of `step`.
+
+    With `step` 2 ** -8, sums down to -65,536 (several thousand pieces) are exact in float32. So readers that add in
+    another order or in float64 find the same best segmentation, where rounding would else decide between equals.
+    """
+    return b"".join(
+        _delimited(_PIECE, _rounded(value, step)) if number == _PIECE else raw for number, value, raw in fields(model)
+    )
+
+
+def _rounded(piece: bytes, step: float) -> bytes:
+    parts = []
+    for number, value, raw in fields(piece):
+        if number == _SCORE:
+            (score,) = struct.unpack("<f", value)
+            raw = raw[: -len(value)] + struct.pack("<f", round(score / step) * step)
+        parts.append(raw)
+    return b"".join(parts)
+
+
+def charsmap(model: bytes) -> bytes:
+    """The compiled table of replacements of `model`'s normaliser; empty for the identity."""
+    for number, value, _ in fields(model):
+        if number == _NORMALIZER_SPEC:
+            return next((inner for field, inner, _ in fields(value) if field == _CHARSMAP), b"")
+    return b""
+
+
+def _varint(message: bytes, position: int) -> tuple[int, int]:
+    """(number, position after it)."""
+    result = shift = 0
+    while position < len(message) and shift < 64:
+        byte = message[position]
+        position += 1
+        result |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return result, position
+        shift += 7
+    raise DataError(f"The model ends inside a number at byte {position}. Copy the file again.")
+
+
+def _delimited(number: int, value: bytes) -> bytes:
+    return _encode(number << 3 | _LENGTH_DELIMITED) + _encode(len(value)) + value
+
+
+def _encode(number: int) -> bytes:
+    encoded = bytearray()
+    while number >= 0x80:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)

@@ -1,0 +1,298 @@
+"""A SentencePiece unigram model from weighted word counts of all languages, numbered as XLM-R numbers its pieces.
+
+The whole corpus counts, through its words: no sample is drawn, so there is no sampling noise, and memory goes with the
+distinct words (Kudo 2018, https://arxiv.org/abs/1804.10959; the weighting is Conneau et al. 2020, section 3.1).
+
+Ids. A SentencePiece model of 250,000 pieces holds <unk> 0, <s> 1, </s> 2 and 249,997 pieces from 3 on. XLM-R takes
+fairseq's numbers instead: <s> 0, <pad> 1, </s> 2, <unk> 3, then each piece at its SentencePiece id + 1 (4 to 250,000),
+and <mask> last (250,001): 250,002 ids, two more than pieces, since <pad> and <mask> are only fairseq's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sentencepiece import SentencePieceNormalizer, SentencePieceProcessor, SentencePieceTrainer
+
+from ccbuild.errors import DataError, InputError
+from ccbuild.vocab.alpha import alpha_plan
+from ccbuild.vocab.config import VocabularyConfig
+from ccbuild.vocab.export import vocabulary_files
+from ccbuild.vocab.protobuf import replace_normalizer, round_scores
+from ccbuild.vocab.words import SPACE, add_rows, read_counts, read_sizes
+
+__all__ = ["LeftOut", "Vocabulary", "VocabularyConfig", "build_vocabulary", "train_vocabulary"]
+
+_CODE_POINTS = 0x110000
+_META_PIECES = 3  # <unk>, <s>, </s>
+_NEVER_PIECES = "\0\t\n\r \u2047\u2585"
+"""Characters that SentencePiece keeps for itself: its separators and its marks of the unknown."""
+_SCORE_STEP = 2**-8
+"""Scores are rounded to this (nats), so that float32 and float64 readers segment alike; see `round_scores`."""
+_MANY_CHARACTERS = 1 << 30
+"""From here on SentencePiece needs 64-bit suffix arrays (`train_extremely_large_corpus`), at twice the memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """What of one language's text the pieces cannot spell."""
+
+    share: float
+    """Share of its characters that become <unk>, by how often they occur."""
+    characters: str
+    """Those characters, the most frequent first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """A trained vocabulary and how it came about."""
+
+    model: bytes = field(repr=False)
+    """The SentencePiece model."""
+    size: int
+    """Pieces, <unk>, <s>, </s> among them; less than `asked` where the text could not fill it."""
+    asked: int
+    """`VocabularyConfig.size`."""
+    plan: dict[str, float]
+    """Share of each language after alpha."""
+    rows: int
+    """Distinct words that it was trained on."""
+    left_out: dict[str, LeftOut]
+    """Per language, where any character has no piece."""
+    below_floor: dict[str, float]
+    """Share of each language's words that `min_count` dropped, where it dropped any."""
+
+    @property
+    def ids(self) -> int:
+        """Width of an embedding: the pieces, <pad> and <mask>."""
+        return self.size + 2
+
+    @property
+    def sha256(self) -> str:
+        """Of the model's bytes; stands in every manifest of tokens."""
+        return hashlib.sha256(self.model).hexdigest()
+
+    def files(self) -> dict[str, bytes]:
+        """Name to bytes of a folder that `transformers.AutoTokenizer.from_pretrained` loads."""
+        return vocabulary_files(self.model)
+
+
+def train_vocabulary(counts: Mapping[str, Path], out_folder: str | Path, config: VocabularyConfig) -> Vocabulary:
+    """`build_vocabulary`, its files written to `out_folder` (a verb writes `Vocabulary.files` through its unit)."""
+    vocabulary = build_vocabulary(counts, config)
+    folder = Path(out_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in vocabulary.files().items():
+        (folder / name).write_bytes(content)
+    return vocabulary
+
+
+def build_vocabulary(counts: Mapping[str, Path], config: VocabularyConfig) -> Vocabulary:
+    """The vocabulary of the languages in `counts`: code to a file of `ccbuild.vocab.words.write_counts`.
+
+    The same counts and settings give the same bytes, in whatever order languages or files come.
+
+    Raises `InputError` when no language has text, when `size` cannot hold the characters needed, and, with
+    `hard_limit`, when the text cannot fill `size`: each message names the number that would do.
+
+    Cost: 8 GiB and an hour on two cores should do for 250,000 pieces; a small vocabulary costs more than a large one,
+    since the candidates are pruned for longer.
+    """
+    languages = _weigh(counts, config)
+    needed = _needed_characters(languages, config)
+    words, weights = _without(*_add(languages), set(languages.characters) - set(needed))
+    model = _train(words, weights, config)
+    processor = SentencePieceProcessor(model_proto=model)
+    size = processor.get_piece_size()
+    if config.hard_limit and size < config.size:
+        raise InputError(
+            f"The text fills {size} pieces, vocab.size is {config.size}. Set it to at most {size}, add text, "
+            "or take what there is with --set vocab.hard_limit=false."
+        )
+    pieces = {processor.id_to_piece(i) for i in range(_META_PIECES, size)}
+    return Vocabulary(
+        model=model,
+        size=size,
+        asked=config.size,
+        plan=languages.plan,
+        rows=len(words),
+        left_out={code: left for code, seen in languages.seen.items() if (left := _left_out(seen, pieces))},
+        below_floor=languages.below_floor,
+    )
+
+
+@dataclass(slots=True)
+class _Languages:
+    """What is known of the languages before training; every table is in the order of their codes."""
+
+    plan: dict[str, float]
+    words: list[pa.Array] = field(default_factory=list)
+    weights: list[NDArray[np.float64]] = field(default_factory=list)
+    seen: dict[str, Counter[str]] = field(default_factory=dict)
+    """Code to character to how often it occurs."""
+    characters: dict[str, float] = field(default_factory=dict)
+    """Character to weight over all languages."""
+    below_floor: dict[str, float] = field(default_factory=dict)
+
+
+def _weigh(counts: Mapping[str, Path], config: VocabularyConfig) -> _Languages:
+    """Every language's words with its share as a factor; the least repeated language has the factor 1."""
+    which = 0 if config.unit == "sentences" else 1
+    sizes = {code: read_sizes(path)[which] for code, path in counts.items()}
+    languages = _Languages(alpha_plan(sizes, config.alpha))
+    factors = {code: share / sizes[code] for code, share in languages.plan.items()}
+    least = min(factors.values())
+    for code in languages.plan:
+        table = read_counts(counts[code])
+        kept = table.counts >= config.min_count
+        words, numbers = table.words.filter(pa.array(kept)), table.counts[kept]
+        if numbers.sum() < table.counts.sum():
+            languages.below_floor[code] = 1 - float(numbers.sum() / table.counts.sum())
+        factor = factors[code] / least
+        languages.words.append(words)
+        languages.weights.append(np.multiply(numbers, factor, dtype=np.float64))
+        languages.seen[code] = _characters(words, numbers)
+        for character, number in languages.seen[code].items():
+            languages.characters[character] = languages.characters.get(character, 0.0) + number * factor
+    return languages
+
+
+def _code_points(words: Sequence[str]) -> NDArray[np.uint32]:
+    """The code points of all words, one after the other."""
+    return np.frombuffer("".join(words).encode("utf-32-le"), np.uint32)
+
+
+def _characters(words: pa.Array, numbers: NDArray[np.int64]) -> Counter[str]:
+    """How often each character occurs, most frequent first, then by code point."""
+    strings: list[str] = words.to_pylist()
+    lengths = np.fromiter(map(len, strings), np.int64, len(strings))
+    total = np.bincount(_code_points(strings), np.repeat(numbers, lengths), _CODE_POINTS)
+    occurring = np.flatnonzero(total)
+    order = occurring[np.argsort(-total[occurring], kind="stable")]
+    return Counter({chr(point): int(total[point]) for point in order})
+
+
+def _needed_characters(languages: _Languages, config: VocabularyConfig) -> list[str]:
+    """The characters that become pieces: what each language needs, weightiest first, within their share of `size`."""
+    needed = {SPACE}
+    for seen in languages.seen.values():
+        enough = config.character_coverage * seen.total()
+        covered = 0
+        for character, number in seen.items():
+            if covered >= enough:
+                break
+            covered += number
+            needed.add(character)
+    needed -= set(_NEVER_PIECES)
+    ranked = sorted(needed, key=lambda c: (c != SPACE, -languages.characters.get(c, 0.0), c))
+    room = int((config.size - _META_PIECES) * config.max_character_share)
+    if config.max_character_share == 1 and len(ranked) > room:
+        raise InputError(
+            f"vocab.size is {config.size}; the text needs {len(ranked)} characters and {_META_PIECES} more. Set it to "
+            f"{len(ranked) + _META_PIECES} or more, or lower vocab.character_coverage or vocab.max_character_share."
+        )
+    return ranked[: max(room, 1)]
+
+
+def _add(languages: _Languages) -> tuple[pa.Array, NDArray[np.float64]]:
+    """The words of all languages, each once; frees the tables of the languages."""
+    words, weights = add_rows(languages.words, languages.weights)
+    languages.words.clear()
+    languages.weights.clear()
+    return words, weights.astype(np.float64)
+
+
+def _without(words: pa.Array, weights: NDArray[np.float64], left_out: set[str]) -> tuple[pa.Array, NDArray[np.float64]]:
+    """The rows cut at the characters that have no piece: no piece spans them, as none spans an unknown."""
+    bad = np.zeros(_CODE_POINTS, bool)
+    bad[[ord(character) for character in left_out | set(_NEVER_PIECES)]] = True
+    strings: list[str] = words.to_pylist()
+    lengths = np.fromiter(map(len, strings), np.int64, len(strings))
+    starts = np.cumsum(lengths) - lengths
+    hit = np.logical_or.reduceat(bad[_code_points(strings)], starts)
+    parts: Counter[str] = Counter()
+    table = {ord(character): "\n" for character in left_out | set(_NEVER_PIECES)}
+    for row in np.flatnonzero(hit):
+        for part in strings[row].translate(table).split("\n"):
+            if part:
+                parts[part] += weights[row]
+    cut = sorted(parts)
+    cut_weights = np.fromiter((parts[part] for part in cut), np.float64, len(cut))
+    kept, sums = add_rows(
+        [words.filter(pa.array(~hit)), pa.array(cut, pa.large_string())], [weights[~hit], cut_weights]
+    )
+    return kept, sums.astype(np.float64)
+
+
+def _rows(words: pa.Array, weights: NDArray[np.float64], max_bytes: int) -> Iterator[str]:
+    """`word TAB count`; counts are whole, and what rounding takes from one row the next ones get back.
+
+    The sum of any run of rows is right to one; the first language's words, of weight 1 and more, all keep a count.
+    """
+    counts = np.diff(np.rint(np.cumsum(weights)), prepend=0.0).astype(np.int64)
+    chain, room = "", max_bytes // 4
+    for start in range(0, len(words), 1 << 16):
+        batch = words[start : start + (1 << 16)].to_pylist()
+        for word, count in zip(batch, counts[start:].tolist(), strict=False):
+            alone = count
+            if count > 1 and word.startswith(SPACE):
+                if len(chain) + len(word) > room:
+                    yield f"{chain}\t1"
+                    chain = ""
+                chain += word
+                alone -= 1
+            if alone > 0:
+                yield f"{word}\t{alone}"
+    if chain:
+        yield f"{chain}\t1"
+
+
+def _train(words: pa.Array, weights: NDArray[np.float64], config: VocabularyConfig) -> bytes:
+    """The model's bytes. Rows are normalised already, so it is trained on them as they are and then given `nmt_nfkc`.
+
+    A sentence iterator leaves no path in the bytes. SentencePiece reports through exceptions, its log is turned off.
+    """
+    writer = io.BytesIO()
+    max_bytes = 4 * config.max_word_chars + 64
+    characters = int(np.fromiter(map(len, words.to_pylist()), np.int64, len(words)).sum())
+    try:
+        SentencePieceTrainer.train(
+            sentence_iterator=_rows(words, weights, max_bytes),
+            model_writer=writer,
+            model_type="unigram",
+            input_format="tsv",
+            vocab_size=config.size,
+            hard_vocab_limit=False,
+            character_coverage=1.0,
+            max_sentencepiece_length=config.max_piece_chars,
+            max_sentence_length=max_bytes,
+            seed_sentencepiece_size=max(1_000_000, 4 * config.size),
+            train_extremely_large_corpus=characters >= _MANY_CHARACTERS,
+            normalization_rule_name="identity",
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            num_threads=config.threads,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise DataError(
+            f"SentencePiece refused {len(words)} rows: {error} Set another vocab.size, or add text."
+        ) from error
+    spec = SentencePieceNormalizer(rule_name="nmt_nfkc").serialized_normalizer_spec()
+    return round_scores(replace_normalizer(writer.getvalue(), spec), _SCORE_STEP)
+
+
+def _left_out(seen: Counter[str], pieces: set[str]) -> LeftOut | None:
+    """The characters of a language that no piece spells; None when there are none."""
+    missing = [character for character in seen if character not in pieces]
+    if not missing:
+        return None
+    return LeftOut(share=sum(seen[c] for c in missing) / seen.total(), characters="".join(missing))

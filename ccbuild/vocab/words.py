@@ -1,0 +1,182 @@
+"""Words and their counts, the way SentencePiece would cut its sentences: what a vocabulary is trained on.
+
+A unigram model sees its text as words (white space starts a word, ``▁`` marks the start) with counts; the sentences are
+gone before training begins. So counts of the normalised words (``nmt_nfkc``, SentencePiece's default and XLM-R's) give
+the same model as the sentences, but for rounding, in the memory of the distinct words.
+
+Spans longer than `max_word_chars` (scripts without spaces, addresses) are cut where a letter meets punctuation, which
+no piece crosses, and then to that length. Shorter ones stay whole on purpose: SentencePiece takes a candidate's
+frequency from the number of distinct words that hold it, so cutting ``word,`` to ``word`` and ``,`` loses candidates
+(ten languages, 16,000 pieces, against the sentences: 86 % of the pieces in common with every word cut, 96 % with spans
+over 32 cut, 99.6 % with spans over 256).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from sentencepiece import SentencePieceNormalizer
+
+from ccbuild.errors import ConfigError, DataError, InputError
+from ccbuild.vocab.config import VocabularyConfig
+
+__all__ = ["SPACE", "WordCounts", "count_words", "merge_counts", "read_counts", "read_sizes", "write_counts"]
+
+SPACE = "▁"
+"""SentencePiece's mark of a word's start (U+2581)."""
+
+_BATCH_CHARS = 1 << 20
+_PENDING_WORDS = 1 << 20
+"""Distinct uncut words held before they are cut and added up; about 100 MB."""
+
+# Characters of the script "Common" (Unicode Scripts.txt) that stand beside words: ASCII and Latin-1 punctuation, digits
+# and symbols, general and CJK punctuation, the Arabic comma, semicolon and question mark, the dandas.
+_COMMON = r"!-@\[-`{-~\u00a1-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u2010-\u2027\u2030-\u205e" + (
+    r"\u3001-\u3003\u3008-\u3020\u060c\u061b\u061f\u0964\u0965"
+)
+# Letters with a script of their own: neither Common (modifier letters, tatweel, 〆, 〼) nor marks that take the script
+# of what stands before them; and the vowel signs of India and South-East Asia, which end most of their words.
+_LETTER = (
+    r"(?:(?![\u02b0-\u02ff\u0640\u3006\u303c])[^\W\d_]"
+    r"|[\u0900-\u0950\u0955-\u0963\u0971-\u0dff\u0e01-\u0e3e\u0e40-\u0fd4\u1000-\u109f\u1780-\u17dd])"
+)
+_CUT = re.compile(f"(?<=[{_COMMON}])(?={_LETTER})|(?<={_LETTER})(?=[{_COMMON}])")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WordCounts:
+    """The words of one language (Arrow large_string, sorted by bytes, each once), their counts (int64), its lines."""
+
+    words: pa.Array
+    counts: NDArray[np.int64]
+    lines: int
+    """Lines with any text: the sentences that alpha counts."""
+
+    @classmethod
+    def of(cls, counts: Mapping[str, int], lines: int) -> WordCounts:
+        """From a mapping of word to count."""
+        words = sorted(counts)
+        numbers = np.fromiter((counts[word] for word in words), np.int64, len(words))
+        return cls(pa.array(words, pa.large_string()), numbers, lines)
+
+    @property
+    def characters(self) -> int:
+        """Characters of all words together, a word's start counted as one (the white space before it)."""
+        return int(np.dot(pc.utf8_length(self.words).to_numpy(zero_copy_only=False).astype(np.int64), self.counts))
+
+    def as_counter(self) -> Counter[str]:
+        """Word to count."""
+        return Counter(dict(zip(self.words.to_pylist(), self.counts.tolist(), strict=True)))
+
+
+def count_words(lines: Iterable[str], config: VocabularyConfig) -> WordCounts:
+    """The words in `lines` (clean text, a paragraph each) and how often each occurs, after `nmt_nfkc`.
+
+    Memory: the distinct words, and a batch of lines; nothing is sampled. Cost: about a second for 10 MB of text.
+
+    >>> counts = count_words(["One word, two words", "word"], VocabularyConfig())
+    >>> counts.as_counter()["▁word"], counts.as_counter()[","], counts.lines
+    (2, 1, 2)
+    """
+    # escape_whitespaces off: words are split on the space, and ▁ that stood in the text is no other thing than a space
+    normalizer = SentencePieceNormalizer(rule_name="nmt_nfkc", add_dummy_prefix=False, escape_whitespaces=False)
+    pending: Counter[str] = Counter()
+    words: Counter[str] = Counter()
+    with_text = 0
+    for batch in _batches(lines):
+        normalized = [line.replace(SPACE, " ") for line in normalizer.normalize(batch)]
+        for line in normalized:
+            pending.update(line.split(" "))  # on the space alone: so does SentencePiece
+        with_text += sum(1 for line in normalized if line.strip(" "))
+        pending.pop("", None)
+        if len(pending) >= _PENDING_WORDS:
+            _cut_into(words, pending, config.max_word_chars)
+    _cut_into(words, pending, config.max_word_chars)
+    return WordCounts.of(words, with_text)
+
+
+def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    chars = 0
+    for line in lines:
+        batch.append(line)
+        chars += len(line)
+        if chars >= _BATCH_CHARS:
+            yield batch
+            batch, chars = [], 0
+    if batch:
+        yield batch
+
+
+def _cut_into(words: Counter[str], pending: Counter[str], max_chars: int) -> None:
+    """Move `pending` words into `words`, cut at script borders and to `max_chars`."""
+    for word, count in pending.items():
+        if len(word) < max_chars:
+            words[SPACE + word] += count
+            continue
+        for part in _CUT.split(SPACE + word):
+            for start in range(0, len(part), max_chars):
+                words[part[start : start + max_chars]] += count
+    pending.clear()
+
+
+def write_counts(path: str | Path, counts: WordCounts) -> None:
+    """`counts` as Parquet (word, count), the same bytes for the same counts; lines and characters in its metadata."""
+    sizes = {"lines": str(counts.lines), "characters": str(counts.characters)}
+    schema = pa.schema([("word", pa.large_string()), ("count", pa.int64())], metadata=sizes)
+    table = pa.Table.from_arrays([counts.words, pa.array(counts.counts)], schema=schema)
+    pq.write_table(table, path, compression="zstd", use_dictionary=False)
+
+
+def read_counts(path: str | Path) -> WordCounts:
+    """What `write_counts` wrote; `InputError` where there is no file, `DataError` for another kind of file."""
+    lines, _ = read_sizes(path)
+    try:
+        table = pq.read_table(path, columns=["word", "count"]).combine_chunks()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is damaged: {error}. Count the words of this language again.") from error
+    words, counts = (table.column(name).combine_chunks() for name in ("word", "count"))
+    return WordCounts(words.cast(pa.large_string()), counts.to_numpy().astype(np.int64), lines)
+
+
+def read_sizes(path: str | Path) -> tuple[int, int]:
+    """(lines, characters) that a file of counts stands for, without reading its rows."""
+    if not Path(path).is_file():
+        raise InputError(f"{path} is not a file. Count the words of this language first.")
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+        return int(metadata[b"lines"]), int(metadata[b"characters"])
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path} is not a file of word counts ({error}). Count the words again.") from error
+
+
+def merge_counts(paths: Sequence[str | Path]) -> WordCounts:
+    """The counts of several files added up, whatever their order.
+
+    Memory: the distinct words so far and those of one more file.
+    """
+    if not paths:
+        raise ConfigError("No counts to merge. Give at least one file.")
+    merged = read_counts(paths[0])
+    for path in paths[1:]:
+        more = read_counts(path)
+        words, counts = add_rows([merged.words, more.words], [merged.counts, more.counts])
+        merged = WordCounts(words, counts.astype(np.int64), merged.lines + more.lines)
+    return merged
+
+
+def add_rows(words: Sequence[pa.Array], weights: Sequence[NDArray[np.number]]) -> tuple[pa.Array, NDArray[np.number]]:
+    """Rows with one word added up, sorted by the word's bytes; floats are added in the order given (one thread)."""
+    table = pa.table({"word": pa.chunked_array(words, pa.large_string()), "weight": pa.array(np.concatenate(weights))})
+    summed = table.group_by("word", use_threads=False).aggregate([("weight", "sum")]).sort_by("word").combine_chunks()
+    column = summed.column("word").combine_chunks()
+    return column, summed.column("weight_sum").to_numpy()

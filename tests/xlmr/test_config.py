@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import ast
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import xlmr
+from ccbuild.errors import ConfigError, InputError
+from xlmr.config import DataConfig, ModelConfig, OptimConfig, RunConfig, TrainConfig, load_preset, preset_names
+
+SOURCE = Path(xlmr.__file__).parent
+
+
+def test_every_preset_loads() -> None:
+    assert preset_names() == ["base", "large", "tiny", "xl", "xxl"]
+    for name in preset_names():
+        config = load_preset(name)
+        assert config.optim.warmup_steps < config.optim.steps
+
+
+def test_overrides_and_files(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("model: {layers: 3}\n")
+    config = load_preset(path, ["optim.learning_rate=1e-4", "data.languages=[sw, en]"])
+    assert (config.model.layers, config.optim.learning_rate) == (3, 1e-4)
+    assert config.data.languages == ("sw", "en")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.width=100", "multiple of model.heads"),
+        ("data.seq_len=600", "model.positions=602"),
+        ("optim.stepps=1", "steps"),
+        ("data.mask_share=0.95", "add up"),
+        ("optim.warmup_steps=99999999", "within optim.steps"),
+        ("run.micro_batch=0", "at least 1"),
+    ],
+)
+def test_bad_settings_are_refused(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_preset("base", [override])
+
+
+def test_an_unknown_preset_names_the_known() -> None:
+    with pytest.raises(InputError, match="base, large, tiny, xl, xxl"):
+        load_preset("huge")
+
+
+def test_settings_leave_out_what_only_says_where() -> None:
+    settings = TrainConfig().settings()
+    assert "run.seed" in settings
+    assert "run.precision" in settings
+    assert not {"run.keep", "run.micro_batch", "run.device"} & settings.keys()
+
+
+def test_every_field_is_read_somewhere() -> None:
+    read = {
+        node.attr
+        for path in SOURCE.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Attribute | ast.Name)
+        and not (isinstance(node.value, ast.Name) and node.value.id == "self" and path.name == "config.py")
+    }
+    for cls in (ModelConfig, DataConfig, OptimConfig, RunConfig):
+        for entry in fields(cls):
+            assert entry.name in read, f"{cls.__name__}.{entry.name} is read nowhere"
+
+
+def test_the_package_imports_nothing_heavy_and_only_its_rooms() -> None:
+    allowed = {"errors", "config", "storage", "tokens", "vocab", "ledger"}
+    for path in SOURCE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ccbuild"):
+                assert node.module.split(".")[1] in allowed, f"{path.name}: {node.module}"
+    assert not [n for n in ast.parse((SOURCE / "__init__.py").read_text()).body if isinstance(n, ast.Import)]
+
+
+def test_the_path_of_a_step_reads_in_an_evening() -> None:
+    names = ["counter", "order", "data", "masking", "model", "loss", "optim", "meter", "train"]
+    assert sum(len((SOURCE / f"{name}.py").read_text().splitlines()) for name in names) < 1200

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ccbuild.errors import ConfigError, InputError, MismatchError
+from ccbuild.tokens import open_tokens
+from xlmr.config import DataConfig
+from xlmr.data import Batch, Corpus
+from xlmr.loss import IGNORED
+
+
+def corpus(folder: Path, **changes: Any) -> Corpus:
+    return Corpus.open(folder, DataConfig(seq_len=32, **changes), seed=1)
+
+
+def unmasked(batch: Batch) -> torch.Tensor:
+    """What stood there before masking."""
+    ids = batch.ids.clone()
+    for row, slots, labels in zip(ids, batch.slots, batch.labels, strict=True):
+        row[slots[labels != IGNORED]] = labels[labels != IGNORED]
+    return ids
+
+
+def test_sequences_are_blocks_of_one_languages_stream(tokens: Path) -> None:
+    mine = corpus(tokens, validation_blocks=0)
+    languages, blocks = mine.order.samples(0, 64)
+    ids = unmasked(mine.batch(0, 64))
+    for row, language, block in zip(ids, languages, blocks, strict=True):
+        stream = mine.languages[mine.codes[language]]
+        start = max(0, min(int(block) * 30, stream.tokens - 30))
+        text = stream.read(start, min(30, stream.tokens)).astype(np.int64)
+        assert row.tolist() == [0, *text.tolist(), 2] + [1] * (30 - len(text))
+    assert len(set(languages.tolist())) == 4
+
+
+def test_no_token_is_left_out_and_none_is_on_both_sides(tokens: Path) -> None:
+    mine = corpus(tokens, validation_blocks=4)
+    sw = mine.codes.index("sw")
+    end = mine.trained_on("sw")
+    assert mine.held_out == {"am": 0, "en": 4, "ja": 4, "sw": 4}
+    assert end == mine.languages["sw"].tokens - 120
+    starts = [max(0, min(b * 30, end - 30)) for b in range(int(mine.order.blocks[sw]))]
+    assert set().union(*(range(s, s + 30) for s in starts)) == set(range(end))
+    held = [unmasked(b) for b in mine.validation(5)]
+    last = mine.languages["sw"].read(end, 120).reshape(4, 30).astype(np.int64)
+    assert torch.cat(held)[-4:, 1:-1].tolist() == last.tolist()
+
+
+def test_a_language_smaller_than_a_block_is_one_padded_sequence(tokens: Path) -> None:
+    mine = corpus(tokens, languages=("am",))
+    batch = mine.batch(0, 3)
+    assert batch.keep is not None
+    assert batch.keep.sum(1).tolist() == [mine.languages["am"].tokens + 2] * 3
+    assert corpus(tokens, languages=("en",)).batch(0, 3).keep is None
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_ranks_share_what_one_would_read(tokens: Path, world: int) -> None:
+    whole = corpus(tokens).batch(64, 32)
+    size = 32 // world
+    parts = [corpus(tokens).batch(64 + rank * size, size) for rank in range(world)]
+    for name in ("ids", "slots", "labels", "languages", "keep"):
+        assert torch.equal(torch.cat([getattr(p, name) for p in parts]), getattr(whole, name))
+    assert sum(p.masked for p in parts) == whole.masked
+
+
+def test_validation_is_shared_too_and_masked_alike_every_time(tokens: Path) -> None:
+    def sequences(rank: int, world: int, size: int) -> list[list[int]]:
+        return [row for b in corpus(tokens).validation(size, rank, world) for row in b.ids.tolist()]
+
+    assert sequences(0, 1, 3) == sequences(0, 1, 100)
+    assert sorted(sequences(0, 2, 3) + sequences(1, 2, 3)) == sorted(sequences(0, 1, 3))
+
+
+def test_languages_are_drawn_by_alpha_over_sentences_or_tokens(tokens: Path) -> None:
+    languages = open_tokens(tokens).languages
+    for what in ("sentences", "tokens"):
+        wanted = np.array([getattr(languages[c], what) for c in sorted(languages)], float) ** 0.3
+        mine = corpus(tokens, alpha_counts=what)
+        assert list(mine.shares.values()) == pytest.approx(list(wanted / wanted.sum()))
+    drawn = np.bincount(corpus(tokens).batch(0, 4000).languages.numpy(), minlength=4) / 4000
+    assert drawn == pytest.approx(list(corpus(tokens).shares.values()), abs=0.03)
+
+
+def test_bad_tokens_are_refused(tokens: Path, tmp_path: Path, write_tokens: Any) -> None:
+    with pytest.raises(InputError, match="no committed tokens"):
+        corpus(tmp_path / "nothing")
+    with pytest.raises(InputError, match=r"names fr, which has no tokens. There are: am, en, ja, sw"):
+        corpus(tokens, languages=("en", "fr"))
+    folder = write_tokens(tmp_path / "damaged", {"en": 200})
+    shard = next(folder.glob("en-*.bin"))
+    shard.write_bytes(np.full(shard.stat().st_size // 4, 4000, "<u4").tobytes())
+    with pytest.raises(MismatchError, match="id 4000, but the vocabulary has 300"):
+        corpus(folder).batch(0, 8)
+
+
+def test_a_vocabulary_without_pieces_is_refused(tokens: Path) -> None:
+    opened = open_tokens(tokens)
+    with pytest.raises(ConfigError, match="5 ids has no pieces"):
+        Corpus(type(opened)(opened.languages, 5, opened.vocabulary_sha256), DataConfig(), 1)

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import xlmr
+from ccbuild.config import from_mapping, to_mapping
+from ccbuild.errors import ConfigError, InputError, MismatchError
+from xlmr.config import TrainConfig
+from xlmr.train import Metrics, train
+
+
+def weights(out: Path, step: int) -> dict[str, torch.Tensor]:
+    return load_file(out / "checkpoints" / f"step-{step:08d}" / "model.safetensors")
+
+
+def losses(out: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, tokens: Path, small: Any) -> Path:
+    """A run of six updates in one piece."""
+    out = tmp_path_factory.mktemp("whole")
+    train(small(), tokens, out)
+    return out
+
+
+def test_a_run_is_whole_and_its_account_balances(whole: Path) -> None:
+    manifest = json.loads((whole / "train.json").read_text())
+    account = manifest["ledger"]["tokens"]
+    assert account["seen"] == account["kept"] + account["dropped"]["held_out"]
+    assert manifest["facts"]["step"] == 6
+    assert (
+        manifest["facts"]["validation_before"].keys()
+        == manifest["facts"]["validation_after"].keys()
+        == {
+            "en",
+            "ja",
+            "sw",
+        }
+    )
+    assert len(losses(whole)) == 6
+    assert str(whole) not in (whole / "train.json").read_text()
+
+
+def test_resuming_gives_the_same_losses_and_weights(whole: Path, tmp_path: Path, tokens: Path, small: Any) -> None:
+    first = train(small("run.stop_at=3"), tokens, tmp_path)
+    assert (first.step, first.finished, first.validation_after) == (3, False, {})
+    heard: list[Metrics | str] = []
+    second = train(small(), tokens, tmp_path, progress=heard.append)
+    assert (second.step, second.finished, second.resumed_from) == (6, True, 3)
+    assert "Going on from update 3 of 6." in heard
+    assert losses(tmp_path) == losses(whole)
+    for name in ("model.safetensors", "optimiser.safetensors"):
+        ours, theirs = (p / "checkpoints/step-00000006" / name for p in (tmp_path, whole))
+        assert ours.read_bytes() == theirs.read_bytes()
+    assert (tmp_path / "train.json").read_bytes() == (whole / "train.json").read_bytes()
+
+
+def test_a_finished_run_does_nothing_and_says_so(whole: Path, tokens: Path, small: Any) -> None:
+    before = {p: p.stat().st_mtime_ns for p in whole.rglob("*")}
+    heard: list[Metrics | str] = []
+    result = train(small(), tokens, whole, progress=heard.append)
+    assert result.already_done
+    assert result.finished
+    assert len(heard) == 1
+    assert "is finished (6 updates); nothing to do" in str(heard[0])
+    assert {p: p.stat().st_mtime_ns for p in whole.rglob("*")} == before
+
+
+@pytest.mark.parametrize("damage", ["short", "changed", "manifest"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    damage: str, whole: Path, tmp_path: Path, tokens: Path, small: Any
+) -> None:
+    train(small("run.stop_at=4"), tokens, tmp_path)
+    last = tmp_path / "checkpoints" / "step-00000004"
+    path = last / "model.safetensors"
+    if damage == "short":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif damage == "changed":
+        path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    else:
+        (last / "checkpoint.json").unlink()
+    heard: list[Metrics | str] = []
+    result = train(small(), tokens, tmp_path, progress=heard.append)
+    assert result.resumed_from == 2
+    assert any("step-00000004 is not whole and was passed over" in str(line) for line in heard)
+    assert losses(tmp_path) == losses(whole)
+
+
+def test_another_config_or_other_tokens_are_refused(
+    tmp_path: Path, tokens: Path, small: Any, write_tokens: Any
+) -> None:
+    train(small("run.stop_at=1", "run.validate=false"), tokens, tmp_path)
+    with pytest.raises(MismatchError, match=r"optim.learning_rate=0.00\d+, the config says 1.0"):
+        train(small("optim.learning_rate=1.0"), tokens, tmp_path)
+    other = write_tokens(tmp_path / "other", {"en": 2000}, sha256="cd" * 32)
+    with pytest.raises(MismatchError, match=r"made from tokens\.am=.*the tokens now have tokens\.am=None \(5 differ"):
+        train(small(), other, tmp_path)
+    with pytest.raises(MismatchError, match="earlier run"):
+        train(small(), tokens, tmp_path, resume=False)
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path: Path, tokens: Path, small: Any) -> None:
+    train(small("run.keep=2", "run.save_every=1", "run.validate=false"), tokens, tmp_path)
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["step-00000005", "step-00000006"]
+
+
+def test_parts_of_a_batch_add_up(tmp_path: Path, tokens: Path, small: Any) -> None:
+    # without dropout, whose draws depend on the parts; masked counts of the parts differ
+    still = ["model.dropout=0", "model.attention_dropout=0", "optim.steps=2", "run.validate=false"]
+    for name, micro in (("one", 8), ("many", 1)):
+        train(small(*still, f"run.micro_batch={micro}"), tokens, tmp_path / name)
+    one, many = weights(tmp_path / "one", 2), weights(tmp_path / "many", 2)
+    for name in one:
+        torch.testing.assert_close(one[name], many[name], atol=1e-6, rtol=0)
+    assert losses(tmp_path / "one") == pytest.approx(losses(tmp_path / "many"), abs=1e-6)
+
+
+def test_bad_settings_are_refused_before_anything_is_written(tmp_path: Path, tokens: Path, small: Any) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(ConfigError, match="micro_batch=3 does not divide the 8 sequences"):
+        train(small("run.micro_batch=3"), tokens, out)
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="wants CUDA and torch finds none"):
+            train(small("run.device=cuda"), tokens, out)
+    assert not out.exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, tokens: Path, small: Any) -> None:
+    from ccbuild.errors import CcbuildError
+
+    with pytest.raises(CcbuildError, match=r"at update \d; nothing was saved of it"):
+        train(small("optim.learning_rate=1e30", "optim.clip_norm=0", "run.validate=false"), tokens, tmp_path)
+
+
+def test_a_few_sequences_are_learnt_by_heart(tmp_path: Path, small: Any, write_tokens: Any) -> None:
+    folder = write_tokens(tmp_path / "tokens", {"en": 150})
+    learn = [
+        "optim.steps=400",
+        "model.init_std=0.06",
+        "optim.learning_rate=5e-3",
+        "model.dropout=0",
+        "data.validation_blocks=0",
+    ]
+    pace = ["run.log_every=25", "run.save_every=400", "model.attention_dropout=0"]
+    result = train(small(*learn, *pace), folder, tmp_path / "out")
+    assert result.loss < 0.5
+    assert result.validation_before == {}
+
+
+def test_callers_random_numbers_are_left_alone(tmp_path: Path, tokens: Path, small: Any) -> None:
+    torch.manual_seed(1)
+    wanted = torch.rand(3)
+    torch.manual_seed(1)
+    train(small("optim.steps=2", "run.validate=false"), tokens, tmp_path)
+    assert torch.equal(torch.rand(3), wanted)
+
+
+def test_two_processes_do_as_one(tmp_path: Path, tokens: Path, small: Any) -> None:
+    still = small("model.dropout=0", "model.attention_dropout=0", "optim.steps=4", "run.micro_batch=2")
+    train(still, tokens, tmp_path / "one")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(to_mapping(still)))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", _RANK, str(path), str(tokens), str(tmp_path / "two")],
+            env=os.environ
+            | {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"}
+            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "PYTHONPATH": str(Path(xlmr.__file__).parents[1])},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    for process in ranks:
+        _, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, stderr
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)
+    one, two = weights(tmp_path / "one", 4), weights(tmp_path / "two", 4)
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], atol=1e-5, rtol=0)
+    validation = [
+        json.loads((tmp_path / n / "train.json").read_text())["facts"]["validation_after"] for n in ("one", "two")
+    ]
+    assert validation[0] == pytest.approx(validation[1], abs=1e-5)
+
+
+_RANK = """
+import json, sys
+from pathlib import Path
+from ccbuild.config import from_mapping
+from xlmr.config import TrainConfig
+from xlmr.train import train
+config = from_mapping(TrainConfig, json.loads(Path(sys.argv[1]).read_text()))
+train(config, sys.argv[2], sys.argv[3])
+"""
+
+
+def test_metrics_are_json_ready(whole: Path) -> None:
+    line = json.loads((whole / "metrics.jsonl").read_text().splitlines()[-1])
+    assert asdict(Metrics(**line)) == line
+    assert line["step"] == line["steps"] == 6
+    assert line["tokens"] == 6 * 8 * 32
+    assert set(line["languages"]) <= {"am", "en", "ja", "sw"}
+    assert from_mapping(TrainConfig, {}).optim.steps > 6
