@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from ccbuild import catalogue
 from ccbuild.errors import ConfigError, DataError, InputError
@@ -57,7 +58,9 @@ def find_prose(where: str | None) -> dict[str, Prose]:
     if "{lang}" not in where:
         raise ConfigError(f"prepare.prose is {where!r}; write {{lang}} where the language's code stands in the path.")
     matcher = re.compile(
-        ".*".join("([^/]+)" if part == "{lang}" else re.escape(part) for part in re.split(r"\*+|(\{lang\})", where) if part)
+        ".*".join(
+            "([^/]+)" if part == "{lang}" else re.escape(part) for part in re.split(r"\*+|(\{lang\})", where) if part
+        )
         if "*" in where
         else re.escape(where).replace(re.escape("{lang}"), "([^/]+)", 1)
     )
@@ -73,7 +76,8 @@ def find_prose(where: str | None) -> dict[str, Prose]:
 
 def read_lines(path: str | Path) -> Iterator[str]:
     """Lines of a UTF-8 text file, plain, .xz or .gz, without their ends; bad bytes are a `DataError`."""
-    opener = {".xz": lzma.open, ".gz": gzip.open}.get(Path(path).suffix, open)
+    openers: dict[str, Any] = {".xz": lzma.open, ".gz": gzip.open}
+    opener = openers.get(Path(path).suffix, open)
     number = 0
     try:
         with opener(path, "rt", encoding="utf-8") as stream:
@@ -91,5 +95,7 @@ def read_lines(path: str | Path) -> Iterator[str]:
 def _entry_texts(entry: str) -> dict[str, list[str]]:
     readers = {"eld": catalogue.eld_sentences, "gflanguages": catalogue.udhr_excerpts}
     if entry not in readers:
-        raise ConfigError(f"prepare.prose: the catalogue has no prose called {entry!r}. It has {', '.join(sorted(readers))}.")
+        raise ConfigError(
+            f"prepare.prose: the catalogue has no prose called {entry!r}. It has {', '.join(sorted(readers))}."
+        )
     return readers[entry](catalogue.fetch(entry))

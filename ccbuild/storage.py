@@ -7,6 +7,7 @@ means done. It holds no time and no absolute path, so that equal work gives equa
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import glob
 import hashlib
@@ -28,7 +29,19 @@ from ccbuild.config import differing_keys, fingerprint
 from ccbuild.errors import DataError, InputError, MismatchError, StorageError
 from ccbuild.ledger import Ledger
 
-__all__ = ["Manifest", "Unit", "digest_of", "expand", "open_input", "read_manifest", "sha256_file", "table_of", "write_json", "write_table"]
+__all__ = [
+    "Manifest",
+    "Unit",
+    "digest_of",
+    "expand",
+    "facts_of",
+    "open_input",
+    "read_manifest",
+    "sha256_file",
+    "table_of",
+    "write_json",
+    "write_table",
+]
 
 MANIFEST_FORMAT = 1
 PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "version": "2.6", "store_schema": False}
@@ -210,6 +223,12 @@ class Unit:
         self._scratch = folder
         return folder / name
 
+    def discard(self) -> None:
+        """Remove what was written so far: the unit will be committed without files."""
+        for temporary in self._written.values():
+            temporary.unlink(missing_ok=True)
+        self._written.clear()
+
     def commit(
         self,
         ledger: Ledger,
@@ -240,8 +259,7 @@ class Unit:
 
     def __exit__(self, *exc: object) -> None:
         """Remove what was not committed; turn a full disk into a `StorageError`."""
-        for temporary in self._written.values():
-            temporary.unlink(missing_ok=True)
+        self.discard()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
         error = exc[1] if len(exc) > 1 else None
@@ -331,3 +349,11 @@ def digest_of(*manifests: Manifest | None) -> str | None:
             return None
         digest.update(json.dumps([manifest.unit, manifest.outputs], sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def facts_of(made: Any) -> dict[str, Any]:
+    """What a result (a dataclass) says of itself, JSON-ready: every field but paths and bytes."""
+    values = dataclasses.asdict(made)
+    kept = {key: value for key, value in values.items() if not isinstance(value, Path | bytes)}
+    facts: dict[str, Any] = json.loads(json.dumps(kept))
+    return facts

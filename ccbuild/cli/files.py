@@ -87,7 +87,7 @@ def _refine(options: argparse.Namespace) -> int:
 
 
 def _document(number: int, record: dict[str, Any]) -> Document:
-    source = {"url": "", "archive": "", "offset": 0, "length": None, "date": "", "digest": None}
+    source: dict[str, Any] = {"url": "", "archive": "", "offset": 0, "length": None, "date": "", "digest": None}
     source.update({key: record[key] for key in _SOURCE if key in record})
     return Document(doc_id=record.get("doc_id", number), paragraphs=tuple(record["text"].split("\n")), **source)
 

@@ -101,7 +101,7 @@ class Bar:
 
     def add(self, total: int) -> None:
         """More to do."""
-        self._bar.total += total
+        self._bar.total = (self._bar.total or 0) + total
         self._bar.refresh() if sys.stderr.isatty() else None
 
     def advance(self, name: str) -> None:

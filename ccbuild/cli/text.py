@@ -15,15 +15,15 @@ from ccbuild.config import flatten
 from ccbuild.errors import InputError
 from ccbuild.langid.codes import is_code
 from ccbuild.ledger import Ledger
-from ccbuild.lm.estimate import EstimateConfig, estimate
+from ccbuild.lm.estimate import EstimateConfig, estimate_files
 from ccbuild.lm.score import Scorer, perplexity
 from ccbuild.prose import read_lines
-from ccbuild.storage import Unit, expand, sha256_file
+from ccbuild.storage import Unit, expand, facts_of, sha256_file
 from ccbuild.tokens import TokenWriter
 from ccbuild.vocab.config import VocabularyConfig
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.tokenizer import Encoder
-from ccbuild.vocab.train import train_vocabulary
+from ccbuild.vocab.train import build_vocabulary
 from ccbuild.vocab.words import count_words, write_counts
 
 __all__ = ["add"]
@@ -87,13 +87,11 @@ def _lm_estimate(options: argparse.Namespace) -> int:
         if unit.done():
             note(f"{unit.manifest_path} is done already: nothing to do.")
             return 0
-        prefix = unit.scratch(lang)
-        made = estimate(itertools.chain.from_iterable(map(read_lines, files)), prefix, config)
-        for end in (".sp.model", ".arpa"):
-            prefix.with_name(prefix.name + end).replace(unit.path(f"{lang}{end}"))
+        pieces, ngrams = (unit.path(f"{lang}{end}") for end in (".sp.model", ".arpa"))
+        made = estimate_files(itertools.chain.from_iterable(map(read_lines, files)), pieces, ngrams, config)
         ledger = Ledger()
         ledger["models"].keep()
-        facts = made.facts()
+        facts = facts_of(made)
         unit.commit(ledger, facts=facts)
     print_records([{"lang": lang, "model": str(out / lang), **facts}])
     return 0
@@ -127,19 +125,16 @@ def _vocab_train(options: argparse.Namespace) -> int:
         if unit.done():
             note(f"{unit.manifest_path} is done already: nothing to do.")
             return 0
-        scratch = unit.scratch("vocabulary")
-        scratch.mkdir()
-        counts = {}
-        for code, paths in sorted(files.items()):
-            counts[code] = scratch.parent / f"{code}.parquet"
-            write_counts(counts[code], count_words(itertools.chain.from_iterable(map(read_lines, paths)), config))
-        made = train_vocabulary(counts, scratch, config)
-        for path in sorted(scratch.iterdir()):
-            path.replace(unit.path(path.name))
+        counts = {code: unit.scratch(f"{code}.parquet") for code in sorted(files)}
+        for code, target in counts.items():
+            write_counts(target, count_words(itertools.chain.from_iterable(map(read_lines, files[code])), config))
+        made = build_vocabulary(counts, config)
+        for name, content in made.files().items():
+            unit.path(name).write_bytes(content)
         ledger = Ledger()
         ledger["languages"].keep(len(counts))
-        unit.commit(ledger, facts=made.facts())
-    print_records([{"vocabulary": options.out, **made.facts()}])
+        unit.commit(ledger, facts=facts_of(made))
+    print_records([{"vocabulary": options.out, **facts_of(made)}])
     return 0
 
 

@@ -76,7 +76,8 @@ class Scorers:
             self._models / pieces,
             self._models / arpa,
             definition=self._definition,
-            sha256=(manifest.outputs[pieces]["sha256"], manifest.outputs[arpa]["sha256"]),
+            sp_sha256=manifest.outputs[pieces]["sha256"],
+            ngrams_sha256=manifest.outputs[arpa]["sha256"],
         )
         self._open[lang] = scorer, size
         return scorer

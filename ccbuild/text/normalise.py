@@ -28,16 +28,15 @@ from numpy.typing import NDArray
 
 __all__ = ["normalise_ccnet", "normalise_ccnet_dedup", "normalise_ccnet_dedup_lines", "normalise_ccnet_lines"]
 
-PUNCTUATION = {
-    **dict.fromkeys("„”“«»１」「《》", '"'),
-    **dict.fromkeys("´’", "'"),
-    **dict.fromkeys("，、", ","),
-    **dict.fromkeys("∶：", ":"),
-    **dict.fromkeys("–━►", "-"),
-    **{"。": ".", "？": "?", "！": "!", "（": "(", "）": ")", "；": ";", "～": "~", "％": "%"},
-    **{"〈": "<", "〉": ">", "【": "[", "】": "]"},
-    **{"—": " - ", "．": ". ", "…": "..."},
-}
+PUNCTUATION: dict[str, str] = dict(
+    [
+        *dict.fromkeys("„”“«»１」「《》", '"').items(),
+        *dict.fromkeys("´’", "'").items(),
+        *dict.fromkeys("–━►", "-").items(),
+        *zip("，、∶：。？！（）；～％〈〉【】", ",,::.?!();~%<>[]", strict=True),
+        *{"—": " - ", "．": ". ", "…": "..."}.items(),
+    ]
+)
 """cc_net's ``UNICODE_PUNCT``: one character to its replacement."""
 
 _LONG = tuple((sign, put) for sign, put in PUNCTUATION.items() if len(put) > 1)
@@ -128,7 +127,8 @@ def _mapped(text: str, codes: NDArray[np.uint32], keep_breaks: bool) -> str | No
         return None
     if top == _GONE:
         mapped = mapped[mapped != _GONE]
-    return mapped.astype("<u4", copy=False).tobytes().decode("utf-32-le", "surrogatepass")
+    result: str = mapped.astype("<u4", copy=False).tobytes().decode("utf-32-le", "surrogatepass")
+    return result
 
 
 def _is_control(code: int) -> bool:

@@ -5,10 +5,10 @@ gone before training begins. So counts of the normalised words (``nmt_nfkc``, Se
 the same model as the sentences, but for rounding, in the memory of the distinct words.
 
 Spans longer than `max_word_chars` (scripts without spaces, addresses) are cut where a letter meets punctuation, which
-no piece crosses, and then to that length. Shorter ones stay whole on purpose: SentencePiece takes a candidate's
-frequency from the number of distinct words that hold it, so cutting ``word,`` to ``word`` and ``,`` loses candidates
-(ten languages, 16,000 pieces, against the sentences: 86 % of the pieces in common with every word cut, 96 % with spans
-over 32 cut, 99.6 % with spans over 256).
+no piece crosses, and then to that length. Shorter ones stay whole on purpose: a string is a candidate for SentencePiece
+only where distinct words go on differently after it (a suffix array's inner nodes), so that cutting ``word,`` to
+``word`` and ``,`` loses candidates. Against the sentences (ten languages, 8 MB, 16,000 pieces) 99.6 % of the pieces are
+in common and the tokens 0.05 % more; with spans over 32 cut it is 96 %, with every word cut 86 %.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def count_words(lines: Iterable[str], config: VocabularyConfig) -> WordCounts:
 
     Memory: the distinct words, and a batch of lines; nothing is sampled. Cost: about a second for 10 MB of text.
 
-    >>> counts = count_words(["One word, two words", "word"], VocabularyConfig())
-    >>> counts.as_counter()["▁word"], counts.as_counter()[","], counts.lines
+    >>> counts = count_words(["One word, ﬁve words", "word,"], VocabularyConfig())
+    >>> counts.as_counter()["▁word,"], counts.as_counter()["▁five"], counts.lines
     (2, 1, 2)
     """
     # escape_whitespaces off: words are split on the space, and ▁ that stood in the text is no other thing than a space

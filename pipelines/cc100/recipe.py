@@ -94,7 +94,7 @@ class PublishConfig:
     """Share of a language's documents with the lowest perplexity. CCNet: three even parts (1911.00359, section 3.4)."""
     middle: float = 2 / 3
     """Where the middle ends, as a share of the documents."""
-    min_documents: int = 10
+    min_documents: int = 30
     """Fewest scored documents from which cutoffs are taken; below, a language is one bucket, `all`."""
     xz_preset: int = 6
     """0 to 9. 6 is xz's own default and CC-100's sizes fit it; 2 is three times as fast and 18 % larger."""

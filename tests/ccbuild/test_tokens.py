@@ -160,7 +160,7 @@ def test_a_manifest_that_is_wrong_is_named(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=message):
             open_tokens(tmp_path)
     (tmp_path / "en.json").write_text(json.dumps({**manifest, "facts": {}}))
-    with pytest.raises(DataError, match="has no tokens: not a manifest of tokens"):
+    with pytest.raises(DataError, match="has no tokens: it is not a manifest of tokens"):
         open_tokens(tmp_path)
 
 

@@ -11,10 +11,10 @@ from cc100.verbs.task import Step
 from ccbuild import catalogue
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
-from ccbuild.lm.estimate import estimate
+from ccbuild.lm.estimate import estimate_files
 from ccbuild.prose import Prose, find_prose
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit
+from ccbuild.storage import Manifest, Unit, facts_of
 
 __all__ = ["steps"]
 
@@ -57,17 +57,16 @@ class EstimateModel:
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         ledger = Ledger()
-        prefix = unit.scratch(self.name)
+        pieces, ngrams = (unit.path(f"{self.name}{end}") for end in (".sp.model", ".arpa"))
         try:
             with timings.measure("estimate"):
-                made = estimate(self.prose.lines(), prefix, self.run.recipe.prepare.lm)
+                made = estimate_files(self.prose.lines(), pieces, ngrams, self.run.recipe.prepare.lm)
         except InputError as error:  # too little text for a model is a fact of the language, not a failure of the run
             ledger["models"].drop("too_little_prose")
+            unit.discard()
             return unit.commit(ledger, facts={"why": str(error)})
-        for end in (".sp.model", ".arpa"):
-            prefix.with_name(prefix.name + end).replace(unit.path(f"{self.name}{end}"))
         ledger["models"].keep()
-        return unit.commit(ledger, facts=made.facts())
+        return unit.commit(ledger, facts=facts_of(made))
 
 
 def steps(run: Run) -> Iterator[Step]:

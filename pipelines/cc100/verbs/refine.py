@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -120,7 +121,7 @@ def _write_documents(path: object, documents: list[Document]) -> dict[str, int]:
     return counts
 
 
-def _dropped(document: Document, reason: str, partner: int | None, similarity: float | None) -> tuple[object, ...]:
+def _dropped(document: Document, reason: str, partner: int | None, similarity: float | None) -> tuple[Any, ...]:
     """A row of `DROPPED_SCHEMA`."""
     d = document
     return d.doc_id, d.url, reason, d.lang, d.lang_score, d.perplexity, partner, similarity

@@ -12,8 +12,8 @@ from cc100.verbs.task import Step
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, digest_of
-from ccbuild.vocab.train import train_vocabulary
+from ccbuild.storage import Manifest, Unit, digest_of, facts_of
+from ccbuild.vocab.train import build_vocabulary
 from ccbuild.vocab.words import count_words, write_counts
 
 __all__ = ["published", "steps"]
@@ -80,15 +80,13 @@ class TrainVocabulary:
         counts = {lang: folder / f"{lang}.parquet" for lang in self._counts()}
         if not counts:
             raise InputError(f"{self.run.folder('publish')} holds no documents, so there is nothing to make words of.")
-        scratch = unit.scratch("vocabulary")
-        scratch.mkdir()
         with timings.measure("train"):
-            made = train_vocabulary(counts, scratch, self.run.recipe.vocab)
-        for path in sorted(scratch.iterdir()):
-            path.replace(unit.path(path.name))
+            made = build_vocabulary(counts, self.run.recipe.vocab)
+        for name, content in made.files().items():
+            unit.path(name).write_bytes(content)
         ledger = Ledger()
         ledger["languages"].keep(len(counts))
-        return unit.commit(ledger, facts=made.facts())
+        return unit.commit(ledger, facts=facts_of(made))
 
 
 def steps(run: Run) -> Iterator[Step]:

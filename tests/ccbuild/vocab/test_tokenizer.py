@@ -1,4 +1,4 @@
-"""Ids: SentencePiece's moved to XLM-R's places, equal to what `transformers` reads from the folder, and back to text."""
+"""Ids: SentencePiece's moved to XLM-R's places, what `transformers` reads from the folder, and back to text."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_documents_are_their_paragraphs(encoder: Encoder, corpus: Mapping[str, l
     assert encoded[2].tolist() == []
     assert encoder.encode_documents([]) == []
     block = [BOS, *encoded[0], EOS, *encoded[1], EOS, PAD, encoder.mask]
-    assert encoder.decode(block) == "\n".join([encoder.decode(encoded[0]), encoder.decode(encoded[1]), ""])
+    assert encoder.decode(block) == "\n".join([encoder.decode(encoded[0]), encoder.decode(encoded[1])])
 
 
 def test_ids_of_another_vocabulary_are_refused(encoder: Encoder) -> None:
