@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ccbuild import catalogue
+from tests.command import SMALL, ccbuild
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,4 +53,16 @@ def lid_model() -> Path:
 @pytest.fixture
 def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
-    yield tmp_path
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo of 400 pages, all the way to the report: made once, read by many. Nobody writes into it."""
+    for name in ("eld", "gflanguages", "lid.176.ftz"):
+        cached(name)
+    out = tmp_path_factory.mktemp("small") / "run"
+    done = ccbuild("demo", "--out", str(out), "--workers", "2", *SMALL)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (out.parent / "stdout.txt").write_text(done.stdout, encoding="utf-8")
+    return out

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from cc100.demo.crawl import write_crawl
 from cc100.demo.judge import judge
 from cc100.demo.outcomes import outcomes
 from cc100.engines import Engine, in_process, local_cluster, remote_cluster
-from cc100.layout import Input, Run, Source, sources_of
+from cc100.layout import Input, Run, Source, check_sources, sources_of
 from cc100.recipe import VERBS, load_recipe, recipe_names
 from cc100.run import Failure, balance, plan, run_verb, verbs_between
 from cc100.summary import summarise, table
-
 from ccbuild import catalogue
 from ccbuild.cli.model import train_model
 from ccbuild.cli.terminal import Bar, command, note, print_records, verb_bar
@@ -121,6 +121,8 @@ def _dry_run(run: Run, verbs: Sequence[str], sources: Sequence[Source]) -> int:
 def _go(run: Run, sources: Sequence[Source], first: str | None, options: argparse.Namespace) -> int:
     """All verbs, then summary, report, and what failed."""
     verbs = verbs_between(first, options.until or run.recipe.until)
+    if "extract" in verbs:
+        check_sources(sources)
     run.check(verbs)
     inputs = run.admit(sources) if "extract" in verbs else run.inputs()
     failures, fresh = _verbs(run, verbs, sources, inputs, options)

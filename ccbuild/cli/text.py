@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ccbuild.cli.terminal import command, configured, group, note, print_records, read_texts, settings_option
 from ccbuild.config import flatten
 from ccbuild.errors import InputError
@@ -151,9 +149,9 @@ def _tokens_encode(options: argparse.Namespace) -> int:
         writer = TokenWriter(unit, lang, vocabulary_size=encoder.size, vocabulary_sha256=encoder.sha256)
         with writer:
             for number, record in enumerate(read_texts(options.file)):
-                paragraphs = record["text"].split("\n")
-                ids = np.concatenate(encoder.encode(paragraphs))
-                writer.add(record.get("doc_id", number), ids, len(paragraphs), len(record["text"]))
+                text = record["text"]
+                (ids,) = encoder.encode_documents([text])
+                writer.add(record.get("doc_id", number), ids, text.count("\n") + 1, len(text))
                 ledger["documents"].keep()
             facts = writer.close()
         unit.commit(ledger, facts=facts)

@@ -108,7 +108,8 @@ def estimate_ngrams(text: Text, order: int, prune: Sequence[int] = ()) -> list[N
     """The model of `text`: n-grams of the orders 1 to `order`, with what they need to be written down.
 
     `prune` gives for each order the count up to which its n-grams are left out; the last holds for the orders
-    beyond. `InputError` when no sentence is as long as `order`. Cost: about 1 µs a token and order, and 130 bytes a distinct n-gram, all in memory.
+    beyond. `InputError` when no sentence is as long as `order`. Cost: under 1 µs a token and order; about 130 bytes a
+    distinct n-gram, all in memory.
     """
     if order > _longest(text.tokens):
         raise InputError(

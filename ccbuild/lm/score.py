@@ -96,9 +96,8 @@ class Scorer:
         if self.definition == "ccnet":
             return self._score_whole(paragraphs)
         # Normalisation removes NUL, at which KenLM would stop reading.
-        lines = [line for line in normalise_ccnet_lines(paragraphs) if line]
-        sentences = self._pieces.encode(lines, out_type=str, num_threads=1)
-        sentences = [pieces for pieces in sentences if pieces]
+        encoded = self._pieces.encode(normalise_ccnet_lines(paragraphs), out_type=str, num_threads=1)
+        sentences = [pieces for pieces in encoded if pieces]
         log10 = sum([self._ngrams.score(" ".join(pieces)) for pieces in sentences])
         return Score(float(log10), sum(map(len, sentences)) + len(sentences))
 

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-__all__ = ["Damage", "Limits", "MemberEnd", "Piece", "inflate"]
+__all__ = ["Damage", "Limits", "MemberEnd", "Piece", "inflate", "inflated_head"]
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
 RECORD_START = b"WARC/"
@@ -186,9 +186,16 @@ def _resynchronise(source: _Source, start: int, cause: str) -> Iterator[Damage]:
     yield Damage(start, source.offset - start, cause)
 
 
+def inflated_head(head: bytes) -> bytes:
+    """The first decompressed bytes of a file that begins with `head`; empty when they cannot be had."""
+    if not head.startswith(GZIP_MAGIC):
+        return head[:64]
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, 64)
+    except zlib.error:
+        return b""
+
+
 def begins_record(compressed: bytes) -> bool:
     """Whether these bytes inflate to the beginning of a WARC record."""
-    try:
-        return zlib.decompressobj(wbits=31).decompress(compressed, 64).startswith(RECORD_START)
-    except zlib.error:
-        return False
+    return inflated_head(compressed).startswith(RECORD_START)

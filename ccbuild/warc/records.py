@@ -15,9 +15,9 @@ from warcio.recordloader import ArcWarcRecordLoader
 
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
-from ccbuild.warc.members import RECORD_START, Damage, Limits, MemberEnd, Piece, inflate
+from ccbuild.warc.members import RECORD_START, Damage, Limits, MemberEnd, Piece, inflate, inflated_head
 
-__all__ = ["PAGE_TYPES", "Reader", "Record"]
+__all__ = ["PAGE_TYPES", "Reader", "Record", "check_archive"]
 
 PAGE_TYPES = frozenset({b"response", b"conversion"})
 """Record types that hold a page: `response` in WARC files, `conversion` in WET files."""
@@ -104,8 +104,8 @@ class Reader:
         if piece.plain:
             self._plain = True
             self.ledger["bytes"].keep(len(content))
-        if not self._begun and not content.lstrip().startswith(RECORD_START):
-            raise self._not_an_archive(content)
+        if not self._begun:
+            _refuse_other(self.name, content)
         self._begun = True
         if not self._buffer:
             self._start = piece.offset
@@ -214,11 +214,20 @@ class Reader:
         if damage.length:
             self.ledger["bytes"].quarantine(damage.cause, damage.length)
 
-    def _not_an_archive(self, content: bytes) -> InputError:
-        if content.lstrip().startswith(b"filedesc://"):
-            return InputError(
-                f"{self.name} is an ARC file; WARC and WET files are read. Convert it: warcio recompress."
-            )
-        return InputError(
-            f"{self.name} is no WARC: it begins with {content[:16]!r}, not b'WARC/'. Name *.warc.gz or *.wet.gz files."
-        )
+
+def check_archive(name: str, head: bytes) -> None:
+    """Raise `InputError` for a file that begins with `head` (1 KiB will do) and is no WARC file, damaged or not."""
+    content = inflated_head(head)
+    if content:
+        _refuse_other(name, content)
+
+
+def _refuse_other(name: str, content: bytes) -> None:
+    """Raise `InputError` for decompressed bytes that do not begin as WARC does."""
+    if content.lstrip().startswith(RECORD_START):
+        return
+    if content.lstrip().startswith(b"filedesc://"):
+        raise InputError(f"{name} is an ARC file; WARC and WET files are read. Convert it: warcio recompress.")
+    raise InputError(
+        f"{name} is no WARC: it begins with {content[:16]!r}, not b'WARC/'. Name *.warc.gz or *.wet.gz files."
+    )

@@ -12,9 +12,10 @@ from typing import Any
 from cc100.recipe import Recipe, verb_settings
 from ccbuild.errors import InputError, MismatchError, StorageError
 from ccbuild.stages.snapshot import snapshot_of
-from ccbuild.storage import Manifest, Unit, check_same, expand, read_manifest, total_size, write_json
+from ccbuild.storage import Manifest, Unit, check_same, expand, open_input, read_manifest, total_size, write_json
+from ccbuild.warc.records import check_archive
 
-__all__ = ["FOLDERS", "Input", "Run", "Source", "sources_of"]
+__all__ = ["FOLDERS", "Input", "Run", "Source", "check_sources", "sources_of"]
 
 FOLDERS = {
     "prepare": "0-models",
@@ -128,6 +129,14 @@ class Run:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(table)
         return known
+
+
+def check_sources(sources: Iterable[Source]) -> None:
+    """Refuse local files that are no archives, before anything starts; damage is for `extract` to name."""
+    for source in sources:
+        if "://" not in source.path:
+            with open_input(source.path) as stream:
+                check_archive(source.path, stream.read(1024))
 
 
 def shard_name(shard: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -121,10 +122,10 @@ def ledger_of(run: Run, verb: str) -> Ledger:
 
 
 def balance(run: Run) -> None:
-    """Check that what one verb kept is what the next one saw, as far as the run has come; `LedgerError` names the two."""
+    """Check that each verb saw what the one before kept, as far as the run has come; `LedgerError` names the two."""
     chain = [("extract", "records"), ("refine", "documents"), ("publish", "documents"), ("encode", "documents")]
     ledgers = [(verb, ledger_of(run, verb)[account]) for verb, account in chain if run.manifests(verb)]
-    for (before, left), (after, right) in zip(ledgers, ledgers[1:], strict=False):
+    for (before, left), (after, right) in itertools.pairwise(ledgers):
         if left.kept != right.seen:
             raise LedgerError(
                 f"{run.root}: {before} kept {left.kept:,}, {after} saw {right.seen:,}. "

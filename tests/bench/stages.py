@@ -22,12 +22,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+
 from cc100.engines import in_process
 from cc100.layout import FOLDERS, Run, sources_of
 from cc100.recipe import load_recipe
 from cc100.run import run_verb
 from cc100.summary import summarise
-
 from ccbuild import __version__
 
 HERE = Path(__file__).resolve().parent

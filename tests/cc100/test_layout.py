@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from cc100.layout import Run, Source, sources_of
 from cc100.recipe import load_recipe
-
 from ccbuild.errors import InputError, MismatchError, StorageError
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cc100.recipe import VERBS, Recipe, load_recipe, recipe_names, verb_settings
 
+from cc100.recipe import VERBS, Recipe, load_recipe, recipe_names, verb_settings
 from ccbuild.config import flatten
 from ccbuild.errors import ConfigError, InputError
 from ccbuild.langid.codes import CC100

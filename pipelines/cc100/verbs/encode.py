@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from cc100.layout import Run
@@ -44,7 +45,7 @@ class EncodeLanguage:
         vocabulary = self.run.manifest("vocab", "vocabulary")
         if vocabulary is None:
             raise InputError(f"{self.run.folder('vocab')} holds no vocabulary. Run the verb vocab first.")
-        encoder = Encoder(self.run.folder("vocab") / MODEL_NAME, vocabulary.outputs[MODEL_NAME]["sha256"])
+        encoder = _encoder(self.run.folder("vocab") / MODEL_NAME, vocabulary.outputs[MODEL_NAME]["sha256"])
         ledger = Ledger()
         with (
             timings.measure("encode"),
@@ -58,14 +59,20 @@ class EncodeLanguage:
             pq.ParquetFile(self.run.folder("publish") / f"{self.lang}.parquet") as corpus,
         ):
             for batch in corpus.iter_batches(256, columns=["doc_id", "text"]):
-                for doc_id, text in zip(batch["doc_id"].to_pylist(), batch["text"].to_pylist(), strict=True):
-                    paragraphs = text.split("\n")
-                    ids = np.concatenate(encoder.encode(paragraphs))
-                    writer.add(doc_id, ids, len(paragraphs), len(text))
+                texts = batch["text"].to_pylist()
+                documents = encoder.encode_documents(texts)
+                for doc_id, text, ids in zip(batch["doc_id"].to_pylist(), texts, documents, strict=True):
+                    writer.add(doc_id, ids, text.count("\n") + 1, len(text))
                     ledger["documents"].keep()
                     ledger["tokens"].keep(len(ids) + 1)
             facts = writer.close()
         return unit.commit(ledger, facts=facts)
+
+
+@lru_cache(maxsize=1)
+def _encoder(path: Path, sha256: str) -> Encoder:
+    """Once a process: a model of 250,000 pieces takes most of a second to open."""
+    return Encoder(path, sha256)
 
 
 def steps(run: Run) -> Iterator[Step]:

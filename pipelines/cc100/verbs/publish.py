@@ -55,8 +55,7 @@ class PublishLanguage:
                 for g in range(file.num_row_groups)
                 if file.metadata.row_group(g).column(index).statistics.min == self.lang
             ]
-            table = file.read_row_groups(groups, columns)
-        return table
+            return file.read_row_groups(groups, columns)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         config, ledger, shards = self.run.recipe.publish, Ledger(), self._shards()

@@ -24,6 +24,7 @@ def test_thirds(n: int) -> None:
 
 def test_ccnets_own_shares() -> None:
     assert cutoffs(np.arange(1.0, 101.0), 0.3, 0.6) == Cutoffs(31.0, 61.0, 100)
+    assert cutoffs(np.arange(1.0, 101.0), 0.29, 0.57) == Cutoffs(30.0, 58.0, 100)  # 100 * 0.29 is 28.999…
 
 
 @given(st.lists(st.floats(1, 1e6), min_size=30, max_size=60), st.randoms())

@@ -53,8 +53,9 @@ def test_nothing_goes_to_the_terminal(prose: list[str], tmp_path: Path, capfd: p
 def test_bytes_depend_on_neither_hash_seed_nor_path(small_model: Estimated, prose: list[str], tmp_path: Path) -> None:
     (tmp_path / "text").write_text("\n".join(prose), encoding="utf-8")
     program = (
-        "import sys; from ccbuild.lm.estimate import *; lines = open(sys.argv[1], encoding='utf-8').read().split('\\n');"
-        "print(estimate_files(lines, sys.argv[2] + 'a.tmp', sys.argv[2] + 'b.tmp', EstimateConfig(order=4)).arpa_sha256)"
+        "import sys; from ccbuild.lm.estimate import *; text, out = sys.argv[1:];"
+        "lines = open(text, encoding='utf-8').read().split('\\n');"
+        "print(estimate_files(lines, out + 'a.tmp', out + 'b.tmp', EstimateConfig(order=4)).arpa_sha256)"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "text"), f"{tmp_path}/other-"]
     done = subprocess.run(
@@ -86,7 +87,7 @@ def test_fewer_pieces_for_little_text(prose: list[str], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lines", [[], ["", " ", "\x00"], ["A few words."]])
 def test_too_little_text(lines: list[str], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="too little for a perplexity model.*Give more text, or lower min_characters"):
+    with pytest.raises(InputError, match=r"too little for a perplexity model.*Give more text, or lower min_characters"):
         estimate(lines, tmp_path / "en", EstimateConfig())
     assert not list(tmp_path.iterdir())
 
@@ -97,7 +98,7 @@ def test_no_text_at_all_with_no_least(tmp_path: Path) -> None:
 
 
 def test_sentences_too_short_for_the_order(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No sentence is long enough for order 5.*order="):
+    with pytest.raises(InputError, match=r"No sentence is long enough for order 5.*order="):
         estimate(["a"] * 6000, tmp_path / "en", EstimateConfig())
 
 
@@ -108,8 +109,18 @@ def test_pieces_that_cannot_hold_the_alphabet(prose: list[str], tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "mapping",
-    [{"order": 1}, {"order": 7}, {"prune": [1]}, {"prune": [0, 2, 1]}, {"order": 2, "prune": [0, 0, 0]}, {"pieces": 0}]
-    + [{"character_coverage": 0.5}, {"sp_threads": 0}, {"min_characters": -1}, {"characters_per_piece": -1}],
+    [
+        {"order": 1},
+        {"order": 7},
+        {"prune": [1]},
+        {"prune": [0, 2, 1]},
+        {"order": 2, "prune": [0, 0, 0]},
+        {"pieces": 0},
+        {"character_coverage": 0.5},
+        {"sp_threads": 0},
+        {"min_characters": -1},
+        {"characters_per_piece": -1},
+    ],
 )
 def test_settings_that_cannot_be(mapping: dict[str, object]) -> None:
     with pytest.raises(ConfigError):

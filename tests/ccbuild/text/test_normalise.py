@@ -90,5 +90,11 @@ def test_lines_are_normalised_each(lines: list[str]) -> None:
     assert normalise_ccnet_dedup_lines(lines) == [slow_dedup(line) for line in lines]
 
 
+def test_marks_that_stay_are_sorted() -> None:
+    """A Hangul tone mark (class 224) and a musical stem (216) are no Mn; NFD puts the stem first."""
+    line = "x" * 60 + "\u302e\U0001d165"
+    assert normalise_ccnet(line) == slow_model(line) != line
+
+
 def test_line_breaks_glue_words() -> None:
     assert normalise_ccnet("One.\nTwo") == "one.two"

@@ -11,6 +11,7 @@ from ccbuild.text.clean import paragraphs
 from ccbuild.text.page import ExtractConfig, html_cost, page_paragraphs
 
 RUSSIAN = "Комитет соберётся на следующей неделе, чтобы обсудить доклад о работе школы."
+JAPANESE = "委員会は来週再び集まって報告書について話し合います。"
 CASES = [
     ("declared in the header", RUSSIAN, "koi8-r", "text/html; charset=KOI8-R", ""),
     ("declared in meta", RUSSIAN, "windows-1251", "text/html", '<meta charset="windows-1251">'),
@@ -19,7 +20,7 @@ CASES = [
     ("says UTF-8, is not", RUSSIAN * 4, "windows-1251", "text/html; charset=utf-8", ""),
     ("a name nobody knows", "Grüße", "utf-8", "text/html; charset=bogus", ""),
     ("Thai quotation marks", "รัฐบาลจะสร้าง “โรงเรียน” ใหม่", "cp874", "text/html; charset=windows-874", ""),
-    ("seven bits", "委員会は来週再び集まって報告書について話し合います。", "iso-2022-jp", "text/html; charset=iso-2022-jp", ""),
+    ("seven bits", JAPANESE, "iso-2022-jp", "text/html; charset=iso-2022-jp", ""),
     ("UTF-16 with its mark", RUSSIAN, "utf-16", "text/html", ""),
 ]  # fmt: skip
 
@@ -105,5 +106,5 @@ def test_many_flat_elements_are_not_deep() -> None:
 
 
 def test_wet_text_is_taken_as_it_stands() -> None:
-    found = page_paragraphs("conversion", None, "text/plain", "Menu\n\nErster  Absatz.\n".encode(), ExtractConfig())
+    found = page_paragraphs("conversion", None, "text/plain", b"Menu\n\nErster  Absatz.\n", ExtractConfig())
     assert found == (["Menu", "Erster Absatz."], "utf-8")
