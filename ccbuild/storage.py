@@ -196,7 +196,10 @@ class Unit:
 
         Raises `MismatchError` with the keys that differ when it was made with other settings.
         """
-        manifest = read_manifest(self.manifest_path)
+        try:
+            manifest = read_manifest(self.manifest_path)
+        except DataError:  # bytes that a disk lost: the work is simply to be done again
+            manifest = None
         if manifest is None:
             return None
         check_same(self.manifest_path, manifest.settings, self.settings, "--set {key}={made}")

@@ -99,7 +99,8 @@ def estimate(lines: Iterable[str], out_prefix: str | Path, config: EstimateConfi
     """Write ``<out_prefix>.sp.model`` and ``<out_prefix>.arpa`` from `lines`, one paragraph each.
 
     `InputError` when the text is too little, for itself or for the order. Equal lines give equal bytes. Cost on one
-    core: about 1.5 s for 200,000 characters, 8 s for 3 million; memory about 250 bytes a character.
+    core: 0.8 s for 190,000 characters of Icelandic, 4 s for 3.2 million of English, 5.4 s for a million of Japanese
+    (unbroken scripts take SentencePiece longest); memory 110 to 250 bytes a character.
     """
     return estimate_files(lines, f"{out_prefix}.sp.model", f"{out_prefix}.arpa", config)
 

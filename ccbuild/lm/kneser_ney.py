@@ -124,11 +124,10 @@ def estimate_ngrams(text: Text, order: int, prune: Sequence[int] = ()) -> list[N
     lower: Floats = np.full(1, 1.0 / (len(text.words) - 1))
     for k, (gram, count, threshold) in enumerate(zip(counted, adjusted, thresholds, strict=True)):
         kept = (gram.own > threshold) | (gram.word <= EOS if k == 0 else False)
-        seen = count[count > 0]
+        seen = count.copy()
         if k + 1 < order and k < len(ends):  # the quirk in the module's docstring
             last = gram.at[ends[k]]
-            seen = np.append(seen, gram.own[last])
-            seen = np.delete(seen, np.flatnonzero(seen[:-1] == count[last])[:1])
+            seen[last] = gram.own[last]
         discounts = _discounts(seen)
         probability, gamma = _interpolate(gram, count, kept, discounts, lower)
         if k:
@@ -196,7 +195,7 @@ def _last_in_suffix_order(tokens: Ints, order: int) -> list[int]:
 
 
 def _discounts(counts: Ints) -> Discounts:
-    """Chen and Goodman's equation 26 over the counts of one order."""
+    """Chen and Goodman's equation 26 over the counts of one order; those of 0 (``<unk>``, ``<s>``) do not enter."""
     n = np.bincount(np.minimum(counts, 5), minlength=6).astype(np.float64)
     if n[1:4].all():
         y = n[1] / (n[1] + 2 * n[2])

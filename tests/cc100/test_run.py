@@ -1,0 +1,143 @@
+"""A run takes failures as they come: recorded, the others go on, tried again the next time."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from cc100.engines import in_process
+from cc100.layout import FOLDERS, Run, Source
+from cc100.recipe import load_recipe
+from cc100.run import VerbSummary, balance, run_verb, verbs_between
+
+from ccbuild.errors import InputError, LedgerError
+from ccbuild.records import doc_id
+from tests.ccbuild.warc.test_members import warc_record
+
+
+class Silent:
+    """A bar that only counts."""
+
+    def add(self, total: int) -> None: ...
+    def advance(self, name: str) -> None: ...
+
+
+@contextlib.contextmanager
+def silent(verb: str) -> Iterator[Silent]:
+    yield Silent()
+
+
+def page(number: int, *paragraphs: str) -> bytes:
+    body = "<article>" + "".join(f"<p>{p}</p>" for p in paragraphs) + "</article>"
+    return gzip.compress(warc_record(number, body=body.encode()), mtime=0)
+
+
+def sentence(seed: int) -> str:
+    """Words of letters alone: a paragraph's hash takes all digits for one."""
+    return " ".join(f"word{chr(97 + seed)}{chr(97 + i)}" for i in range(26))
+
+
+ARTICLE = [sentence(i) for i in range(4)]
+NOTICE = "this notice stands on every page of the site and tells nobody anything of use at all " * 2
+
+
+@pytest.fixture
+def archives(tmp_path: Path) -> list[Source]:
+    contents = {
+        "a.warc.gz": page(0, *ARTICLE, NOTICE) + page(1, *[sentence(i) for i in range(10, 14)], NOTICE),
+        "b.warc.gz": page(2, *ARTICLE, NOTICE) + page(3, *ARTICLE[:3], ARTICLE[3] + " one more", NOTICE),
+        "c.warc.gz": page(4, *[sentence(i) for i in range(20, 24)], NOTICE),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    return [Source(name, str(tmp_path / name), len(content)) for name, content in contents.items()]
+
+
+def go(
+    root: Path, sources: list[Source], *overrides: str, verbs: tuple[str, ...] = ("extract", "match")
+) -> list[VerbSummary]:
+    run = Run(root, load_recipe("cc100", ["extract.text=all", *overrides]))
+    run.check(verbs)
+    table = run.admit(sources)
+    return [run_verb(run, verb, in_process(), silent, sources, table) for verb in verbs]
+
+
+def dropped(root: Path) -> dict[int, set[tuple[int | None, str]]]:
+    found: dict[int, set[tuple[int | None, str]]] = {}
+    for path in sorted((root / FOLDERS["match"]).glob("part-*.parquet")):
+        for row in pq.read_table(path).to_pylist():
+            found.setdefault(row["doc_id"], set()).add((row["paragraph"], row["kind"]))
+    return found
+
+
+def test_a_bad_shard_is_recorded_and_the_others_go_on(tmp_path: Path, archives: list[Source]) -> None:
+    Path(archives[1].path).rename(tmp_path / "away")
+    extract, match = go(tmp_path / "o", archives)
+    assert [(f.unit, f.verb) for f in extract.failures] == [("part-00001", "extract")]
+    assert "does not exist" in extract.failures[0].error
+    assert (extract.fresh, match.failures) == (2, [])
+    (tmp_path / "away").rename(archives[1].path)
+    extract, match = go(tmp_path / "o", archives)
+    assert (extract.fresh, extract.before, extract.failures, match.failures) == (1, 2, [], [])
+    assert dropped(tmp_path / "o") == dropped_all
+
+
+dropped_all = {
+    doc_id(0, 1): {(4, "duplicate_paragraph")},
+    doc_id(1, 0): {(None, "exact_duplicate")},
+    doc_id(1, 1): {(None, "near_duplicate")},
+    doc_id(2, 0): {(4, "duplicate_paragraph")},
+}
+
+
+@pytest.mark.parametrize("bucket_prints", [4_000_000, 20])
+def test_what_goes_does_not_depend_on_the_number_of_buckets(
+    tmp_path: Path, archives: list[Source], bucket_prints: int
+) -> None:
+    go(tmp_path / "o", archives, f"match.bucket_prints={bucket_prints}")
+    assert dropped(tmp_path / "o") == dropped_all
+    assert (len(list((tmp_path / "o" / FOLDERS["match"]).glob("edges-*.parquet"))) > 1) == (bucket_prints == 20)
+
+
+def test_more_files_in_a_unit_change_addresses_and_nothing_else(tmp_path: Path, archives: list[Source]) -> None:
+    go(tmp_path / "o", archives, "unit.files=3")
+    assert sorted(len(v) for v in dropped(tmp_path / "o").values()) == [1, 1, 1, 1]
+    assert all(identifier >> 32 == 0 for identifier in dropped(tmp_path / "o"))
+
+
+def test_a_new_archive_is_growth(tmp_path: Path, archives: list[Source]) -> None:
+    go(tmp_path / "grown", archives[:2])
+    extract, _ = go(tmp_path / "grown", archives)
+    assert (extract.fresh, extract.before) == (1, 2)
+    go(tmp_path / "whole", archives)
+    for name in ("part-00000", "part-00001", "part-00002"):
+        grown, whole = (tmp_path / root / FOLDERS["match"] / f"{name}.parquet" for root in ("grown", "whole"))
+        assert grown.read_bytes() == whole.read_bytes()
+
+
+def test_ccnet_keeps_no_copy_of_a_repeated_paragraph(tmp_path: Path, archives: list[Source]) -> None:
+    go(tmp_path / "o", archives, "match.documents=false", "match.keep=none", "dedup.paragraphs=ccnet")
+    found = dropped(tmp_path / "o")
+    assert (4, "duplicate_paragraph") in found[doc_id(0, 0)]
+    assert len(found[doc_id(0, 0)]) == 5
+
+
+def test_the_books_are_compared_between_verbs(tmp_path: Path, archives: list[Source]) -> None:
+    go(tmp_path / "o", archives)
+    run = Run(tmp_path / "o", load_recipe("cc100"))
+    balance(run)
+    (run.folder("refine")).mkdir()
+    first = run.folder("extract") / "part-00000.json"
+    (run.folder("refine") / "part-00000.json").write_text(first.read_text())
+    with pytest.raises(LedgerError, match="extract kept 5, refine saw 0"):
+        balance(run)
+
+
+def test_the_order_of_verbs() -> None:
+    assert verbs_between("match", "refine") == ["match", "refine"]
+    with pytest.raises(InputError, match="comes after"):
+        verbs_between("refine", "match")
