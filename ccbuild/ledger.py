@@ -55,7 +55,10 @@ class Ledger:
 
     def __getitem__(self, name: str) -> Account:
         """The account `name`, opened when it is first asked for."""
-        return self.accounts.setdefault(name, Account())
+        account = self.accounts.get(name)
+        if account is None:
+            account = self.accounts[name] = Account()
+        return account
 
     def close(self, unit: str) -> Ledger:
         """This ledger, checked: `LedgerError` names the unit and the account that does not balance."""

@@ -57,21 +57,25 @@ def find_prose(where: str | None) -> dict[str, Prose]:
         return {lang: Prose(lang, (), entry) for lang in sorted(_entry_texts(entry))}
     if "{lang}" not in where:
         raise ConfigError(f"prepare.prose is {where!r}; write {{lang}} where the language's code stands in the path.")
-    matcher = re.compile(
-        ".*".join(
-            "([^/]+)" if part == "{lang}" else re.escape(part) for part in re.split(r"\*+|(\{lang\})", where) if part
-        )
-        if "*" in where
-        else re.escape(where).replace(re.escape("{lang}"), "([^/]+)", 1)
-    )
+    matcher = re.compile(_as_regex(where))
     found: dict[str, list[str]] = {}
     for path in expand(where.replace("{lang}", "*")):
-        match = matcher.match(path)
+        match = matcher.fullmatch(path)
         if match and is_code(match[1]):
             found.setdefault(match[1], []).append(path)
     if not found:
         raise InputError(f"No file matches {where!r} with a language code in place of {{lang}}. Check the path.")
     return {lang: Prose(lang, tuple(sorted(paths))) for lang, paths in sorted(found.items())}
+
+
+def _as_regex(pattern: str) -> str:
+    """A glob with ``{lang}`` as a regular expression whose first group is the code."""
+    meaning = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]", "{lang}": "([^/]+)"}
+    regex = ""
+    for part in re.split(r"(\{lang\}|\*\*/|\*|\?)", pattern):
+        again = part == "{lang}" and meaning["{lang}"] in regex
+        regex += r"\1" if again else meaning.get(part, re.escape(part))
+    return regex
 
 
 def read_lines(path: str | Path) -> Iterator[str]:

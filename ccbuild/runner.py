@@ -26,18 +26,19 @@ _QUARANTINE = "quarantine:"
 
 @dataclass(slots=True)
 class Timings:
-    """CPU seconds of this thread by stage. For logs and benchmarks; never part of an output."""
+    """CPU seconds by stage, of the whole process: a worker does one unit at a time, and libraries have threads of
+    their own. For logs and benchmarks; never part of an output."""
 
     seconds: Counter[str] = field(default_factory=Counter)
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
         """Add the CPU time of the block to `name`."""
-        start = time.thread_time_ns()
+        start = time.process_time_ns()
         try:
             yield
         finally:
-            self.seconds[name] += (time.thread_time_ns() - start) / 1e9  # type: ignore[assignment]
+            self.seconds[name] += (time.process_time_ns() - start) / 1e9  # type: ignore[assignment]
 
 
 class _Hashing:

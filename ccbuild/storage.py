@@ -39,6 +39,7 @@ __all__ = [
     "read_manifest",
     "sha256_file",
     "table_of",
+    "write_bytes",
     "write_json",
     "write_table",
 ]
@@ -89,15 +90,18 @@ def sha256_file(path: str | Path) -> str:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """`value` as JSON with sorted keys at `path`, by temporary name, fsync and rename."""
+    """`value` as JSON with sorted keys at `path`, whole or not at all."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """`content` at `path`, whole or not at all: by temporary name, fsync and rename."""
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     with _refusals(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_text(
-                json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
+            temporary.write_bytes(content)
             _fsync(temporary)
             os.replace(temporary, target)
         finally:

@@ -84,13 +84,7 @@ def _demo(options: argparse.Namespace) -> int:
         bar.close()
     prose = f"prepare.prose={crawl.folder}/prose/{{lang}}.txt"
     run = Run(out.resolve(), load_recipe("demo", [prose, *options.set]))
-    code = _go(run, sources_of([f"{crawl.folder}/*.warc.gz"]), None, options)
-    if code == 0 and (options.until is None or VERBS.index(options.until) >= VERBS.index("refine")):
-        verdict = judge(crawl.truth, outcomes(run))
-        if not options.json:
-            print("\n" + verdict.table())
-        write_json(run.root / "verdict.json", verdict.to_mapping())
-    return code
+    return _go(run, sources_of([f"{crawl.folder}/*.warc.gz"]), None, options, crawl.truth)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -118,8 +112,10 @@ def _dry_run(run: Run, verbs: Sequence[str], sources: Sequence[Source]) -> int:
     return 0
 
 
-def _go(run: Run, sources: Sequence[Source], first: str | None, options: argparse.Namespace) -> int:
-    """All verbs, then summary, report, and what failed."""
+def _go(
+    run: Run, sources: Sequence[Source], first: str | None, options: argparse.Namespace, truth: Path | None = None
+) -> int:
+    """All verbs, then summary, verdict (where there is a truth to judge by), report, and what failed."""
     verbs = verbs_between(first, options.until or run.recipe.until)
     if "extract" in verbs:
         check_sources(sources)
@@ -134,11 +130,16 @@ def _go(run: Run, sources: Sequence[Source], first: str | None, options: argpars
         note(f"Everything in {options.out} was done before: nothing to do.")
     summary = summarise(run)
     write_json(run.root / "summary.json", dataclasses.asdict(summary))
+    verdict = judge(truth, outcomes(run)) if truth and "refine" in verbs and not failures else None
+    if verdict:
+        write_json(run.root / "verdict.json", verdict.to_mapping())
     report = _write_report(run.root) if "publish" in verbs else None
     if options.json:
         print_records([dataclasses.asdict(summary)])
     else:
         print(table(summary))
+        if verdict:
+            print("\n" + verdict.table())
         print("\n" + _places(Path(options.out), report))
     write_json(run.root / "logs" / "failures.json", [dataclasses.asdict(f) for f in failures])
     if failures:

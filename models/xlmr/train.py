@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ccbuild.errors import CcbuildError, ConfigError, MismatchError
 from ccbuild.ledger import Ledger
-from ccbuild.storage import Unit
+from ccbuild.storage import Unit, write_bytes
 from xlmr import checkpoint as checkpoints
 from xlmr.config import TrainConfig
 from xlmr.counter import mix
@@ -369,9 +368,7 @@ class _Log:
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
         kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= start]
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text("".join(kept), encoding="utf-8")
-        os.replace(temporary, path)
+        write_bytes(path, "".join(kept).encode())
 
     def write(self, metrics: Metrics) -> None:
         """Append one line."""

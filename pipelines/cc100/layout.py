@@ -12,7 +12,17 @@ from typing import Any
 from cc100.recipe import Recipe, verb_settings
 from ccbuild.errors import InputError, MismatchError, StorageError
 from ccbuild.stages.snapshot import snapshot_of
-from ccbuild.storage import Manifest, Unit, check_same, expand, open_input, read_manifest, total_size, write_json
+from ccbuild.storage import (
+    Manifest,
+    Unit,
+    check_same,
+    expand,
+    open_input,
+    read_manifest,
+    total_size,
+    write_bytes,
+    write_json,
+)
 from ccbuild.warc.records import check_archive
 
 __all__ = ["FOLDERS", "Input", "Run", "Source", "check_sources", "sources_of"]
@@ -93,7 +103,8 @@ class Run:
         for verb, settings in asked.items():
             if verb in made:
                 check_same(self.folder(verb), made[verb], settings, "--set {key}={made}")
-        write_json(note, {**made, **asked})
+        about = {"recipe.name": self.recipe.name, "recipe.description": self.recipe.description}
+        write_json(note, {**made, **asked, "recipe": about})
 
     def inputs(self) -> list[Input]:
         """The table of inputs as it stands."""
@@ -124,10 +135,7 @@ class Run:
             json.dumps({"shard": e.shard, "archive": e.archive, "size": e.size, "snapshot": e.snapshot}) + "\n"
             for e in known
         )
-        table = self.root / "inputs.jsonl"
-        temporary = table.with_suffix(".tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(table)
+        write_bytes(self.root / "inputs.jsonl", text.encode())
         return known
 
 

@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import os
 import platform
+import resource
 import shutil
 import statistics
 import tempfile
@@ -33,6 +34,7 @@ from ccbuild import __version__
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[2] / "shared" / "data"
 VERBS = ("extract", "match", "refine")
+ALL_OPEN = "refine.perplexity.model_megabytes=8192"  # so that models are opened in the first pass alone
 
 
 class Quiet:
@@ -77,7 +79,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         root = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         prose = f"prepare.prose={options.lm_text}/{{lang}}/*.train.txt.xz"
-        run = Run(root.resolve(), load_recipe("cc100", [prose, "refine.language.languages=[all]"]))
+        run = Run(root.resolve(), load_recipe("cc100", [prose, "refine.language.languages=[all]", ALL_OPEN]))
         run.root.mkdir(parents=True, exist_ok=True)
         begun = time.process_time()
         run_verb(run, "prepare", in_process(), quiet)
