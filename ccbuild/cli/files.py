@@ -108,7 +108,7 @@ def _langid(options: argparse.Namespace) -> int:
     while batch := list(itertools.islice(records, BATCH)):
         answers = identifier.identify([record["text"] for record in batch])
         print_records(
-            {**record, "lang": answer.code, "lang_score": round(answer.score, 6)}
+            {**record, "lang": answer.code, "lang_score": round(answer.score, 3)}
             for record, answer in zip(batch, answers, strict=True)
         )
     return 0

@@ -25,8 +25,8 @@ class PerplexityConfig:
     definition: Literal["paragraph", "ccnet"] = "paragraph"
     """`paragraph`: paragraphs scored by themselves, joined by length. `ccnet`: as CCNet's code computes it."""
     model_megabytes: int = 1024
-    """Memory for open models in each worker, MiB; the least recently used is closed first. 108 languages of 8,000 to
-    3 million characters of prose take it all; where it does not hold a shard's languages, each is opened once a shard."""
+    """Memory for open models in each worker, MiB; the least recently used is closed first. Models of 108 languages from
+    8,000 to 3 million characters of prose fit; where a shard's languages do not, each is opened once a shard."""
 
     def build(self, models: Path) -> Stage:
         """The stage; opens the models of the folder `models` when a language first needs one."""

@@ -51,13 +51,16 @@ def local_cluster(workers: int) -> Iterator[Engine]:
     """A cluster of `workers` processes on loopback, one thread each, without a dashboard.
 
     No memory limit is set: Dask's would stop a worker by how much memory the machine has at that
-    moment, and what a unit may use is bounded by the recipe.
+    moment, and what a unit may use is bounded by the recipe. A unit that kills its worker is tried
+    four times, then given up, and only it: no other waits on the same worker.
     """
     import logging
 
+    import dask
     from distributed import Client, LocalCluster
 
     with (
+        dask.config.set({"distributed.scheduler.worker-saturation": 1.0}),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,

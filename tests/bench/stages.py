@@ -105,18 +105,18 @@ def report(run: Run, passes: list[tuple[Counter[str], float]]) -> None:
     named = 0.0
     for stage in passes[0][0]:
         values = [p[0][stage] / pages * 1e6 for p in passes]
-        named += statistics.median(values)
-        print(
-            f"{stage:<28}{statistics.median(values):>10.0f}{(max(values) - min(values)) / max(statistics.median(values), 1e-9):>9.0%}"
-        )
+        median = statistics.median(values)
+        spread = (max(values) - min(values)) / max(median, 1e-9)
+        named += median
+        print(f"{stage:<28}{median:>10.0f}{spread:>9.0%}")
     totals = [p[1] / pages * 1e6 for p in passes]
     print(f"{'everything else':<28}{statistics.median(totals) - named:>10.0f}")
     print(f"{'sum':<28}{statistics.median(totals):>10.0f}")
     scored, kept = scores(run)
     print(f"\n{1e6 / statistics.median(totals):.0f} pages per CPU-second from WARC to {FOLDERS['refine']}")
-    print(
-        f"perplexity on {scored:,} of {kept:,} kept documents ({scored / max(kept, 1):.0%}), {scored / pages:.0%} of the pages"
-    )
+    share = scored / max(kept, 1)
+    print(f"perplexity on {scored:,} of {kept:,} kept documents ({share:.0%}), {scored / pages:.0%} of the pages")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB, all models open")
 
 
 def scores(run: Run) -> tuple[int, int]:

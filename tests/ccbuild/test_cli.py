@@ -152,8 +152,9 @@ def test_a_disk_that_refuses_ends_the_run_at_once(files: Path) -> None:
 def test_wet_and_warc_go_through_the_same_command(files: Path, lid_model: Path) -> None:
     text = "Erster Absatz eines Textes, der lang genug ist.\n" * 9
     record = (
-        "WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://example.org/wet\r\nWARC-Date: 2026-01-01T00:00:00Z\r\n"
-        f"Content-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n{text}\r\n\r\n"
+        "WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://example.org/wet\r\n"
+        "WARC-Date: 2026-01-01T00:00:00Z\r\nContent-Type: text/plain\r\n"
+        f"Content-Length: {len(text)}\r\n\r\n{text}\r\n\r\n"
     )
     Path("x.warc.wet.gz").write_bytes(gzip.compress(record.encode()))
     done = ccbuild(

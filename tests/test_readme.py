@@ -1,0 +1,76 @@
+"""What the README shows is what the commands print."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ccbuild import catalogue
+from tests.ccbuild.test_cli import commands
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEMO = "ccbuild demo --pages 400 --out runs/small"
+
+
+def shown() -> Iterator[tuple[str, str]]:
+    """(command, output) of every console block, in order."""
+    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            yield command, output.strip("\n")
+
+
+def portable(output: str) -> str:
+    """`output` without what another CPU's floats or another zlib may make differ: scores, tokens, packed sizes."""
+    for varying in (
+        r"at byte [\d,]+, [\d,]+ bytes",
+        r"[\d.]+ MB",
+        r"(?<=\"lang_score\": )[\d.]+",
+        r"(?<=^tokens) +[\d,]+$",
+        r"(?<=\d,\d{3}) +[\d,]+$",  # the column after characters
+    ):
+        output = re.sub(varying, "#", output, flags=re.MULTILINE)
+    return output.strip("\n")
+
+
+def test_the_transcript(small_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "small").symlink_to(small_run)
+    paths = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    transcript = list(shown())
+    assert transcript[0][0] == DEMO
+    assert len(transcript) >= 4
+    for command, output in transcript:
+        if command == DEMO:
+            said = (small_run.parent / "stdout.txt").read_text(encoding="utf-8").replace(str(small_run), "runs/small")
+        else:
+            done = subprocess.run(
+                ["bash", "-c", command], cwd=tmp_path, env=paths, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            said = done.stdout
+        assert portable(said) == portable(output), command
+
+
+def test_the_six_files_are_there() -> None:
+    named = re.findall(r"^\d\. `([^`]+)`", README, re.MULTILINE)
+    assert len(named) == 6
+    assert all((ROOT / name).is_file() for name in named)
+
+
+def test_every_command_is_named() -> None:
+    named = {" ".join(c) for c in commands() if c[0] not in ("lm", "vocab", "tokens", "model") or len(c) > 1}
+    assert [c for c in sorted(named) if f"`{c}`" not in README and f"ccbuild {c}" not in README] == []
+
+
+@pytest.mark.parametrize("name", sorted(catalogue.entries()))
+def test_every_entry_of_the_catalogue_and_its_licence_is_named(name: str) -> None:
+    row = next(line for line in README.splitlines() if line.startswith("|") and f"`{name}`" in line)
+    assert catalogue.entries()[name].licence.replace("-", " ") in row.replace("-", " ")
