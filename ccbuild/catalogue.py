@@ -27,6 +27,7 @@ from typing import cast
 
 from ccbuild import config
 from ccbuild.errors import CatalogueError, DataError, InputError
+from ccbuild.langid.han import balance, script
 
 __all__ = ["Entry", "cached", "default_cache", "eld_sentences", "entries", "fetch", "place", "udhr_excerpts"]
 
@@ -254,20 +255,8 @@ def eld_sentences(path: Path) -> dict[str, list[str]]:
 
 
 def _chinese(text: str) -> str | None:
-    """``zh-Hans`` or ``zh-Hant``, by the characters that only one of GB 2312 and Big5 has; None on a tie."""
-    simplified = sum(_encodes(c, "gb2312") and not _encodes(c, "big5") for c in text if "\u4e00" <= c <= "\u9fff")
-    traditional = sum(_encodes(c, "big5") and not _encodes(c, "gb2312") for c in text if "\u4e00" <= c <= "\u9fff")
-    if simplified == traditional:
-        return None
-    return "zh-Hans" if simplified > traditional else "zh-Hant"
-
-
-def _encodes(character: str, charset: str) -> bool:
-    try:
-        character.encode(charset)
-    except UnicodeEncodeError:
-        return False
-    return True
+    """``zh-Hans`` or ``zh-Hant``; None for a sentence that shows neither."""
+    return script(text) if balance(text) else None
 
 
 _SAMPLE_FIELDS = (

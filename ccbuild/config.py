@@ -49,7 +49,10 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     source = Path(path)
     if not source.is_file():
         raise InputError(f"{source} is not a file. Give the path of a YAML file.")
-    return parse_yaml(source.read_text(encoding="utf-8"), str(source))
+    try:
+        return parse_yaml(source.read_text(encoding="utf-8"), str(source))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{source} is not UTF-8: {error}. Save it as UTF-8.") from error
 
 
 def parse_yaml(text: str, where: str) -> dict[str, Any]:
@@ -67,7 +70,10 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
 
 def apply_overrides(mapping: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """`mapping` with ``a.b=value`` applied; values are read as YAML, so ``[1, 2]``, ``null`` and ``1e-4`` work."""
-    result: dict[str, Any] = json.loads(json.dumps(mapping))
+    try:
+        result: dict[str, Any] = json.loads(json.dumps(mapping))
+    except TypeError as error:
+        raise ConfigError(f"A value is {error}: quote it, so that it stays text.") from error
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key.strip():
@@ -80,8 +86,8 @@ def apply_overrides(mapping: Mapping[str, Any], overrides: Iterable[str]) -> dic
                 raise ConfigError(f"--set {override!r}: {parent} is a value, not a section.")
             node = child
         try:
-            node[leaf] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            node[leaf] = json.loads(json.dumps(yaml.safe_load(value)))
+        except (yaml.YAMLError, TypeError) as error:
             raise ConfigError(f"--set {override!r}: the value is not YAML. Quote it.") from error
     return result
 

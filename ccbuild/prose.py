@@ -71,8 +71,9 @@ def find_prose(where: str | None) -> dict[str, Prose]:
 def _as_regex(pattern: str) -> str:
     """A glob with ``{lang}`` as a regular expression whose first group is the code."""
     meaning = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]", "{lang}": "([^/]+)"}
+    meaning |= {f"[{mark}]": re.escape(mark) for mark in "[*?"}  # as glob.escape writes them
     regex = ""
-    for part in re.split(r"(\{lang\}|\*\*/|\*|\?)", pattern):
+    for part in re.split(r"(\{lang\}|\[[\[*?]\]|\*\*/|\*|\?)", pattern):
         again = part == "{lang}" and meaning["{lang}"] in regex
         regex += r"\1" if again else meaning.get(part, re.escape(part))
     return regex

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
-from ccbuild.errors import CcbuildError
+from ccbuild.errors import CcbuildError, LedgerError
 from ccbuild.ledger import Ledger
 from ccbuild.records import Document, Dropped, Page, Refused
 from ccbuild.stages.stage import Stage
@@ -77,6 +77,7 @@ class ArchiveReader:
     damage: list[Damage] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Page | Refused]:
+        before = self.ledger["bytes"].seen
         with open_input(self.path) as stream:
             source = _Hashing(stream)
             reader = Reader(
@@ -95,6 +96,11 @@ class ArchiveReader:
                     break
                 yield self._page(record)
         self.sha256, self.size = source.hexdigest(), source.size
+        if self.ledger["bytes"].seen - before != self.size:
+            raise LedgerError(
+                f"{self.path} has {self.size:,} bytes, {self.ledger['bytes'].seen - before:,} are accounted for. "
+                "Please report this line."
+            )
 
     def _page(self, record: Record) -> Page | Refused:
         records = self.ledger["records"]

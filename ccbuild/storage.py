@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import fcntl
 import glob
 import hashlib
 import json
@@ -35,8 +36,11 @@ __all__ = [
     "digest_of",
     "expand",
     "facts_of",
+    "fingerprint_file",
+    "locked",
     "open_input",
     "read_manifest",
+    "retire",
     "sha256_file",
     "table_of",
     "write_bytes",
@@ -47,13 +51,13 @@ __all__ = [
 MANIFEST_FORMAT = 1
 PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "version": "2.6", "store_schema": False}
 """How every Parquet file is written."""
-_CHUNK = 1 << 20
+_EDGE = 1 << 16
 
 
 def expand(pattern: str) -> list[str]:
     """Sorted files that `pattern` (a path, a glob or an fsspec URL) names; never empty, never a folder."""
     if "://" in pattern:
-        fs, path = fsspec.core.url_to_fs(pattern)
+        fs, path = _remote(pattern)
         prefix = pattern.split("://", 1)[0] + "://"
         found = sorted(prefix + str(p).removeprefix(prefix) for p in fs.glob(path))
     else:
@@ -68,6 +72,33 @@ def expand(pattern: str) -> list[str]:
     return found
 
 
+def retire(manifest_path: Path) -> None:
+    """Take back a unit that the run no longer has: its manifest first, so that it is not done, then its files."""
+    manifest = read_manifest(manifest_path)
+    manifest_path.unlink(missing_ok=True)
+    for name in manifest.outputs if manifest else ():
+        (manifest_path.parent / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process: `InputError` when another holds it. Removes what killed processes left behind."""
+    with _refusals(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(f"Another process works in {folder}. Wait for it, or choose another --out.") from error
+            except OSError:  # a file system without locks
+                pass
+            for left in folder.glob("*/**/.*.tmp"):
+                left.unlink(missing_ok=True)
+            for left in folder.glob("*/**/.*.scratch"):
+                shutil.rmtree(left, ignore_errors=True)
+            yield
+
+
 @contextmanager
 def open_input(path: str) -> Iterator[BinaryIO]:
     """A binary stream of a local file or any fsspec URL, with its raw bytes (no decompression)."""
@@ -77,16 +108,47 @@ def open_input(path: str) -> Iterator[BinaryIO]:
         if not Path(path).exists():
             raise InputError(f"{path} does not exist. Check the path.")
     try:
-        with fsspec.open(path, "rb") as stream:
+        fs, inner = _remote(path) if "://" in path else (fsspec.filesystem("file"), path)
+        with fs.open(inner, "rb") as stream:
             yield cast(BinaryIO, stream)
     except PermissionError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
 
 
+def _remote(url: str) -> tuple[Any, str]:
+    """fsspec's file system for a URL, and the path in it; `InputError` when what it needs is not installed."""
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        hint = "pip install 'ccbuild[s3]'" if url.startswith("s3:") else "install the package that it names"
+        raise InputError(f"{url} cannot be opened: {error}. To read it: {hint}.") from error
+    except ValueError as error:
+        raise InputError(f"{url} cannot be opened: {error}. Name a path, or a URL that fsspec knows.") from error
+    return fs, str(path)
+
+
 def sha256_file(path: str | Path) -> str:
-    """SHA-256 of a local file, hexadecimal."""
+    """SHA-256 of a local file, hexadecimal; `InputError` when there is none."""
+    if not Path(path).is_file():
+        raise InputError(f"{path} is not a file. Check the path.")
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fingerprint_file(path: str) -> str:
+    """SHA-256 over size, first and last 64 KiB of a local file: cheap, and another for any other archive.
+
+    Empty for a URL, where it would cost two requests an archive: there only the size is compared.
+    """
+    if "://" in path:
+        return ""
+    size = os.path.getsize(path)
+    with open(path, "rb") as stream:
+        digest = hashlib.sha256(f"{size}:".encode() + stream.read(_EDGE))
+        if size > _EDGE:
+            stream.seek(max(size - _EDGE, _EDGE))
+            digest.update(stream.read())
+    return digest.hexdigest()
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -159,7 +221,7 @@ def read_manifest(path: str | Path) -> Manifest | None:
         )
     except FileNotFoundError:
         return None
-    except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is not a manifest of ccbuild ({error!r}). Delete it to do this unit again.") from error
 
 
@@ -183,8 +245,11 @@ class Unit:
         *,
         settings: Mapping[str, Any],
         inputs: Mapping[str, Any] | None = None,
+        keep: str = "--set {key}={made}",
+        verify: bool = False,
     ) -> None:
-        self.folder, self.verb, self.name = Path(folder), verb, name
+        """`keep` tells how a user keeps a setting; `verify` hashes outputs before they are taken as done."""
+        self.folder, self.verb, self.name, self._keep, self._verify = Path(folder), verb, name, keep, verify
         self.settings, self.inputs = dict(settings), dict(inputs or {})
         self._token = uuid.uuid4().hex
         self._written: dict[str, Path] = {}
@@ -206,12 +271,14 @@ class Unit:
             manifest = None
         if manifest is None:
             return None
-        check_same(self.manifest_path, manifest.settings, self.settings, "--set {key}={made}")
+        check_same(self.manifest_path, manifest.settings, self.settings, self._keep)
         if differing_keys(manifest.inputs, self.inputs):
             return None
         for name, facts in manifest.outputs.items():
             path = self.folder / name
             if not path.is_file() or path.stat().st_size != facts["size"]:
+                return None
+            if self._verify and sha256_file(path) != facts["sha256"]:
                 return None
         return manifest
 
@@ -250,6 +317,7 @@ class Unit:
             for name, temporary in sorted(self._written.items()):
                 _fsync(temporary)
                 outputs[name] = {"size": temporary.stat().st_size, "sha256": sha256_file(temporary)}
+            self.manifest_path.unlink(missing_ok=True)  # from here to the new manifest nothing counts as done
             for name, temporary in self._written.items():
                 os.replace(temporary, self.folder / name)
             for parent in {(self.folder / name).parent for name in self._written}:
@@ -313,7 +381,7 @@ def _refusals(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _REFUSALS or isinstance(error, FileExistsError):
+        if error.errno in _REFUSALS or isinstance(error, FileExistsError | FileNotFoundError):
             raise _refusal(where, error) from error
         raise
 
@@ -331,7 +399,7 @@ def total_size(paths: Sequence[str]) -> int:
     sizes = []
     for path in paths:
         if "://" in path:
-            fs, inner = fsspec.core.url_to_fs(path)
+            fs, inner = _remote(path)
             sizes.append(int(fs.size(inner) or 0))
         else:
             sizes.append(os.path.getsize(path))

@@ -237,7 +237,7 @@ def open_tokens(folder: str | Path) -> Tokens:
     facts = {code: _checked(root, code, manifest) for code, manifest in manifests.items() if manifest is not None}
     if not any(f["tokens"] for f in facts.values()):
         raise InputError(
-            f"{root} holds no committed tokens. Write them with `ccbuild encode`, or name its 7-tokens folder."
+            f"{root} holds no committed tokens. Write them with `ccbuild tokens encode`, or name its 7-tokens folder."
         )
     first, *others = facts
     for code in others:
@@ -258,7 +258,7 @@ def _checked(root: Path, code: str, manifest: Manifest) -> dict[str, Any]:
         raise DataError(
             f"{root / code}.json has no {missing[0]}: it is not a manifest of tokens. Take it out of the folder."
         )
-    again = f"Delete {code}.json and run `ccbuild encode` again for this language."
+    again = f"Delete {code}.json and run `ccbuild tokens encode` again for this language."
     for shard in manifest.facts["shards"]:
         for suffix in ("bin", "parquet"):
             path = root / f"{shard['name']}.{suffix}"

@@ -9,6 +9,7 @@ cc100 and xlmr.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,9 @@ __all__ = ["main", "parser"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace" if stream is sys.stderr else "strict")
     try:
         options = parser().parse_args(arguments)
         code = options.run(options)
@@ -33,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `ccbuild … | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (OSError, UnicodeError) as error:
+        print(f"ccbuild: {type(error).__name__}: {error}. What is done stays done; mend that and run again.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("ccbuild: interrupted. What is done stays done; run the same command again to go on.", file=sys.stderr)
         return 130

@@ -41,6 +41,15 @@ def add(commands: Any) -> None:
     made.add_argument("--out", required=True)
 
 
+def check_preset(preset: str, overrides: Sequence[str]) -> None:
+    """Raise now what `train_model` would raise of its configuration after hours of other work."""
+    try:
+        from xlmr.config import load_preset
+    except ModuleNotFoundError as error:
+        raise InputError(f"The trainer needs {error.name}. Install it: pip install 'ccbuild[train]'.") from error
+    load_preset(preset, overrides)
+
+
 def train_model(preset: str, overrides: Sequence[str], tokens: Path, out: Path) -> dict[str, Any]:
     """Train, with a bar; returns what the result says of itself."""
     try:

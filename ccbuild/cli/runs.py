@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import json
+import glob
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,16 +17,16 @@ from cc100.demo.crawl import write_crawl
 from cc100.demo.judge import judge
 from cc100.demo.outcomes import outcomes
 from cc100.engines import Engine, in_process, local_cluster, remote_cluster
-from cc100.layout import Input, Run, Source, check_sources, sources_of
+from cc100.layout import Input, Run, Source, check_snapshots, check_sources, sources_of
 from cc100.recipe import VERBS, load_recipe, recipe_names
-from cc100.run import Failure, balance, plan, run_verb, verbs_between
+from cc100.run import Failure, balance, missing_shards, plan, run_verb, verbs_between
 from cc100.summary import summarise, table
 from ccbuild import catalogue
-from ccbuild.cli.model import train_model
+from ccbuild.cli.model import check_preset, train_model
 from ccbuild.cli.terminal import Bar, command, note, print_records, verb_bar
 from ccbuild.config import to_mapping
-from ccbuild.errors import FailedUnitsError, InputError
-from ccbuild.storage import write_json
+from ccbuild.errors import FailedUnitsError, InputError, MismatchError
+from ccbuild.storage import locked, write_json
 
 __all__ = ["add"]
 
@@ -52,7 +52,8 @@ def add(commands: Any) -> None:
     run.add_argument("--scheduler", metavar="ADDR", help="a Dask scheduler, tcp://host:port, in place of local workers")
     run.add_argument("--dry-run", action="store_true", help="print the resolved recipe and the units, do nothing")
     for made in (demo, run):
-        made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; 0: only this one")
+        made.add_argument("--workers", type=_count, default=os.cpu_count() or 1, help="processes; 0: only this one")
+        made.add_argument("--verify", action="store_true", help="hash what is found done before it is taken as done")
         made.add_argument("--until", choices=VERBS, help="last verb (default: what the recipe says)")
         made.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the recipe"
@@ -66,6 +67,13 @@ def add(commands: Any) -> None:
     made.add_argument("action", choices=("list", "fetch"))
     made.add_argument("names", nargs="*", help="entries to fetch (default: all)")
     made.add_argument("--json", action="store_true", help="a JSON object a line")
+
+
+def _count(text: str) -> int:
+    """A whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes: 0, 1, 2, …")
+    return int(text)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -82,15 +90,20 @@ def _demo(options: argparse.Namespace) -> int:
         )
     finally:
         bar.close()
-    prose = f"prepare.prose={crawl.folder}/prose/{{lang}}.txt"
-    run = Run(out.resolve(), load_recipe("demo", [prose, *options.set]))
-    return _go(run, sources_of([f"{crawl.folder}/*.warc.gz"]), None, options, crawl.truth)
+    recipe = load_recipe("demo", options.set)
+    prose = f"{glob.escape(str(crawl.folder.resolve()))}/prose/{{lang}}.txt"
+    recipe = dataclasses.replace(recipe, prepare=dataclasses.replace(recipe.prepare, prose=prose))
+    run = Run(out.resolve(), recipe, options.verify)
+    return _go(run, sources_of([f"{glob.escape(str(crawl.folder))}/*.warc.gz"]), None, options, crawl.truth)
 
 
 def _run(options: argparse.Namespace) -> int:
     recipe = load_recipe(options.recipe, options.set)
     verbs = verbs_between(options.first, options.until or recipe.until)
-    run = Run(Path(options.out).resolve(), recipe)
+    if recipe.prepare.prose and ":" not in recipe.prepare.prose:  # workers may stand in another folder
+        prose = str(Path(recipe.prepare.prose).absolute())
+        recipe = dataclasses.replace(recipe, prepare=dataclasses.replace(recipe.prepare, prose=prose))
+    run = Run(Path(options.out).resolve(), recipe, options.verify)
     if "extract" in verbs and not options.input:
         raise InputError("--input is missing. Name WARC or WET files: --input 'crawl/*.warc.gz'.")
     sources = sources_of(options.input)
@@ -100,11 +113,14 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _dry_run(run: Run, verbs: Sequence[str], sources: Sequence[Source]) -> int:
-    """The resolved recipe as YAML, then the units that can be known now."""
+    """The resolved recipe as YAML, then the units that can be known now; refuses what the run would refuse."""
+    _refuse(run, verbs, sources)
     print(yaml.safe_dump(to_mapping(run.recipe), sort_keys=False, allow_unicode=True), end="")
-    shards = -(-len(sources) // run.recipe.unit.files)
-    nbytes = sum(s.size for s in sources)
-    print(f"# {len(sources)} archives, {nbytes / 1e6:,.1f} MB, {shards} shards of {run.recipe.unit.files}")
+    known = {entry.archive for entry in run.inputs()}
+    new = [s for s in sources if s.name not in known]
+    shards = -(-len(new) // run.recipe.unit.files)
+    print(f"# {len(sources)} archives, {sum(s.size for s in sources) / 1e6:,.1f} MB; {len(known)} were read before")
+    print(f"# {shards} new shards of {run.recipe.unit.files}")
     if "prepare" in verbs:
         step = next(plan(run, "prepare", [], []))
         print(f"# prepare: {len(step.tasks)} units: {' '.join(task.name for task in step.tasks)}")
@@ -112,36 +128,48 @@ def _dry_run(run: Run, verbs: Sequence[str], sources: Sequence[Source]) -> int:
     return 0
 
 
+def _refuse(run: Run, verbs: Sequence[str], sources: Sequence[Source]) -> None:
+    """Whatever can be known to be wrong before anything starts."""
+    if "extract" in verbs:
+        check_sources(sources)
+        check_snapshots(run.recipe, sources)
+    elif not run.inputs():
+        raise InputError(f"{run.root} holds no pages yet, so {verbs[0]} has nothing to do. Leave --from out.")
+    if "train" in verbs:
+        check_preset(run.recipe.train.preset, run.recipe.train.overrides())
+    run.refuse_other_settings(verbs)
+
+
 def _go(
     run: Run, sources: Sequence[Source], first: str | None, options: argparse.Namespace, truth: Path | None = None
 ) -> int:
     """All verbs, then summary, verdict (where there is a truth to judge by), report, and what failed."""
     verbs = verbs_between(first, options.until or run.recipe.until)
-    if "extract" in verbs:
-        check_sources(sources)
-    run.check(verbs)
-    inputs = run.admit(sources) if "extract" in verbs else run.inputs()
-    failures, fresh = _verbs(run, verbs, sources, inputs, options)
-    if not failures:
-        balance(run)
-    if "train" in verbs and not failures:
-        fresh += _train(run)
-    if fresh == 0 and not failures:
-        note(f"Everything in {options.out} was done before: nothing to do.")
-    summary = summarise(run)
-    write_json(run.root / "summary.json", dataclasses.asdict(summary))
-    verdict = judge(truth, outcomes(run)) if truth and "refine" in verbs and not failures else None
-    if verdict:
-        write_json(run.root / "verdict.json", verdict.to_mapping())
-    report = _write_report(run.root) if "publish" in verbs else None
+    _refuse(run, verbs, sources)
+    with locked(run.root):
+        inputs = run.admit(sources) if "extract" in verbs else run.inputs()
+        run.note_settings(verbs)
+        failures, fresh = _verbs(run, verbs, sources, inputs, options)
+        if not failures:
+            balance(run, verbs)
+        if "train" in verbs and not failures:
+            fresh += _train(run, failures)
+        if fresh == 0 and not failures:
+            note(f"Everything in {options.out} was done before: nothing to do.")
+        summary = summarise(run)
+        write_json(run.root / "summary.json", dataclasses.asdict(summary))
+        verdict = judge(truth, outcomes(run)) if truth and "refine" in verbs and not failures else None
+        if verdict:
+            write_json(run.root / "verdict.json", verdict.to_mapping())
+        report = _write_report(run.root) if "publish" in verbs else None
+        write_json(run.root / "logs" / "failures.json", [dataclasses.asdict(f) for f in failures])
     if options.json:
-        print_records([dataclasses.asdict(summary)])
+        print_records([{**dataclasses.asdict(summary), **({"verdict": verdict.to_mapping()} if verdict else {})}])
     else:
         print(table(summary))
         if verdict:
             print("\n" + verdict.table())
         print("\n" + _places(Path(options.out), report))
-    write_json(run.root / "logs" / "failures.json", [dataclasses.asdict(f) for f in failures])
     if failures:
         raise FailedUnitsError(_complaint(failures, options.out))
     return 0
@@ -159,6 +187,10 @@ def _verbs(
                 summary = run_verb(run, verb, engine, verb_bar, sources, inputs)
                 failures += summary.failures
                 fresh += summary.fresh
+                if summary.retired:
+                    note(f"{verb}: {len(summary.retired)} units are no longer of this run and were taken back")
+    failed = {failure.unit for failure in failures}
+    failures += [failure for failure in missing_shards(run) if failure.unit not in failed]
     return failures, fresh
 
 
@@ -174,15 +206,20 @@ def _engine(options: argparse.Namespace) -> Iterator[Engine]:
             yield engine
 
 
-def _train(run: Run) -> int:
-    """The recipe's training run and its Hugging Face directory; 1 when something was done, 0 when all was there."""
+def _train(run: Run, failures: list[Failure]) -> int:
+    """The recipe's training run and its Hugging Face directory; 1 when something was done, 0 when all was there.
+
+    A run that has grown has other tokens than its model: that is a failed unit, and all the rest stands.
+    """
     from xlmr.hf import export
 
-    section = run.recipe.train
-    overrides = [f"{key}={json.dumps(value)}" for key, value in section.set.items()]
-    folder = run.folder("train")
-    facts = train_model(section.preset, overrides, run.folder("encode"), folder)
-    export(folder, folder / "hf", run.folder("vocab"))
+    section, folder = run.recipe.train, run.folder("train")
+    try:
+        facts = train_model(section.preset, section.overrides(), run.folder("encode"), folder)
+        export(folder, folder / "hf", run.folder("vocab"))
+    except MismatchError as error:
+        failures.append(Failure("train", folder.name, f"{error} Or move {folder} away to train anew."))
+        return 0
     return int(not facts["already_done"])
 
 
@@ -192,7 +229,11 @@ def _write_report(root: Path) -> Path | None:
     except ModuleNotFoundError as error:
         note(f"No report: it needs {error.name}. Install it: pip install 'ccbuild[report]'.")
         return None
-    return write_report(root)
+    try:
+        return write_report(root)
+    except (OSError, ValueError) as error:  # a file that a disk lost; the run itself stands
+        note(f"No report: {' '.join(str(error).split())}. Run with --verify to find and make again what is damaged.")
+        return None
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -82,6 +82,7 @@ def read_texts(file: str) -> Iterator[dict[str, Any]]:
             raise InputError(f"{file}, line {number} is no JSON: {error}. Give JSON lines, or plain text.") from error
         if not isinstance(record.get("text"), str):
             raise InputError(f"{file}, line {number} has no text. Each line needs a key 'text'.")
+        record["text"] = record["text"].encode("utf-8", "ignore").decode()  # JSON can say lone surrogates
         yield record
 
 

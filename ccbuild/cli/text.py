@@ -80,7 +80,7 @@ def _lm_estimate(options: argparse.Namespace) -> int:
     config = configured(EstimateConfig, options.set, "lm")
     lang, out = _code(options.lang), Path(options.out)
     files = [path for pattern in options.text for path in expand(pattern)]
-    inputs = {Path(path).name: sha256_file(path) for path in files}
+    inputs = {f"{number} {Path(path).name}": sha256_file(path) for number, path in enumerate(files)}
     with Unit(out, "lm estimate", lang, settings=flatten(config), inputs=inputs) as unit:
         if unit.done():
             note(f"{unit.manifest_path} is done already: nothing to do.")
@@ -118,7 +118,7 @@ def _vocab_train(options: argparse.Namespace) -> int:
         if not equals:
             raise InputError(f"--text {pair} has no code. Write CODE=FILE, such as sw={pair}.")
         files.setdefault(_code(code), []).extend(expand(path))
-    inputs = {f"{code}/{Path(p).name}": sha256_file(p) for code, paths in files.items() for p in paths}
+    inputs = {f"{c} {n} {Path(p).name}": sha256_file(p) for c, ps in files.items() for n, p in enumerate(ps)}
     with Unit(options.out, "vocab train", "vocabulary", settings=flatten(config), inputs=inputs) as unit:
         if unit.done():
             note(f"{unit.manifest_path} is done already: nothing to do.")

@@ -6,7 +6,7 @@ character that only one of them holds tells which it is; most are in both and te
 
 from __future__ import annotations
 
-__all__ = ["script"]
+__all__ = ["balance", "script"]
 
 
 def _tell(character: str) -> int:
@@ -28,5 +28,9 @@ def script(text: str, max_chars: int = 2000) -> str:
     >>> script("这是一个简体中文的句子"), script("這是一個繁體中文的句子")
     ('zh-Hans', 'zh-Hant')
     """
-    balance = sum(_tell(c) for c in text[:max_chars] if "\u4e00" <= c <= "\u9fff")
-    return "zh-Hans" if balance >= 0 else "zh-Hant"
+    return "zh-Hans" if balance(text[:max_chars]) >= 0 else "zh-Hant"
+
+
+def balance(text: str) -> int:
+    """Characters of `text` that only simplified Chinese has, less those that only traditional Chinese has."""
+    return sum(_tell(c) for c in text if "\u4e00" <= c <= "\u9fff")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ccbuild.langid.codes import CC100
+from ccbuild.errors import ConfigError, InputError
+from ccbuild.langid.codes import CC100, is_code
 from ccbuild.langid.identify import UNDETERMINED, Identified, Identifier
 from ccbuild.records import Document, Dropped
 from ccbuild.stages.stage import Stage
@@ -25,6 +26,14 @@ class LanguageConfig:
     """Least score of the identifier, 0 to 1. CCNet (1911.00359, section 3.3): 0.5."""
     languages: tuple[str, ...] = ("all",)
     """Codes to keep; `all` keeps every label of the identifier, `cc100` the 116 codes of CC-100."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no text can meet."""
+        if not 0 <= self.min_score <= 1:
+            raise ConfigError(f"language.min_score is {self.min_score}; a score lies between 0 and 1.")
+        unknown = [code for code in self.languages if not is_code(code)]
+        if unknown or not self.languages:
+            raise ConfigError(f"language.languages is {list(self.languages)}; it takes codes, `all` or `cc100`.")
 
     def build(self, models: Path) -> Stage:
         """The stage; reads the identifier of the folder `models`."""
@@ -47,13 +56,15 @@ class LanguageConfig:
         return Stage("language", language)
 
 
-@lru_cache(maxsize=2)
 def open_identifier(models: Path) -> Identifier:
-    """The identifier that `prepare` put into `models`, verified; once a process."""
+    """The identifier that `prepare` put into `models`, verified; once a process as long as it stays the same."""
     manifest = read_manifest(models / "identifier.json")
     if manifest is None:
-        from ccbuild.errors import InputError
-
         raise InputError(f"{models} holds no language identifier. Run the verb prepare first.")
     ((name, facts),) = manifest.outputs.items()
-    return Identifier(models / name, facts["sha256"])
+    return _open(models / name, facts["sha256"])
+
+
+@lru_cache(maxsize=1)
+def _open(path: Path, sha256: str) -> Identifier:
+    return Identifier(path, sha256)

@@ -10,10 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from ccbuild.errors import ConfigError
 from ccbuild.lm.score import Scorer, perplexity
 from ccbuild.records import Document, Dropped
 from ccbuild.stages.stage import Stage
-from ccbuild.storage import read_manifest
+from ccbuild.storage import digest_of, read_manifest
 
 __all__ = ["PerplexityConfig", "Scorers"]
 
@@ -28,9 +29,15 @@ class PerplexityConfig:
     """Memory for open models in each worker, MiB; the least recently used is closed first. Models of 108 languages from
     8,000 to 3 million characters of prose fit; where a shard's languages do not, each is opened once a shard."""
 
+    def __post_init__(self) -> None:
+        """Refuse a pool without room."""
+        if self.model_megabytes < 1:
+            raise ConfigError(f"perplexity.model_megabytes is {self.model_megabytes}; it takes 1 or more.")
+
     def build(self, models: Path) -> Stage:
         """The stage; opens the models of the folder `models` when a language first needs one."""
-        scorers = _scorers(models, self.definition, self.model_megabytes << 20)
+        digest = digest_of(*(read_manifest(path) for path in sorted(models.glob("*.json")))) or ""
+        scorers = _scorers(models, self.definition, self.model_megabytes << 20, digest)
 
         def score(documents: Sequence[Document]) -> list[Document | Dropped]:
             result: list[Document | Dropped] = list(documents)
@@ -88,7 +95,7 @@ class Scorers:
         return scorer
 
 
-@lru_cache(maxsize=2)
-def _scorers(models: Path, definition: Literal["paragraph", "ccnet"], limit: int) -> Scorers:
-    """One pool of open models a process."""
+@lru_cache(maxsize=1)
+def _scorers(models: Path, definition: Literal["paragraph", "ccnet"], limit: int, digest: str) -> Scorers:
+    """One pool of open models a process, as long as the models stay the same (`digest`)."""
     return Scorers(models, definition, limit)

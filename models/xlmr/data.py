@@ -161,7 +161,7 @@ def _chosen(tokens: Tokens, config: DataConfig) -> dict[str, LanguageTokens]:
                 )
         present = {code: present[code] for code in sorted(set(config.languages))}
     if not present:
-        raise InputError("No language has tokens. Encode some text first: ccbuild encode.")
+        raise InputError("No language has tokens. Encode some text first: ccbuild tokens encode.")
     return present
 
 

@@ -48,7 +48,7 @@ def on_dask(client: Any) -> Engine:
 
 @contextmanager
 def local_cluster(workers: int) -> Iterator[Engine]:
-    """A cluster of `workers` processes on loopback, one thread each, without a dashboard.
+    """A cluster of `workers` processes on loopback, one thread each; its dashboard is on a port of its own choice.
 
     No memory limit is set: Dask's would stop a worker by how much memory the machine has at that
     moment, and what a unit may use is bounded by the recipe. A unit that kills its worker is tried
@@ -65,14 +65,22 @@ def local_cluster(workers: int) -> Iterator[Engine]:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             memory_limit=None,
             host="127.0.0.1",
             silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster) as client,
     ):
+        client.run(_leave_interrupts)
         yield on_dask(client)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is for the process that a person started; it ends the workers itself."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from cc100.recipe import Recipe, verb_settings
-from ccbuild.errors import InputError, MismatchError, StorageError
+from ccbuild.errors import ConfigError, DataError, InputError, MismatchError
 from ccbuild.stages.snapshot import snapshot_of
 from ccbuild.storage import (
     Manifest,
     Unit,
     check_same,
     expand,
+    fingerprint_file,
     open_input,
     read_manifest,
     total_size,
@@ -48,6 +51,8 @@ class Source:
     name: str
     path: str
     size: int
+    digest: str = ""
+    """Of size, head and tail; empty for URLs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class Input:
     archive: str
     size: int
     snapshot: str | None
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class Run:
 
     root: Path
     recipe: Recipe
+    verify: bool = False
+    """Hash what is found done before it is taken as done."""
 
     def folder(self, verb: str) -> Path:
         """The folder of a verb."""
@@ -74,7 +82,14 @@ class Run:
     def unit(self, verb: str, name: str, inputs: Mapping[str, Any], folder: str | None = None) -> Unit:
         """A unit of work of `verb`."""
         settings = verb_settings(self.recipe, verb)
-        return Unit(self.root / folder if folder else self.folder(verb), verb, name, settings=settings, inputs=inputs)
+        return Unit(
+            self.root / folder if folder else self.folder(verb),
+            verb,
+            name,
+            settings=settings,
+            inputs=inputs,
+            verify=self.verify,
+        )
 
     def manifest(self, verb: str, name: str) -> Manifest | None:
         """The manifest of a unit, when it is done."""
@@ -89,52 +104,75 @@ class Run:
                 found[manifest.unit] = manifest
         return found
 
-    def check(self, verbs: Iterable[str]) -> None:
-        """Refuse settings that differ from those this folder was made with, before anything starts; note new ones."""
+    def refuse_other_settings(self, verbs: Iterable[str]) -> dict[str, Any]:
+        """Raise `MismatchError` where something in this folder was made with other settings; returns all that is noted.
+
+        A verb that has made nothing yet holds nobody to the settings of a run that failed.
+        """
+        made = self._note()
+        for verb in verbs:
+            if verb in made and verb != "train" and any(self.folder(verb).rglob("*.json")):
+                asked = verb_settings(self.recipe, verb)
+                check_same(self.folder(verb), made[verb], asked, "--set {key}={made}")
+        return made
+
+    def note_settings(self, verbs: Iterable[str]) -> None:
+        """Refuse settings that differ from what this folder was made with, then note those of `verbs`."""
+        made = self.refuse_other_settings(verbs)
+        asked = {verb: verb_settings(self.recipe, verb) for verb in verbs if verb != "train"}
+        about = {"recipe.name": self.recipe.name, "recipe.description": self.recipe.description}
+        write_json(self.root / "run.json", {**made, **asked, "recipe": about})
+
+    def _note(self) -> dict[str, Any]:
         note = self.root / "run.json"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
-            raise StorageError(
-                f"{self.root} cannot be made a folder: {error.strerror}. Choose another --out."
-            ) from error
-        made: dict[str, Any] = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
-        asked = {verb: verb_settings(self.recipe, verb) for verb in verbs if verb != "train"}
-        for verb, settings in asked.items():
-            if verb in made:
-                check_same(self.folder(verb), made[verb], settings, "--set {key}={made}")
-        about = {"recipe.name": self.recipe.name, "recipe.description": self.recipe.description}
-        write_json(note, {**made, **asked, "recipe": about})
+            made: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))
+            if not all(isinstance(value, dict) for value in made.values()):
+                raise ValueError("its values are no settings")
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except (ValueError, AttributeError) as error:
+            raise DataError(f"{note} is damaged: {error}. Delete it: the manifests say the same.") from error
+        return made
 
     def inputs(self) -> list[Input]:
         """The table of inputs as it stands."""
         table = self.root / "inputs.jsonl"
         if not table.exists():
             return []
-        return [Input(**json.loads(line)) for line in table.read_text(encoding="utf-8").splitlines()]
+        try:
+            return [Input(**json.loads(line)) for line in table.read_text(encoding="utf-8").splitlines()]
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"{table} is damaged: {error}. Without it no page has an address: restore it, or start a new --out."
+            ) from error
 
     def admit(self, sources: Iterable[Source]) -> list[Input]:
         """Append new archives to the table; refuse one whose size has changed. Returns the whole table."""
         known = self.inputs()
         by_name = {entry.archive: entry for entry in known}
+        by_digest = {entry.digest: entry.archive for entry in known if entry.digest}
         new = []
         for source in sources:
             entry = by_name.get(source.name)
             if entry is None:
+                same = by_digest.setdefault(source.digest, source.name) if source.digest else source.name
+                if same != source.name:
+                    raise InputError(
+                        f"{source.path} holds the same bytes as {same}, which this run has. Leave one of them out: "
+                        "every page of it would be a duplicate."
+                    )
                 new.append(source)
-            elif entry.size != source.size:
+            elif (entry.size, entry.digest) != (source.size, source.digest):
                 raise MismatchError(
-                    f"{source.path} has {source.size} bytes, {self.root / 'inputs.jsonl'} says {entry.size}: "
-                    "another file of that name was read before. Put it back, or start a new --out."
+                    f"{source.path} is not the archive that {self.root / 'inputs.jsonl'} calls {source.name} "
+                    f"({entry.size:,} bytes then, {source.size:,} now). Put it back, or start a new --out."
                 )
         first = max((entry.shard for entry in known), default=-1) + 1
         for index, source in enumerate(sorted(new, key=lambda s: s.name)):
             shard = first + index // self.recipe.unit.files
-            known.append(Input(shard, source.name, source.size, snapshot_of(source.name)))
-        text = "".join(
-            json.dumps({"shard": e.shard, "archive": e.archive, "size": e.size, "snapshot": e.snapshot}) + "\n"
-            for e in known
-        )
+            known.append(Input(shard, source.name, source.size, snapshot_of(source.name), source.digest))
+        text = "".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in known)
         write_bytes(self.root / "inputs.jsonl", text.encode())
         return known
 
@@ -142,9 +180,25 @@ class Run:
 def check_sources(sources: Iterable[Source]) -> None:
     """Refuse local files that are no archives, before anything starts; damage is for `extract` to name."""
     for source in sources:
+        if source.size == 0:
+            raise InputError(f"{source.path} is empty. Fetch it again, or leave it out.")
         if "://" not in source.path:
             with open_input(source.path) as stream:
                 check_archive(source.path, stream.read(1024))
+
+
+def check_snapshots(recipe: Recipe, sources: Iterable[Source]) -> None:
+    """Refuse archives of which the recipe would keep no page in any language, before days are spent on them."""
+    config = recipe.refine.snapshot
+    allowed = {name for names in (config.default, *config.languages.values()) for name in names}
+    if not config.default or not allowed:
+        return
+    others = sorted({name for s in sources if (name := snapshot_of(s.name)) and name not in allowed})
+    if others:
+        raise ConfigError(
+            f"The recipe takes no page from {', '.join(others)}: refine.snapshot names {', '.join(sorted(allowed))}. "
+            "To take every snapshot: --set refine.snapshot.default=[] --set refine.snapshot.languages={}."
+        )
 
 
 def shard_name(shard: int) -> str:
@@ -159,16 +213,28 @@ def shard_name(shard: int) -> str:
 def sources_of(patterns: Iterable[str]) -> list[Source]:
     """The archives that globs name. An archive's name is its path below the fixed part of its glob."""
     found: dict[str, Source] = {}
+    places: dict[str, str] = {}
     for pattern in patterns:
         fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
         base = fixed.rsplit("/", 1)[0] + "/" if "/" in fixed else ""
         for path in expand(pattern):
-            name = path.removeprefix(base) if path.startswith(base) else path.rsplit("/", 1)[-1]
-            if "crawl-data/" in path:  # Common Crawl's own name, wherever it is mirrored
-                name = path.split("crawl-data/", 1)[1]
-            if name in found and found[name].path != path:
+            name = _name(path, base)
+            place = path if "://" in path else os.path.realpath(path)
+            if name in found and found[name].path != place:
                 raise InputError(
                     f"{path} and {found[name].path} would both be called {name}. Use one --input glob above both."
                 )
-            found[name] = Source(name, path, total_size([path]))
+            if places.setdefault(place, name) != name:
+                raise InputError(f"{path} is named twice, as {name} and as {places[place]}. Name it by one glob.")
+            found[name] = Source(name, place, total_size([path]), fingerprint_file(path))
     return sorted(found.values(), key=lambda s: s.name)
+
+
+def _name(path: str, base: str) -> str:
+    """What every output calls an archive: Common Crawl's own name where the path has it, else the path below `base`."""
+    if "crawl-data/" in path:
+        return path.split("crawl-data/", 1)[1]
+    snapshot = snapshot_of(path)
+    if snapshot and f"/{snapshot}/" in f"/{path}":
+        return f"{snapshot}/" + f"/{path}".split(f"/{snapshot}/", 1)[1]
+    return path.removeprefix(base) if path.startswith(base) else path.rsplit("/", 1)[-1]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from ccbuild.config import apply_overrides, flatten, from_mapping, location, parse_yaml
+from ccbuild import catalogue
+from ccbuild.config import apply_overrides, flatten, from_mapping, load_yaml, location, parse_yaml
 from ccbuild.dedup.signatures import SignatureConfig
 from ccbuild.errors import ConfigError, InputError
 from ccbuild.lm.estimate import EstimateConfig
@@ -59,6 +61,11 @@ class PrepareConfig:
     lm: EstimateConfig = field(default_factory=EstimateConfig)
     """How a model is estimated."""
 
+    def __post_init__(self) -> None:
+        if self.identifier not in catalogue.entries():
+            known = ", ".join(sorted(catalogue.entries()))
+            raise ConfigError(f"prepare.identifier is {self.identifier!r}; the catalogue has {known}.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DedupConfig:
@@ -83,6 +90,10 @@ class MatchConfig:
     bucket_prints: int = 4_000_000
     """Prints that one bucket holds, about; a bucket takes some 100 bytes of memory a print."""
 
+    def __post_init__(self) -> None:
+        if self.bucket_prints < 1:
+            raise ConfigError(f"match.bucket_prints is {self.bucket_prints}; it takes 1 or more.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishConfig:
@@ -99,6 +110,14 @@ class PublishConfig:
     xz_preset: int = 6
     """0 to 9. 6 is xz's own default and CC-100's sizes fit it; 2 is three times as fast and 18 % larger."""
 
+    def __post_init__(self) -> None:
+        if not 0 < self.head < self.middle < 1:
+            raise ConfigError(f"publish.head is {self.head}, publish.middle {self.middle}: 0 < head < middle < 1.")
+        if not 0 <= self.xz_preset <= 9:
+            raise ConfigError(f"publish.xz_preset is {self.xz_preset}; it takes 0 to 9.")
+        if not self.buckets or self.min_documents < 1:
+            raise ConfigError("publish.buckets needs one bucket, publish.min_documents 1 or more.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeConfig:
@@ -106,6 +125,10 @@ class EncodeConfig:
 
     shard_tokens: int = 1 << 28
     """Most tokens of one .bin file: 2**28 are 1 GiB."""
+
+    def __post_init__(self) -> None:
+        if self.shard_tokens < 1:
+            raise ConfigError(f"encode.shard_tokens is {self.shard_tokens}; it takes 1 or more.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +139,18 @@ class TrainSection:
     """Preset of the trainer: tiny, base, large, xl, xxl."""
     set: Mapping[str, Any] = field(default_factory=dict)
     """Dotted keys of the preset to other values."""
+
+    def overrides(self) -> list[str]:
+        """``key=value`` for each leaf of `set`, so that one key does not replace its whole section."""
+        return [f"{key}={json.dumps(value)}" for key, value in _leaves(self.set, "")]
+
+
+def _leaves(section: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +199,7 @@ def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
         text = (resources.files("cc100") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
         mapping = parse_yaml(text, f"recipe {name}")
     elif Path(name).is_file():
-        mapping = parse_yaml(Path(name).read_text(encoding="utf-8"), name)
+        mapping = load_yaml(name)
     else:
         raise InputError(
             f"There is no recipe {name!r}: it is no file, and the package has {', '.join(recipe_names())}."
@@ -179,8 +214,3 @@ def verb_settings(recipe: Recipe, verb: str) -> dict[str, Any]:
         value = getattr(recipe, section)
         flat.update({f"{section}.{key}": v for key, v in flatten(value).items()})
     return flat
-
-
-def section_names() -> list[str]:
-    """Sections of a recipe that some verb reads."""
-    return sorted({name for names in _SECTIONS.values() for name in names} | {"train"})

@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cc100.engines import Engine
-from cc100.layout import Input, Run, Source
+from cc100.layout import Input, Run, Source, shard_name
 from cc100.recipe import VERBS
 from cc100.verbs import encode, extract, match, prepare, publish, refine, vocab
 from cc100.verbs.task import Result, Step, execute
 from ccbuild.errors import InputError, LedgerError, StorageError
 from ccbuild.ledger import Ledger
+from ccbuild.storage import read_manifest, retire
 
-__all__ = ["Failure", "Progress", "VerbSummary", "balance", "ledger_of", "run_verb", "verbs_between"]
+__all__ = ["Failure", "Progress", "VerbSummary", "balance", "ledger_of", "missing_shards", "run_verb", "verbs_between"]
 
 
 class Progress(Protocol):
@@ -53,6 +54,8 @@ class VerbSummary:
     before: int = 0
     """Units found done."""
     failures: list[Failure] = field(default_factory=list)
+    retired: list[str] = field(default_factory=list)
+    """Units of an earlier run that this one does not have; their files are gone."""
     seconds: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)
     """CPU seconds by stage, over all workers."""
@@ -86,7 +89,7 @@ def run_verb(
     run: Run, verb: str, engine: Engine, show: ShowProgress, sources: Sequence[Source] = (), table: Sequence[Input] = ()
 ) -> VerbSummary:
     """Do one verb. A failed unit is recorded and the others go on; a full disk ends the run at once."""
-    start, summary = time.monotonic(), VerbSummary(verb)
+    start, summary, planned = time.monotonic(), VerbSummary(verb), set[str]()
     (run.root / "logs").mkdir(exist_ok=True)
     with show(verb) as bar, (run.root / "logs" / f"{verb}.jsonl").open("a", encoding="utf-8") as log:
         for step in plan(run, verb, sources, table):
@@ -94,10 +97,36 @@ def run_verb(
             for task, answer in engine(execute, step.tasks):
                 bar.advance(task.name)
                 log.write(json.dumps(_count(summary, task.name, answer)) + "\n")
-            if summary.failures:
-                log.flush()
+            planned |= {task.name for task in step.tasks}
+        if verb != "extract" and not summary.failures:
+            summary.retired = _retire(run, verb, planned)
     summary.seconds = time.monotonic() - start
     return summary
+
+
+def _retire(run: Run, verb: str, planned: set[str]) -> list[str]:
+    """Take back what the verb made before and does not make now: a language without text, a bucket too many.
+
+    `extract` is never asked: a shard that the table of inputs names stays, named on the command line or not.
+    """
+    names = []
+    patterns = ("words/*.json", "vocabulary.json") if verb == "vocab" else ("*.json",)
+    for path in sorted(path for pattern in patterns for path in run.folder(verb).glob(pattern)):
+        manifest = read_manifest(path)
+        if manifest is not None and manifest.unit not in planned:
+            retire(path)
+            names.append(manifest.unit)
+    return names
+
+
+def missing_shards(run: Run) -> list[Failure]:
+    """A failure for each shard that the table of inputs has and `extract` has not."""
+    done = {path.stem for path in run.folder("extract").glob("part-*.json")}
+    archives: dict[str, list[str]] = {}
+    for entry in run.inputs():
+        archives.setdefault(shard_name(entry.shard), []).append(entry.archive)
+    why = "admitted before and never extracted: name {} with --input again"
+    return [Failure("extract", n, why.format(", ".join(a))) for n, a in sorted(archives.items()) if n not in done]
 
 
 def _count(summary: VerbSummary, name: str, answer: Result | Exception) -> dict[str, Any]:
@@ -121,13 +150,14 @@ def ledger_of(run: Run, verb: str) -> Ledger:
     return Ledger.total(m.ledger for m in run.manifests(verb, pattern).values())
 
 
-def balance(run: Run) -> None:
-    """Check that each verb saw what the one before kept, as far as the run has come; `LedgerError` names the two."""
+def balance(run: Run, verbs: Sequence[str]) -> None:
+    """Check that each of `verbs` saw what the one before kept; `LedgerError` names the two."""
     chain = [("extract", "records"), ("refine", "documents"), ("publish", "documents"), ("encode", "documents")]
-    ledgers = [(verb, ledger_of(run, verb)[account]) for verb, account in chain if run.manifests(verb)]
-    for (before, left), (after, right) in itertools.pairwise(ledgers):
-        if left.kept != right.seen:
-            raise LedgerError(
-                f"{run.root}: {before} kept {left.kept:,}, {after} saw {right.seen:,}. "
-                "Run the same command again; if it stays, report this line."
-            )
+    for (before, account), (after, _) in itertools.pairwise(chain):
+        if after in verbs:
+            kept, seen = ledger_of(run, before)[account].kept, ledger_of(run, after)["documents"].seen
+            if kept != seen:
+                raise LedgerError(
+                    f"{run.root}: {before} kept {kept:,}, {after} saw {seen:,}. "
+                    "Run the same command again; if it stays, report this line."
+                )

@@ -106,14 +106,19 @@ def table(summary: Summary, most: int = 12) -> str:
         lines.append(f"  {loss.verb + ': ' + loss.reason.replace('_', ' ') + ' (' + what + ')':<42}{-loss.pages:>10,}")
     lines.append(f"{'kept':<44}{summary.kept:>10,}")
     lines.append(f"{'languages':<44}{len(summary.languages):>10,}")
-    lines.append(f"{'tokens':<44}{summary.tokens:>10,}")
-    lines += ["", f"{'language':<28}{'documents':>10}{'characters':>12}{'tokens':>10}"]
+    columns = ["documents", "characters"]
+    if summary.tokens:
+        lines.append(f"{'tokens':<44}{summary.tokens:>10,}")
+        columns.append("tokens")
+    if summary.languages:
+        lines += ["", f"{'language':<26}" + "".join(f"{name:>12}" for name in columns)]
     for row in summary.languages[:most]:
-        lines.append(f"{row.code + ' ' + row.name:<28}{row.documents:>10,}{row.characters:>12,}{row.tokens:>10,}")
+        numbers = "".join(f"{getattr(row, name):>12,}" for name in columns)
+        lines.append(f"{row.code + ' ' + row.name:<26}{numbers}")
     rest = summary.languages[most:]
     if rest:
-        totals = [sum(getattr(r, a) for r in rest) for a in ("documents", "characters", "tokens")]
-        lines.append(f"{f'{len(rest)} more':<28}{totals[0]:>10,}{totals[1]:>12,}{totals[2]:>10,}")
+        numbers = "".join(f"{sum(getattr(row, name) for row in rest):>12,}" for name in columns)
+        lines.append(f"{f'{len(rest)} more':<26}{numbers}")
     for entry in summary.damage:
         lines.append(
             f"damaged: {entry['archive']} at byte {entry['offset']:,}, {entry['length']:,} bytes: {entry['cause']}"

@@ -15,9 +15,10 @@ import pytest
 from cc100.demo.judge import judge
 from cc100.demo.outcomes import outcomes
 from cc100.layout import FOLDERS, Run
-from cc100.recipe import load_recipe
+from cc100.recipe import VERBS, load_recipe
 from cc100.run import balance, ledger_of
 from cc100.summary import summarise
+from ccbuild.errors import MismatchError
 from ccbuild.ledger import Ledger
 from ccbuild.storage import Unit, read_manifest
 from ccbuild.tokens import open_tokens
@@ -58,7 +59,7 @@ def test_every_page_of_the_truth_is_accounted_for(small_run: Path) -> None:
     truth = (small_run / "crawl" / "truth.jsonl").read_text(encoding="utf-8").splitlines()
     assert summary.pages_in == len(truth) == 400
     assert summary.difference == 0
-    balance(opened(small_run))
+    balance(opened(small_run), VERBS)
     lost = [json.loads(line) for line in truth if json.loads(line)["damaged"]]
     assert {(d["archive"], d["offset"]) for d in summary.damage} == {(p["archive"], p["offset"]) for p in lost}
     assert sorted(d["cause"] for d in summary.damage) == ["damaged_member", "truncated_member"]
@@ -131,6 +132,7 @@ def test_a_changed_setting_is_refused_with_its_key(small_run: Path, tmp_path: Pa
     copy.mkdir()
     shutil.copy(small_run / "run.json", copy)
     shutil.copytree(small_run / "crawl", copy / "crawl")
+    shutil.copytree(small_run / "4-documents", copy / "4-documents")
     done = ccbuild("demo", "--out", str(copy), "--set", "refine.length.min_chars=7", *SMALL)
     assert done.returncode == 2
     assert "refine.length.min_chars=100, the config says 7" in done.stderr
@@ -162,5 +164,15 @@ def test_every_verb_closed_its_account(small_run: Path, verb: str) -> None:
 def test_a_settings_mismatch_inside_a_folder_is_seen_by_the_unit(small_run: Path) -> None:
     run = opened(small_run)
     name, manifest = next(iter(run.manifests("refine").items()))
-    unit = Unit(run.folder("refine"), "refine", name, settings=manifest.settings, inputs=manifest.inputs)
-    assert unit.done() is not None
+    folder = run.folder("refine")
+    assert Unit(folder, "refine", name, settings=manifest.settings, inputs=manifest.inputs).done() is not None
+    other = {**manifest.settings, "match.keep": "none"}
+    with pytest.raises(MismatchError, match="match.keep=first, the config says none"):
+        Unit(folder, "refine", name, settings=other, inputs=manifest.inputs).done()
+
+
+def test_names_that_a_glob_or_yaml_would_misread(tmp_path: Path) -> None:
+    out = tmp_path / "a: [1] #x"
+    done = ccbuild("demo", "--out", str(out), "--pages", "300", "--workers", "0", "--until", "extract")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert list((out / "1-pages").glob("part-*.json"))

@@ -23,6 +23,7 @@ from cc100.layout import Run
 from cc100.verbs.task import Step
 from ccbuild.dedup.decisions import Edges, combine, decide_documents, decide_paragraphs, matches
 from ccbuild.dedup.prints import BAND, DOCUMENT, PARAGRAPH, Prints, bucket_bounds, read_prints, scheme
+from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
 from ccbuild.records import DUPLICATE_SCHEMA, doc_id
 from ccbuild.runner import Timings
@@ -53,7 +54,8 @@ class _Bucket:
         low, high = bucket_bounds(self.buckets)[self.bucket]
         config = self.run.recipe.dedup
         made = scheme(config.signature, config.paragraphs)
-        paths = sorted(self.run.folder("prints").glob("part-*.parquet"))
+        done = sorted(self.run.folder("extract").glob("part-*.json"))  # a manifest alone means that a shard counts
+        paths = [self.run.folder("prints") / f"{path.stem}.parquet" for path in done]
         return Prints.concatenate([read_prints(path, kind, low, high, scheme=made) for path in paths])
 
 
@@ -175,9 +177,14 @@ class ReturnToShard:
         assert pages is not None
         ledger = Ledger()
         kinds = {row["values"]: row["counts"] for row in pc.value_counts(table["kind"]).to_pylist()}
+        whole = table.filter(pc.is_null(table["paragraph"]))
+        rows = np.unique(whole["doc_id"].to_numpy()) & np.uint64(0xFFFFFFFF)
+        documents = pages.facts["documents"]
+        if len(rows) != whole.num_rows or (len(rows) and rows.max() >= documents):
+            raise LedgerError(f"match {self.name}: decisions name documents twice, or that the shard does not have.")
         for reason in (EXACT, NEAR):
             ledger["documents"].drop(reason, kinds.get(reason, 0))
-        ledger["documents"].keep(pages.facts["documents"] - ledger["documents"].seen)
+        ledger["documents"].keep(documents - len(rows))
         return ledger
 
 

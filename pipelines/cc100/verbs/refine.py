@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from cc100.layout import Run, shard_name
 from cc100.verbs.task import Step
+from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
 from ccbuild.records import DOCUMENT_SCHEMA, DROPPED_SCHEMA, Document
 from ccbuild.runner import Timings, run_stages
@@ -57,10 +58,14 @@ class RefineShard:
         for document in kept:
             ledger["paragraphs"].keep(len(document.paragraphs))
             ledger["characters"].keep(document.characters)
+        pages = self.run.manifest("extract", self.name)
+        if pages is None or ledger["documents"].seen != pages.facts["documents"]:
+            raise LedgerError(f"refine {self.name}: {ledger['documents'].seen:,} documents seen, extract kept others.")
         for document, reason in dropped:
             ledger["paragraphs"].drop(reason, len(document.paragraphs))
             ledger["characters"].drop(reason, document.characters)
-        return unit.commit(ledger, facts={"languages": languages})
+        models = {name: digest_of(m) or "" for name, m in self.run.manifests("prepare").items()}
+        return unit.commit(ledger, models=models, facts={"languages": languages})
 
     def _duplicates(self) -> tuple[dict[int, tuple[str, int, float]], dict[int, set[int]]]:
         """(doc_id to reason, partner, similarity of documents that go; doc_id to paragraphs that go)."""
