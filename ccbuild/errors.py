@@ -10,6 +10,8 @@ A message says what happened, where (file, offset, key), and what to do next, in
     │   ├── InputError          a file that is missing, a folder, not of the stated kind
     │   └── MismatchError       something on disk was made with other settings
     ├── DataError               damaged or hostile bytes, named with file and offset
+    ├── NetworkError            a server refused, broke off, or sent something else
+    │   └── ChangedError        the file behind a URL was replaced while it was being read
     ├── CatalogueError          a named model or data set could not be had or verified
     ├── StorageError            the disk is full, a folder cannot be written
     ├── LedgerError             an account that does not balance: a defect, never the user's mistake
@@ -21,12 +23,14 @@ from __future__ import annotations
 __all__ = [
     "CatalogueError",
     "CcbuildError",
+    "ChangedError",
     "ConfigError",
     "DataError",
     "FailedUnitsError",
     "InputError",
     "LedgerError",
     "MismatchError",
+    "NetworkError",
     "StorageError",
     "UsageError",
 ]
@@ -58,6 +62,14 @@ class MismatchError(UsageError):
 
 class DataError(CcbuildError):
     """Bytes that cannot be read as what they claim to be."""
+
+
+class NetworkError(CcbuildError):
+    """A server refused, broke off or sent something else than was asked for, to the end of our patience."""
+
+
+class ChangedError(NetworkError):
+    """The file behind a URL was replaced while it was being read."""
 
 
 class CatalogueError(CcbuildError):

@@ -60,6 +60,8 @@ class Page:
     """The encoding that was used to decode, as Python's codecs name it."""
     truncated: str | None
     """``WARC-Truncated``: why the crawler cut the payload short; None when it did not."""
+    robots: tuple[str, ...]
+    """Directives of `<meta name="robots">` and `X-Robots-Tag`, sorted: what the page asks of crawlers."""
     paragraphs: tuple[str, ...]
 
 
@@ -127,6 +129,7 @@ PAGE_SCHEMA = pa.schema(
         ("digest", pa.string()),
         ("charset", pa.string()),
         ("truncated", pa.string()),
+        ("robots", pa.list_(pa.string())),
         ("text", pa.string()),
     ]
 )

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
+from ccbuild.crawl.config import CrawlConfig
+from ccbuild.crawl.http import Client
+from ccbuild.crawl.inputs import CrawlInput, open_crawl_input
 from ccbuild.errors import CcbuildError, LedgerError
 from ccbuild.ledger import Ledger
 from ccbuild.records import Document, Dropped, Page, Refused
+from ccbuild.rights import RightsConfig
 from ccbuild.stages.stage import Stage
 from ccbuild.storage import open_input
-from ccbuild.text.page import ExtractConfig, page_paragraphs
+from ccbuild.text.page import ExtractConfig, page_text
+from ccbuild.text.robots import header_robots
 from ccbuild.warc.members import Damage, Limits
 from ccbuild.warc.records import Reader, Record
 
@@ -71,6 +77,9 @@ class ArchiveReader:
     config: ExtractConfig
     ledger: Ledger
     limits: Limits = field(default_factory=Limits)
+    rights: RightsConfig = field(default_factory=RightsConfig)
+    crawl: tuple[CrawlConfig, CrawlInput] | None = None
+    """How to open it when it is no file: an archive of a server, or chosen records of one."""
     timings: Timings = field(default_factory=Timings)
     sha256: str = ""
     size: int = 0
@@ -78,7 +87,7 @@ class ArchiveReader:
 
     def __iter__(self) -> Iterator[Page | Refused]:
         before = self.ledger["bytes"].seen
-        with open_input(self.path) as stream:
+        with self._opened() as (stream, place):
             source = _Hashing(stream)
             reader = Reader(
                 cast(BinaryIO, source),
@@ -94,7 +103,8 @@ class ArchiveReader:
                     record = next(records, None)
                 if record is None:
                     break
-                yield self._page(record)
+                yield self._page(record._replace(offset=place(record.offset)) if self.crawl else record)
+            self.damage[:] = [dataclasses.replace(d, offset=place(d.offset)) for d in self.damage]
         self.sha256, self.size = source.hexdigest(), source.size
         if self.ledger["bytes"].seen - before != self.size:
             raise LedgerError(
@@ -102,11 +112,22 @@ class ArchiveReader:
                 "Please report this line."
             )
 
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[BinaryIO, Callable[[int], int]]]:
+        """The archive's bytes, and where a place in them stands in the whole archive."""
+        if self.crawl is None:
+            with open_input(self.path) as stream:
+                yield stream, lambda offset: offset
+        else:
+            config, item = self.crawl
+            with open_crawl_input(Client(config), item) as opened:
+                yield opened.stream, opened.offset_of
+
     def _page(self, record: Record) -> Page | Refused:
         records = self.ledger["records"]
         with self.timings.measure("text"):
             try:
-                found = page_paragraphs(record.kind, record.status, record.content_type, record.payload, self.config)
+                found = page_text(record.kind, record.status, record.content_type, record.payload, self.config)
             except CcbuildError:
                 raise
             except Exception as error:  # the border: a parser that fails on a hostile page must not fail the shard
@@ -117,10 +138,14 @@ class ArchiveReader:
             else:
                 records.drop(found)
             return self._refused(record, found.removeprefix(_QUARANTINE))
-        paragraphs, charset = found
-        kept = [p for p in paragraphs if len(p) <= self.config.max_paragraph_chars]
+        robots = tuple(sorted({*found.robots, *header_robots(record.robots or "")}))
+        why = self.rights.refuses(record.url, robots)
+        if why:
+            records.drop(why)
+            return self._refused(record, why)
+        kept = [p for p in found.paragraphs if len(p) <= self.config.max_paragraph_chars]
         self.ledger["paragraphs"].keep(len(kept))
-        self.ledger["paragraphs"].drop("over_long", len(paragraphs) - len(kept))
+        self.ledger["paragraphs"].drop("over_long", len(found.paragraphs) - len(kept))
         if not kept:
             records.drop("only_over_long_paragraphs")
             return self._refused(record, "only_over_long_paragraphs")
@@ -132,7 +157,8 @@ class ArchiveReader:
             length=record.length,
             date=record.date,
             digest=record.digest,
-            charset=charset,
+            charset=found.charset,
+            robots=robots,
             truncated=record.truncated,
             paragraphs=tuple(kept),
         )

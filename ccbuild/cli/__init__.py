@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from ccbuild import __version__
-from ccbuild.cli import files, model, runs, text
+from ccbuild.cli import crawl, files, lm, model, runs, text
 from ccbuild.errors import CcbuildError
 
 __all__ = ["main", "parser"]
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (OSError, UnicodeError) as error:
-        print(f"ccbuild: {type(error).__name__}: {error}. What is done stays done; mend that and run again.", file=sys.stderr)
+        print(f"ccbuild: {type(error).__name__}: {error}. What is done stays done; run it again.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("ccbuild: interrupted. What is done stays done; run the same command again to go on.", file=sys.stderr)
@@ -52,6 +52,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"ccbuild {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for room in (runs, files, text, model):
+    for room in (runs, files, crawl, lm, text, model):
         room.add(commands)
     return top

@@ -46,7 +46,13 @@ def add(commands: Any) -> None:
         "ccbuild run cc100 --input 'crawl/*.warc.gz' --out runs/mine --workers 8",
     )
     run.add_argument("recipe", help=f"{', '.join(recipe_names())}, or the path of a YAML file")
-    run.add_argument("--input", action="append", default=[], metavar="GLOB", help="WARC or WET files; may be repeated")
+    run.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="WARC or WET files (a glob, a URL), CC-MAIN-…/wet, or a selection; may be repeated",
+    )
     run.add_argument("--out", required=True, help="folder of the run; the same command again goes on where it stopped")
     run.add_argument("--from", dest="first", choices=VERBS, help="first verb (default: prepare)")
     run.add_argument("--scheduler", metavar="ADDR", help="a Dask scheduler, tcp://host:port, in place of local workers")
@@ -106,7 +112,7 @@ def _run(options: argparse.Namespace) -> int:
     run = Run(Path(options.out).resolve(), recipe, options.verify)
     if "extract" in verbs and not options.input:
         raise InputError("--input is missing. Name WARC or WET files: --input 'crawl/*.warc.gz'.")
-    sources = sources_of(options.input)
+    sources = sources_of(options.input, recipe.crawl)
     if options.dry_run:
         return _dry_run(run, verbs, sources)
     return _go(run, sources, options.first, options)
@@ -119,7 +125,9 @@ def _dry_run(run: Run, verbs: Sequence[str], sources: Sequence[Source]) -> int:
     known = {entry.archive for entry in run.inputs()}
     new = [s for s in sources if s.name not in known]
     shards = -(-len(new) // run.recipe.unit.files)
-    print(f"# {len(sources)} archives, {sum(s.size for s in sources) / 1e6:,.1f} MB; {len(known)} were read before")
+    print(
+        f"# {len(sources)} archives, {sum(s.size or 0 for s in sources) / 1e6:,.1f} MB; {len(known)} were read before"
+    )
     print(f"# {shards} new shards of {run.recipe.unit.files}")
     if "prepare" in verbs:
         step = next(plan(run, "prepare", [], []))

@@ -1,10 +1,9 @@
-"""Perplexity models, vocabularies and tokens of the user's own text."""
+"""Vocabularies and tokens of the user's own text."""
 
 from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from ccbuild.config import flatten
 from ccbuild.errors import InputError
 from ccbuild.langid.codes import is_code
 from ccbuild.ledger import Ledger
-from ccbuild.lm.estimate import EstimateConfig, estimate_files
-from ccbuild.lm.score import Scorer, perplexity
 from ccbuild.prose import read_lines
 from ccbuild.storage import Unit, expand, facts_of, sha256_file
 from ccbuild.tokens import TokenWriter
@@ -29,24 +26,6 @@ __all__ = ["add"]
 
 def add(commands: Any) -> None:
     """These commands."""
-    lm = group(commands, "lm", "Perplexity models.")
-    made = command(
-        lm,
-        "estimate",
-        _lm_estimate,
-        "Pieces and an n-gram model from text.",
-        "ccbuild lm estimate --lang sw --text sw/*.txt.xz --out models",
-    )
-    made.add_argument("--lang", required=True, help="code that the files are named by")
-    made.add_argument("--text", nargs="+", required=True, help="UTF-8, a paragraph a line, plain, .xz or .gz")
-    made.add_argument("--out", required=True, help="folder; writes LANG.sp.model, LANG.arpa and LANG.json")
-    settings_option(made, "order=3")
-    made = command(
-        lm, "score", _lm_score, "Perplexity of each document.", "ccbuild lm score docs.jsonl --model models/sw"
-    )
-    made.add_argument("file", help="text (a document a line) or JSON lines with text; -: stdin")
-    made.add_argument("--model", required=True, help="path without .arpa and .sp.model")
-    made.add_argument("--definition", choices=("paragraph", "ccnet"), default="paragraph")
     made = command(
         group(commands, "vocab", "Shared vocabularies."),
         "train",
@@ -74,40 +53,6 @@ def _code(code: str) -> str:
     if not is_code(code):
         raise InputError(f"{code!r} is no language code: 2 to 16 letters, digits, - or _.")
     return code
-
-
-def _lm_estimate(options: argparse.Namespace) -> int:
-    config = configured(EstimateConfig, options.set, "lm")
-    lang, out = _code(options.lang), Path(options.out)
-    files = [path for pattern in options.text for path in expand(pattern)]
-    inputs = {f"{number} {Path(path).name}": sha256_file(path) for number, path in enumerate(files)}
-    with Unit(out, "lm estimate", lang, settings=flatten(config), inputs=inputs) as unit:
-        if unit.done():
-            note(f"{unit.manifest_path} is done already: nothing to do.")
-            return 0
-        pieces, ngrams = (unit.path(f"{lang}{end}") for end in (".sp.model", ".arpa"))
-        made = estimate_files(itertools.chain.from_iterable(map(read_lines, files)), pieces, ngrams, config)
-        ledger = Ledger()
-        ledger["models"].keep()
-        facts = facts_of(made)
-        unit.commit(ledger, facts=facts)
-    print_records([{"lang": lang, "model": str(out / lang), **facts}])
-    return 0
-
-
-def _lm_score(options: argparse.Namespace) -> int:
-    prefix = Path(options.model)
-    paths = [prefix.with_name(prefix.name + end) for end in (".sp.model", ".arpa")]
-    scorer = Scorer(*paths, definition=options.definition)
-
-    def scored() -> Iterator[dict[str, Any]]:
-        for record in read_texts(options.file):
-            value = scorer.score(record["text"].split("\n"))
-            score = round(perplexity(value.log10, value.pieces), 4) if value.pieces else None
-            yield {**record, "perplexity": score, "pieces": value.pieces}
-
-    print_records(scored())
-    return 0
 
 
 def _vocab_train(options: argparse.Namespace) -> int:

@@ -1,9 +1,10 @@
 """Which documents and paragraphs go, and what each repeats: functions of arrays, whatever order their rows have.
 
-Order of documents is order of doc_id, by snapshot and then by address. Documents keep the first: a document goes if it
-matches an earlier one, whether or not that one stays; no clusters are made, so that documents added later never change
-what was decided. Every document of a group of equal hashes is matched to the group's smallest, so that a page repeated
-a million times costs a million rows and not their square.
+Order of documents is order of doc_id, by snapshot and then by address. With policy ``first`` a document goes if it
+matches an earlier one, whether or not that one stays; no clusters are asked, so that documents added later never change
+what was decided. ``newest``, ``longest`` and ``none`` ask the cluster, all documents that edges connect. Every document
+of a group of equal hashes is matched to the group's smallest, so that a page repeated a million times costs a million
+rows and not their square.
 
 All of these give the same for the rows of any part of the hash space together as apart: `matches` and
 `decide_paragraphs` may run bucket by bucket, with `combine` or concatenation after them.
@@ -11,29 +12,44 @@ All of these give the same for the rows of any part of the hash space together a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ccbuild.dedup.clusters import clusters
 from ccbuild.dedup.paragraphs import NO_PRINT
 from ccbuild.dedup.signatures import SignatureConfig, similarity_from_bands
+from ccbuild.errors import DataError
 
 __all__ = [
+    "EQUAL",
     "Decisions",
+    "DocumentPolicy",
     "Edges",
     "GoneDocuments",
+    "LengthOf",
     "ParagraphDecisions",
     "ParagraphPolicy",
     "combine",
     "decide_documents",
     "decide_paragraphs",
+    "decisions_of",
+    "judge",
     "matches",
 ]
 
 ParagraphPolicy = Literal["first", "none"]
+DocumentPolicy = Literal["first", "newest", "longest", "none"]
+
+LengthOf = Callable[[NDArray[np.uint64]], NDArray[np.int64]]
+"""Lengths of documents, for policy ``longest``."""
+
+EQUAL = 1 << 30
+"""Rank of an edge between equal documents; that of another edge is the number of bands that agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +69,16 @@ class Decisions:
 
     doc: NDArray[np.uint64]
     partner: NDArray[np.uint64]
-    """A document that stays: `match`, or what that one repeats, and so on."""
+    """A document that stays. ``first``: `match`, or what that one repeats, and so on; else the one that its cluster
+    keeps. With ``none`` nothing stays, and it is the first of the cluster, for that one the second."""
     similarity: NDArray[np.float32]
     """To `match`: 1 for an equal document, else Jaccard estimated from the bands that agree."""
     match: NDArray[np.uint64]
-    """The earlier document that was matched; it may have gone itself."""
+    """The document with which it agrees best, with ``first`` among the earlier ones; it may have gone itself."""
     equal: NDArray[np.bool_]
     """True where `match` is an equal document, False where it is a near one."""
+    cluster_size: NDArray[np.int64]
+    """Documents that `partner` stands for, itself included; with ``none``, documents of the cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +107,22 @@ class GoneDocuments:
         """The bitmap of the documents `doc` in shards of ``rows[shard]`` documents each."""
         first_bit = np.concatenate(([0], np.cumsum(rows))).astype(np.int64)
         gone = cls(first_bit, np.zeros((int(first_bit[-1]) + 7) // 8, np.uint8))
-        position = gone._position(doc)
-        np.bitwise_or.at(gone.bits, position >> 3, np.left_shift(1, position & 7).astype(np.uint8))
+        gone.add(doc)
         return gone
+
+    @classmethod
+    def read(cls, path: Path, rows: Sequence[int] | NDArray[np.int64]) -> GoneDocuments:
+        """The bitmap whose bits lie in the file `path`, mapped into memory."""
+        first_bit = np.concatenate(([0], np.cumsum(rows))).astype(np.int64)
+        size = (int(first_bit[-1]) + 7) // 8
+        if not path.is_file() or path.stat().st_size != size:
+            raise DataError(f"{path} is not a bitmap of {first_bit[-1]:,} documents. Delete it and run match again.")
+        return cls(first_bit, np.memmap(path, np.uint8, "r") if size else np.empty(0, np.uint8))
+
+    def add(self, doc: NDArray[np.uint64]) -> None:
+        """Mark `doc` as gone."""
+        position = self._position(doc)
+        np.bitwise_or.at(self.bits, position >> 3, np.left_shift(1, position & 7).astype(np.uint8))
 
     def _position(self, doc: NDArray[np.uint64]) -> NDArray[np.int64]:
         shard, row = (doc >> np.uint64(32)).astype(np.int64), (doc & np.uint64(0xFFFFFFFF)).astype(np.int64)
@@ -152,37 +184,89 @@ def _group_starts(*columns: NDArray[np.uint64]) -> NDArray[np.intp]:
     return np.flatnonzero(changes)
 
 
-def decide_documents(exact: Edges, bands: Edges, config: SignatureConfig) -> Decisions:
-    """The documents that match an earlier one, with the best match of each and a document that stays.
+def decide_documents(
+    exact: Edges,
+    bands: Edges,
+    config: SignatureConfig,
+    policy: DocumentPolicy = "first",
+    length_of: LengthOf | None = None,
+) -> Decisions:
+    """The documents that go by `policy`, with the best match of each and a document that stays.
 
     `exact` are the matches of document hashes, `bands` those of bands (of all buckets, combined). An equal document
     comes before a near one; among near ones the one that agrees in most bands, then the smallest. A band is matched to
     the smallest document that has it, so a pair may agree in more bands than are counted: the similarity errs low.
+    ``longest`` asks `length_of`; among equally long ones the first stays. Some 150 bytes of memory an edge:
+    `ccbuild.dedup.rounds` gives the same where that is too much.
     """
-    similarity = similarity_from_bands(bands.agreeing, config)
     doc, match = np.concatenate((exact.doc, bands.doc)), np.concatenate((exact.partner, bands.partner))
-    agreeing = np.concatenate((np.zeros(len(exact.doc), np.int32), bands.agreeing))
-    similarity = np.concatenate((np.ones(len(exact.doc), np.float32), similarity))
-    near = np.arange(len(doc)) >= len(exact.doc)
-    best = np.lexsort((match, -agreeing, near, doc))
+    rank = np.concatenate((np.full(len(exact.doc), EQUAL, np.int32), bands.agreeing))
+    if policy == "first":
+        best_doc, best_match, best_rank = _best(doc, match, rank)
+        nodes, root = clusters(best_doc, best_match)
+    else:
+        both = np.concatenate((doc, match)), np.concatenate((match, doc))
+        best_doc, best_match, best_rank = _best(*both, np.concatenate((rank, rank)))
+        nodes, root = clusters(doc, match)
+    gone, partner, size = judge(nodes, root, policy, length_of)
+    order = np.argsort(gone)
+    gone, partner, size = gone[order], partner[order], size[order]
+    at = np.searchsorted(best_doc, gone)
+    return decisions_of(gone, partner, size, best_match[at], best_rank[at], config)
+
+
+def decisions_of(
+    doc: NDArray[np.uint64],
+    partner: NDArray[np.uint64],
+    size: NDArray[np.int64],
+    match: NDArray[np.uint64],
+    rank: NDArray[np.int32],
+    config: SignatureConfig,
+) -> Decisions:
+    """`Decisions` from columns in which `rank` says how well `match` agrees."""
+    equal = rank >= EQUAL
+    similarity = np.where(equal, np.float32(1), similarity_from_bands(rank, config)).astype(np.float32)
+    return Decisions(doc, partner, similarity, match, equal, size)
+
+
+def _best(
+    doc: NDArray[np.uint64], match: NDArray[np.uint64], rank: NDArray[np.int32]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int32]]:
+    """Of each document the edge with the highest rank, then the smallest match; sorted by document."""
+    best = np.lexsort((match, -rank, doc))
     best = best[_group_starts(doc[best])]
-    doc, match = doc[best], match[best]
-    return Decisions(doc, _follow(doc, match), similarity[best], match, ~near[best])
+    return doc[best], match[best], rank[best]
 
 
-def _follow(doc: NDArray[np.uint64], match: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The end of each chain doc -> match -> …: a document that is not in `doc` (sorted). Matches are smaller than docs.
+def judge(
+    doc: NDArray[np.uint64], root: NDArray[np.uint64], policy: DocumentPolicy, length_of: LengthOf | None = None
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]]:
+    """(documents that go, partner of each, size of its cluster), by cluster, of whole clusters named by their smallest.
 
-    Pointer jumping: the length of what is left of a chain halves in every round.
+    >>> doc, root = np.array([1, 5, 9], np.uint64), np.array([1, 1, 1], np.uint64)
+    >>> [column.tolist() for column in judge(doc, root, "newest")]
+    [[1, 5], [9, 9], [3, 3]]
     """
-    end = match.copy()
-    position = np.searchsorted(doc, end)  # match < doc, so it is always inside
-    open_rows = np.flatnonzero(doc[position] == end)
-    while len(open_rows):
-        end[open_rows] = end[np.searchsorted(doc, end[open_rows])]
-        position = np.searchsorted(doc, end[open_rows])
-        open_rows = open_rows[doc[position] == end[open_rows]]
-    return end
+    order = np.lexsort((doc, root))
+    doc, root = doc[order], root[order]
+    starts = _group_starts(root)
+    sizes = np.diff(starts, append=len(doc))
+    size = np.repeat(sizes, sizes)
+    if policy == "none":
+        partner = root.copy()
+        many = starts[sizes > 1]
+        partner[many] = doc[many + 1]
+        return doc, partner, size
+    kept = root
+    if policy == "newest":
+        kept = np.repeat(doc[starts + sizes - 1], sizes)
+    elif policy == "longest":
+        if length_of is None:
+            raise ValueError("policy longest needs length_of")
+        longest = np.lexsort((doc, -length_of(doc), root))
+        kept = np.repeat(doc[longest[starts]], sizes)
+    goes = doc != kept
+    return doc[goes], kept[goes], size[goes]
 
 
 def decide_paragraphs(

@@ -14,7 +14,17 @@ import numpy as np
 from numba import njit, uint8, uint32, uint64
 from numpy.typing import NDArray
 
-__all__ = ["band_hashes", "fast_paragraphs", "line_offsets", "sha1_first8", "sha1_messages", "sign", "xxh32", "xxh64"]
+__all__ = [
+    "band_hashes",
+    "fast_paragraphs",
+    "line_offsets",
+    "sha1_first8",
+    "sha1_messages",
+    "sign",
+    "union",
+    "xxh32",
+    "xxh64",
+]
 
 _P32 = tuple(np.uint32(p) for p in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1))
 _A1, _A2, _A3, _A4, _A5 = _P32
@@ -487,3 +497,28 @@ def _swap32(x: Any) -> Any:
     """`x` with its four bytes in the other order."""
     x = uint32(((x & uint32(0x00FF00FF)) << uint32(8)) | ((x >> uint32(8)) & uint32(0x00FF00FF)))
     return _rotl32(x, 16)
+
+
+# --- clusters ---
+
+
+@njit(cache=True, nogil=True)
+def union(a: NDArray[np.int64], b: NDArray[np.int64], parent: NDArray[np.int64]) -> None:
+    """Join ``a[i]`` with ``b[i]`` for all i; in the end ``parent`` (at first 0, 1, 2, …) names each one's smallest.
+
+    Union-find with path halving (Tarjan and van Leeuwen 1984); the smaller root wins, so the order of pairs is nothing.
+    """
+    for i in range(len(a)):
+        x, y = a[i], b[i]
+        while parent[x] != x:
+            parent[x] = parent[parent[x]]
+            x = parent[x]
+        while parent[y] != y:
+            parent[y] = parent[parent[y]]
+            y = parent[y]
+        if x < y:
+            parent[y] = x
+        else:
+            parent[x] = y
+    for x in range(len(parent)):  # parents are smaller, so they are final before their children are reached
+        parent[x] = parent[parent[x]]

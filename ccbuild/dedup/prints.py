@@ -8,8 +8,9 @@ and a reader that expects another one is refused: prints of two schemes never ma
 
 from __future__ import annotations
 
+import bisect
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,21 +19,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ccbuild.dedup.external import Rows, merged
 from ccbuild.dedup.paragraphs import NO_PRINT, ParagraphForm
 from ccbuild.dedup.signatures import SignatureConfig
 from ccbuild.errors import DataError, InputError, MismatchError
 
 __all__ = [
     "BAND",
+    "BYTES_PER_PRINT",
     "DOCUMENT",
     "PARAGRAPH",
     "SCHEMA",
+    "Keep",
     "Prints",
     "band_prints",
     "bucket_bounds",
     "document_prints",
     "merge_prints",
     "paragraph_prints",
+    "pieces",
     "read_prints",
     "read_scheme",
     "scheme",
@@ -185,14 +190,88 @@ def read_prints(
     `MismatchError` names the first key in which the file differs from `scheme` (None: any scheme will do);
     `DataError` names a file that is cut short or damaged.
     """
+    return Prints.concatenate(list(_stream(path, kind, low, high, scheme)))
+
+
+def _stream(
+    path: str | Path, kind: int, low: int, high: int, scheme: Mapping[str, str] | None = None
+) -> Iterator[Prints]:
+    """What `read_prints` gives, a row group at a time."""
     with _open(path) as file:
         _check_scheme(path, _scheme_of(file), scheme)
-        groups = _overlapping(file.metadata, kind, low, high)
-        try:
-            parts = [_clip(file.read_row_group(group), low, high) for group in groups]
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{path} is damaged ({error}). {_DAMAGED}") from error
-    return Prints.concatenate(parts)
+        for group in _overlapping(file.metadata, kind, low, high):
+            try:
+                table = file.read_row_group(group)
+            except (OSError, pa.ArrowException) as error:
+                raise DataError(f"{path} is damaged ({error}). {_DAMAGED}") from error
+            yield _clip(table, low, high)
+
+
+Keep = Callable[[Prints], NDArray[np.bool_]]
+"""Which prints are to be looked at."""
+
+
+def pieces(
+    paths: Sequence[str | Path],
+    kind: int,
+    low: int,
+    high: int,
+    *,
+    max_rows: int,
+    scheme: Mapping[str, str] | None = None,
+    keep: Keep | None = None,
+) -> Iterator[Prints]:
+    """The prints of `kind` with ``low <= hash <= high`` of all `paths`, in parts of about `max_rows` or fewer.
+
+    A hash lies in one part, unless it alone has more rows than that: then its rows come in order of (doc_id, paragraph)
+    in several parts, each of which starts with the first of all and the first of another document, so that every part
+    knows what its rows repeat. Rows that `keep` refuses are left out.
+    """
+    parts: list[Prints] = []
+    rows = 0
+    for path in paths:
+        for part in _stream(path, kind, low, high, scheme):
+            parts.append(part if keep is None else part.take(keep(part)))
+            rows += len(parts[-1])
+            if rows > max_rows:
+                break
+        if rows > max_rows:
+            break
+    if rows <= max_rows:
+        yield Prints.concatenate(parts)
+        return
+    if low == high:
+        yield from _one_hash(paths, kind, low, max_rows, keep)
+        return
+    sample = np.concatenate([part.hash for part in parts])
+    parts.clear()
+    middle = int(np.partition(sample, len(sample) // 2)[len(sample) // 2])  # a hash that fills a bucket is its median
+    del sample
+    for first, last in ((low, middle - 1), (middle, middle), (middle + 1, high)):
+        if first <= last:
+            yield from pieces(paths, kind, first, last, max_rows=max_rows, scheme=scheme, keep=keep)
+
+
+_ROW = np.dtype([("doc_id", "<u8"), ("paragraph", "<i4")])
+
+
+def _one_hash(paths: Sequence[str | Path], kind: int, hash: int, max_rows: int, keep: Keep | None) -> Iterator[Prints]:
+    """The prints of one hash in order, each part behind the first print and the first of another document."""
+
+    def rows(path: str | Path) -> Iterator[Rows]:
+        for part in _stream(path, kind, hash, hash):
+            kept = part if keep is None else part.take(keep(part))
+            found = np.empty(len(kept), _ROW)
+            found["doc_id"], found["paragraph"] = kept.doc_id, kept.paragraph
+            yield from (found[i : i + max_rows] for i in range(0, len(found), max_rows))
+
+    heads = np.empty(0, _ROW)
+    for block in merged([rows(path) for path in paths], ("doc_id", "paragraph")):
+        part = np.concatenate((heads, block))
+        n = len(part)
+        yield Prints(np.full(n, kind, np.uint8), np.full(n, hash, np.uint64), part["doc_id"], part["paragraph"])
+        other = np.flatnonzero(part["doc_id"] != part["doc_id"][0])[:1]
+        heads = part[np.concatenate((np.zeros(1, np.intp), other))]
 
 
 def read_scheme(path: str | Path) -> dict[str, str]:
@@ -233,13 +312,19 @@ def _check_scheme(path: str | Path, made: Mapping[str, str], asked: Mapping[str,
             )
 
 
-def _overlapping(metadata: pq.FileMetaData, kind: int, low: int, high: int) -> Iterator[int]:
-    """Numbers of the row groups of `kind` that may hold a hash from `low` to `high`."""
-    for group in range(metadata.num_row_groups):
-        kinds = metadata.row_group(group).column(0).statistics
-        hashes = metadata.row_group(group).column(1).statistics
-        if kinds.min <= kind <= kinds.max and hashes.min <= high and hashes.max >= low:
-            yield group
+def _overlapping(metadata: pq.FileMetaData, kind: int, low: int, high: int) -> range:
+    """Numbers of the row groups of `kind` that may hold a hash from `low` to `high`; found by halving, since a file of
+    a thousand shards has ten thousand row groups."""
+
+    def last(group: int) -> tuple[int, int]:
+        return tuple(metadata.row_group(group).column(i).statistics.max for i in (0, 1))
+
+    def first(group: int) -> tuple[int, int]:
+        return tuple(metadata.row_group(group).column(i).statistics.min for i in (0, 1))
+
+    groups = range(metadata.num_row_groups)
+    start = bisect.bisect_left(groups, (kind, low), key=last)
+    return range(start, bisect.bisect_right(groups, (kind, high), lo=start, key=first))
 
 
 def _clip(table: pa.Table, low: int, high: int) -> Prints:
@@ -250,28 +335,41 @@ def _clip(table: pa.Table, low: int, high: int) -> Prints:
     return Prints(*(column[first:last] for column in columns))
 
 
+BYTES_PER_PRINT = 80
+"""Memory of a print while its bucket is read and sorted: 21 for its columns, twice while they are joined, and 40 for
+the order and the sorted columns."""
+
+
 def merge_prints(
     paths: Sequence[str | Path],
     target: str | Path,
     *,
     scheme: Mapping[str, str],
-    n_ranges: int = 16,
+    nbytes: int = 1 << 30,
     row_group_rows: int = 1 << 17,
 ) -> None:
     """Write the prints of all `paths`, sorted, as one file: the bytes that `write_prints` of all of them would give.
 
-    Works through `n_ranges` equal ranges of hashes for each kind and holds one in memory: about 70 bytes for each of
-    its rows. A run of 90,000 shards merges a few hundred at a time, so that a bucket is few reads.
+    Works through ranges of hashes that take `nbytes` of memory, one after the other. A run of 90,000 shards merges 32
+    at a time, and what comes of it again, so that a bucket is few reads.
     """
     for path in paths:
         _check_scheme(path, read_scheme(path), scheme)
+    max_rows = max(1, nbytes // BYTES_PER_PRINT)
     with _writer(target, scheme) as writer:
         for kind in (DOCUMENT, BAND, PARAGRAPH):
+            rows = sum(_rows_of(path, kind) for path in paths)
             waiting = Prints.empty()
-            for low, high in bucket_bounds(n_ranges):
+            for low, high in bucket_bounds(max(1, -(-rows * 5 // (max_rows * 4)))):  # a fifth of room for uneven ranges
                 parts = [read_prints(path, kind, low, high) for path in paths]
                 ordered = Prints.concatenate([waiting, Prints.concatenate(parts).sorted()])
                 whole = len(ordered) // row_group_rows * row_group_rows
                 _write_rows(writer, ordered.take(slice(0, whole)), row_group_rows)
                 waiting = ordered.take(slice(whole, None))
             _write_rows(writer, waiting, row_group_rows)
+
+
+def _rows_of(path: str | Path, kind: int) -> int:
+    with _open(path) as file:
+        groups = _overlapping(file.metadata, kind, 0, 2**64 - 1)
+        return sum(file.metadata.row_group(group).num_rows for group in groups)

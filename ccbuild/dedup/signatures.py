@@ -8,9 +8,10 @@ pairs at s = 0.69, 92 % at 0.8 and 0.9 % at 0.4.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +62,18 @@ class SignatureConfig:
     def num_perm(self) -> int:
         """Values in a signature: bands x rows."""
         return self.bands * self.rows
+
+    def at(self, threshold: float | None, num_perm: int) -> SignatureConfig:
+        """This with the bands and rows of at most `num_perm` that fit `threshold` best; None: this as it is."""
+        if threshold is None:
+            return self
+        bands, rows = bands_from_threshold(threshold, num_perm)
+        return dataclasses.replace(self, bands=bands, rows=rows)
+
+    @classmethod
+    def of_scheme(cls, made: Mapping[str, str]) -> SignatureConfig:
+        """The inverse of `scheme`."""
+        return cls(**{name: int(made[name]) for name in ("ngram", "bands", "rows", "seed", "min_shingles")})
 
     def scheme(self) -> dict[str, str]:
         """What must be equal for two signatures to be comparable, for the metadata of a file."""

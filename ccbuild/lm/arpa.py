@@ -9,16 +9,22 @@ import numpy as np
 
 from ccbuild.lm.kneser_ney import Floats, NGrams
 
-__all__ = ["write_arpa"]
+__all__ = ["rounded", "write_arpa"]
 
-_DECIMALS = 5
-"""Of a log10: an error of 5e-6, under the 1e-4 that separates two estimates; KenLM keeps 32-bit floats."""
+_DECIMALS = 7
+"""Of a log10: finer than the 32-bit floats that KenLM keeps, so that probabilities still sum to 1 within 1e-6."""
+
+
+def rounded(values: Floats) -> Floats:
+    """`values` as the ARPA form says them; a binary made of these equals one made of the ARPA file."""
+    result: Floats = np.rint(values * 10**_DECIMALS) / 10**_DECIMALS
+    return result
 
 
 def write_arpa(path: str | Path, words: Sequence[str], ngrams: Sequence[NGrams]) -> tuple[int, ...]:
     """Write the model; the number of n-grams of each order written.
 
-    Numbers have five decimals at most, and a back-off of 0 is left out, as the form allows: about a third smaller
+    Numbers have seven decimals at most, and a back-off of 0 is left out, as the form allows: about a third smaller
     than what ``lmplz`` writes. Order of lines: by prefix, then by word, both in the order of first appearance.
     """
     counts = tuple(int(grams.kept.sum()) for grams in ngrams)

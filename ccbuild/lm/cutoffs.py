@@ -1,14 +1,31 @@
-"""Head, middle and tail: the thirds of a language's documents by perplexity."""
+"""Head, middle and tail: the thirds of a language's documents by perplexity, and how sure their bounds are."""
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Bucket", "Cutoffs", "bucket", "cutoffs"]
+from ccbuild.errors import InputError
+from ccbuild.storage import write_bytes
+
+__all__ = [
+    "Bucket",
+    "Cutoffs",
+    "Percentile",
+    "bucket",
+    "calibrate",
+    "cutoffs",
+    "interval",
+    "read_cutoffs",
+    "write_cutoffs",
+]
 
 Bucket = Literal["head", "middle", "tail", "all"]
 
@@ -50,6 +67,143 @@ def cutoffs(
 def _rank(n: int, share: float) -> int:
     """How many of `n` documents are a `share`, rounded down; 1/3 of 300 is 100 however floats multiply."""
     return min(int(n * share + 1e-9), n - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Percentile:
+    """A percentile of a language's perplexities, with its confidence interval."""
+
+    lang: str
+    """Code of the language."""
+    percentile: float
+    """0 to 100: the share of documents with a lower perplexity."""
+    perplexity: float
+    """Perplexity of the document at that rank."""
+    low: float
+    """The interval's lower end, a perplexity."""
+    high: float
+    """Its upper end."""
+    documents: int
+    """Documents that it was taken from."""
+
+
+def interval(ordered: NDArray[np.float64], share: float, level: float = 0.95) -> tuple[float, float] | None:
+    """Perplexities between which the `share`-quantile of the corpus behind the sample `ordered` lies, at `level`.
+
+    Order statistics at binomial ranks (David and Nagaraja, *Order Statistics*, section 7.1): no assumption of a
+    distribution, no random numbers; it covers at least at `level` for independent documents. It is what the bootstrap
+    of a quantile tends to, for one pass over `n` numbers. None where the sample is too small to bound both sides.
+
+    >>> interval(np.arange(1.0, 101.0), 0.5)
+    (40.0, 61.0)
+    """
+    n = len(ordered)
+    k = np.arange(1, n + 1)
+    log = np.concatenate([[0.0], np.cumsum(np.log((n - k + 1) / k) + np.log(share / (1 - share)))])
+    mass = np.exp(log - log.max(initial=0.0))
+    below = np.cumsum(mass / mass.sum())  # P(at most k documents lie under the quantile), k = 0 to n
+    outside = (1 - level) / 2
+    low = int(np.searchsorted(below, outside, side="right"))
+    high = int(np.searchsorted(below, 1 - outside)) + 1
+    return (float(ordered[low - 1]), float(ordered[high - 1])) if low >= 1 and high <= n else None
+
+
+def calibrate(
+    lang: str,
+    perplexities: NDArray[np.float64],
+    percentiles: Sequence[float],
+    *,
+    level: float = 0.95,
+    min_documents: int = 30,
+) -> list[Percentile]:
+    """The `percentiles` of a language's documents, with intervals at `level`.
+
+    `InputError` with fewer than `min_documents`, or too few to bound a percentile on both sides.
+    """
+    ordered = np.sort(perplexities[~np.isnan(perplexities)])
+    found = []
+    for percentile in percentiles:
+        if not 0 < percentile < 100:
+            raise InputError(f"{percentile} is no percentile. Give numbers between 0 and 100.")
+        bounds = interval(ordered, percentile / 100, level) if len(ordered) >= min_documents else None
+        if bounds is None:
+            raise InputError(
+                f"{lang}: {len(ordered):,} scored documents are too few for the {percentile:g}th percentile (at least "
+                f"{min_documents}, and enough for an interval at {level:g}). Score more, or leave the language whole."
+            )
+        value = float(ordered[_rank(len(ordered), percentile / 100)])
+        found.append(
+            Percentile(
+                lang=lang,
+                percentile=percentile,
+                perplexity=value,
+                low=bounds[0],
+                high=bounds[1],
+                documents=len(ordered),
+            )
+        )
+    return found
+
+
+_COLUMNS = ("lang", "percentile", "perplexity", "low", "high", "documents")
+
+
+def write_cutoffs(path: str | Path, rows: Iterable[Percentile]) -> None:
+    """A table of cutoffs as a file of its own: CSV, one percentile of one language a row, sorted."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for row in sorted(rows, key=lambda row: (row.lang, row.percentile)):
+        writer.writerow([getattr(row, column) for column in _COLUMNS])
+    write_bytes(path, out.getvalue().encode())
+
+
+def read_cutoffs(path: str | Path, head: float = 30, middle: float = 60) -> dict[str, Cutoffs]:
+    """Language to its cutoffs at the percentiles `head` and `middle`, from a file of two forms.
+
+    Ours (:func:`write_cutoffs`), and CCNet's published ``cutoff.csv``: a row a percentile, named by its number, a
+    column a language; its `Cutoffs.n` is 0, as it does not say. A language that lacks one of the two is left out.
+    `InputError` for another form, or where no language has both.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path} is not a file. Name a table of cutoffs.")
+    with open(path, encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream))
+    try:
+        table = _own_rows(rows) if rows and tuple(rows[0]) == _COLUMNS else _ccnet_rows(rows)
+    except (ValueError, IndexError) as error:
+        raise InputError(
+            f"{path} is no table of cutoffs ({error}). It has the columns {', '.join(_COLUMNS)}, or CCNet's: a row a "
+            "percentile, a column a language."
+        ) from error
+    found = {
+        lang: Cutoffs(values[head][0], values[middle][0], values[head][1])
+        for lang, values in sorted(table.items())
+        if head in values and middle in values
+    }
+    if not found:
+        raise InputError(f"{path} has no language with the percentiles {head:g} and {middle:g}. Name others.")
+    return found
+
+
+_Table = dict[str, dict[float, tuple[float, int]]]
+"""Language to percentile to (perplexity, documents)."""
+
+
+def _own_rows(rows: Sequence[Sequence[str]]) -> _Table:
+    table: _Table = {}
+    for lang, percentile, value, _, _, documents in rows[1:]:
+        table.setdefault(lang, {})[float(percentile)] = float(value), int(documents)
+    return table
+
+
+def _ccnet_rows(rows: Sequence[Sequence[str]]) -> _Table:
+    table: _Table = {lang: {} for lang in rows[0][1:]}
+    for row in rows[1:]:
+        for lang, value in zip(rows[0][1:], row[1:], strict=True):
+            if value:
+                table[lang][float(row[0])] = float(value), 0
+    return table
 
 
 def bucket(perplexity: float | None, cutoffs: Cutoffs | None) -> Bucket:

@@ -15,6 +15,7 @@ statistics for the discounts with its own count in place of its adjusted one. On
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -62,6 +63,8 @@ class NGrams:
     """Index of the n-gram without its last word, among those of the order below; 0 for single words."""
     word: Ints
     """Its last word."""
+    suffix: Ints
+    """Index of the n-gram without its first word, among those of the order below; for single words, `prefix` itself."""
     log10: Floats
     """log10 p(word | prefix)."""
     backoff: Floats
@@ -132,11 +135,11 @@ def estimate_ngrams(text: Text, order: int, prune: Sequence[int] = ()) -> list[N
         probability, gamma = _interpolate(gram, count, kept, discounts, lower)
         if k:
             before = ngrams[-1]
-            ngrams[-1] = NGrams(before.prefix, before.word, before.log10, _log10(gamma), before.kept, before.discounts)
+            ngrams[-1] = dataclasses.replace(before, backoff=_log10(gamma))
         else:
             probability[BOS] = 1.0
         log10 = np.minimum(_log10(probability), 0.0)
-        ngrams.append(NGrams(gram.prefix, gram.word, log10, np.zeros(len(log10)), kept, discounts))
+        ngrams.append(NGrams(gram.prefix, gram.word, gram.suffix, log10, np.zeros(len(log10)), kept, discounts))
         lower = probability
     return ngrams
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +14,11 @@ import kenlm
 import sentencepiece
 
 from ccbuild.errors import DataError, InputError
+from ccbuild.lm.probing import is_probing
 from ccbuild.storage import sha256_file
 from ccbuild.text.normalise import normalise_ccnet, normalise_ccnet_lines
 
-__all__ = ["Definition", "Score", "Scorer", "perplexity"]
+__all__ = ["Definition", "Score", "Scorer", "perplexity", "sample"]
 
 Definition = Literal["paragraph", "ccnet"]
 
@@ -45,8 +49,23 @@ def perplexity(log10: float, length: int) -> float:
     return float(round(10.0 ** min(-log10 / length, 300.0), 1))
 
 
+def sample(paragraphs: Sequence[str], share: float, min_characters: int, seed: int = 0) -> Sequence[str]:
+    """About a `share` of `paragraphs`, or all of them when they have fewer than `min_characters` together.
+
+    Every n-th paragraph, n being 1 / `share` rounded, from a first one that `seed` and the text decide: equal documents
+    give equal samples wherever they stand. Spread over the document, since its ends are often unlike its middle.
+
+    >>> sample(["one", "two", "three", "four"], 0.5, 10)
+    ['one', 'three']
+    """
+    step = min(round(1 / share), len(paragraphs))
+    if step < 2 or sum(map(len, paragraphs)) < min_characters:
+        return paragraphs
+    return paragraphs[zlib.crc32(paragraphs[0].encode("utf-8", "replace"), seed) % step :: step]
+
+
 class Scorer:
-    """Scores documents with one language's SentencePiece model and n-gram model (ARPA, or a KenLM binary).
+    """Scores documents with one language's SentencePiece model and n-gram model (KenLM binary, or ARPA).
 
     `definition` says what a sentence is:
 
@@ -58,10 +77,12 @@ class Scorer:
         removes the line breaks that its ``DocLM`` splits at afterwards. The document is scored as one sentence, the
         last word of each paragraph glued to the first of the next.
 
-    A stated SHA-256 is checked before the library sees the file: a damaged KenLM binary can end the process.
+    A stated SHA-256 is checked before the library sees the file: a damaged KenLM binary can end the process. A binary
+    whose hash nobody states is opened first in a process of its own, which must survive a few sentences.
     `InputError` for a missing file, `DataError` for one that is another or cannot be read.
 
-    Cost: an ARPA loads at about 2.5 million n-grams a second, a binary is mapped. About 1 ms a document of 4,700
+    Cost: a binary is mapped, so opening takes the time of its hash (about 1 GB a second) and processes share its
+    memory; an ARPA loads at about 2.5 million n-grams a second into memory of its own. About 1 ms a document of 4,700
     characters, two thirds of it in SentencePiece.
     """
 
@@ -79,32 +100,77 @@ class Scorer:
         _check(sp_model, sp_sha256)
         _check(ngrams, ngrams_sha256)
         self.definition = definition
-        quiet = kenlm.Config()
-        quiet.show_progress = False
-        quiet.arpa_complain = kenlm.ARPALoadComplain.NONE
         try:
             self._pieces = sentencepiece.SentencePieceProcessor(model_file=str(sp_model))
         except (RuntimeError, OSError) as error:
             raise DataError(f"{sp_model} is not a SentencePiece model ({_one_line(error)}). Get it again.") from error
+        if ngrams_sha256 is None and is_probing(ngrams):
+            _try_apart(ngrams)
+        quiet = kenlm.Config()
+        quiet.show_progress = False
+        quiet.arpa_complain = kenlm.ARPALoadComplain.NONE
+        quiet.load_method = kenlm.LoadMethod.LAZY  # pages are read when a word needs them
         try:
             self._ngrams = kenlm.Model(str(ngrams), quiet)
         except (RuntimeError, OSError) as error:
             raise DataError(f"{ngrams} is not a model that KenLM reads ({_one_line(error)}). Get it again.") from error
 
+    @property
+    def order(self) -> int:
+        """Words in the longest n-gram."""
+        return int(self._ngrams.order)
+
     def score(self, paragraphs: Sequence[str]) -> Score:
         """The `Score` of a document of `paragraphs`, of a document without text ``Score(0.0, 0)``."""
         if self.definition == "ccnet":
-            return self._score_whole(paragraphs)
+            pieces = self._pieces.encode(normalise_ccnet("\n".join(paragraphs)), out_type=str)
+            line = " ".join(pieces)
+            return Score(float(self._ngrams.score(line)), len(line.split()) + 1) if line else Score(0.0, 0)
+        scores = self.score_paragraphs(paragraphs)
+        return Score(sum([s.log10 for s in scores]), sum([s.pieces for s in scores]))
+
+    def score_paragraphs(self, paragraphs: Sequence[str]) -> list[Score]:
+        """The `Score` of each paragraph as a sentence of its own, whatever the definition of a document's is."""
         # Normalisation removes NUL, at which KenLM would stop reading.
         encoded = self._pieces.encode(normalise_ccnet_lines(paragraphs), out_type=str, num_threads=1)
-        sentences = [pieces for pieces in encoded if pieces]
-        log10 = sum([self._ngrams.score(" ".join(pieces)) for pieces in sentences])
-        return Score(float(log10), sum(map(len, sentences)) + len(sentences))
+        return [
+            Score(float(self._ngrams.score(" ".join(pieces))), len(pieces) + 1) if pieces else Score(0.0, 0)
+            for pieces in encoded
+        ]
 
-    def _score_whole(self, paragraphs: Sequence[str]) -> Score:
-        pieces = self._pieces.encode(normalise_ccnet("\n".join(paragraphs)), out_type=str)
-        line = " ".join(pieces)
-        return Score(float(self._ngrams.score(line)), len(line.split()) + 1) if line else Score(0.0, 0)
+
+_CANARY = """
+import sys, kenlm
+config = kenlm.Config()
+config.show_progress = False
+config.load_method = kenlm.LoadMethod.LAZY
+model = kenlm.Model(sys.argv[1], config)
+for line in ("", "\u2581the \u2581a , .", "x y z " * 50, sys.argv[2]):
+    assert model.score(line) <= 0
+"""
+"""Opens a binary and scores what is in most models and what is in none."""
+
+
+def _try_apart(ngrams: str | Path) -> None:
+    """Open a KenLM binary in a child process, as a changed one can end the process that opens it. About 0.1 s."""
+    words = _last_words(ngrams)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", _CANARY, str(ngrams), words], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines()[-1:] or ["the process was ended"]
+        raise DataError(
+            f"{ngrams} is not a model that KenLM reads ({said[0][:200]}, exit code {done.returncode}): damaged, or "
+            "made for another machine. Get it again."
+        )
+
+
+def _last_words(ngrams: str | Path) -> str:
+    """Some of the words at the end of a binary: a cut file has other bytes there."""
+    with open(ngrams, "rb") as stream:
+        stream.seek(max(Path(ngrams).stat().st_size - 4096, 0))
+        words = stream.read().split(b"\0")[1:-1]
+    return " ".join(word.decode("utf-8", "ignore") for word in words[-200:])
 
 
 def _check(path: str | Path, sha256: str | None) -> None:

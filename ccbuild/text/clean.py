@@ -8,6 +8,8 @@ __all__ = ["paragraphs"]
 
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]")
+_UNCLEAN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]")
+_UNEVEN = re.compile(r"[^\S\n ]|  |\n ")
 
 
 def paragraphs(text: str) -> list[str]:
@@ -18,11 +20,9 @@ def paragraphs(text: str) -> list[str]:
     >>> paragraphs("A\x00 page \t of\r\n\r\n two lines\u2028three")
     ['A page of', 'two lines', 'three']
     """
-    if not text.isascii() or not text.isprintable():
+    if _UNCLEAN.search(text):
         text = _CONTROL.sub("", _BREAKS.sub("\n", text))
-    found = []
-    for line in text.split("\n"):
-        words = line.split()
-        if words:
-            found.append(" ".join(words))
-    return found
+    lines = text.split("\n")
+    if _UNEVEN.search(text):  # most text has single spaces only, and splitting it into words is most of the cost
+        lines = [" ".join(line.split()) for line in lines]
+    return [stripped for line in lines if (stripped := line.strip())]

@@ -2,200 +2,210 @@
 
 Common Crawl writes each record as its own gzip member. Readers that trust the stream lose the rest
 of a file to one flipped byte, and take a cut record for a whole one, without a word. Here a member
-is inflated by itself; when that fails, the damaged range is reported and reading goes on at the
-next member that begins a record.
+is decompressed by itself and counts only when its checksum holds; when it does not, the damaged
+range is reported, what came out before the damage is passed on as doubtful, and reading goes on at
+the next member. The form (gzip, zstd, lz4, plain) is known by its first bytes, never by its name.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from io import BytesIO
 from typing import BinaryIO
 
-__all__ = ["Damage", "Limits", "MemberEnd", "Piece", "inflate", "inflated_head"]
+import numpy as np
+from deflate import DeflateError, crc32, gzip_decompress
+
+from ccbuild.warc.frames import LZ4_MAGIC, ZSTD_MAGIC, frames, is_skippable
+from ccbuild.warc.headers import begins_record
+from ccbuild.warc.resync import Damage, Limits, Padding, Piece, between, held, resynchronise
+from ccbuild.warc.source import Source
+
+__all__ = ["Damage", "Limits", "Padding", "Piece", "form_of", "inflated_head", "pieces"]
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
-RECORD_START = b"WARC/"
-_READ = 1 << 16
-_PROBE = 1 << 12
-_INFLATE = 1 << 22
-_REREAD = 64 << 20
+_PIECE = 1 << 22
+_MAX_DEFLATE = 1032
+"""Deflate expands no further: two bits may stand for 258 bytes."""
+_WINDOW = 1 << 20
+"""The next magic is looked for this far; a longer member is inflated by steps."""
+_LINE = 1 << 14
+"""Bytes that show the beginning of a record or a member."""
+_SHORTEST = 18
+"""Bytes of a gzip header and trailer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Bounds on what hostile bytes may cost. All are counts, never seconds."""
+def form_of(head: bytes) -> str:
+    """How a file that begins with `head` is compressed: gzip, zstd, lz4 or plain.
 
-    max_record_bytes: int = 32 << 20
-    """Largest record that is read, in bytes after decompression; a larger one is quarantined. Common Crawl cuts
-    payloads at 1 MiB (5 MiB since 2025), so 32 MiB only meets what is not a page."""
-    max_member_bytes: int = 1 << 36
-    """Largest gzip member, in bytes after decompression. A whole file in one member is legal, so it is large."""
-    max_ratio: int = 1100
-    """Largest expansion of one member; deflate cannot exceed 1,032."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Decompressed bytes, and where in the archive their gzip member begins (uncompressed: where they stand)."""
-
-    offset: int
-    content: bytes
-    plain: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MemberEnd:
-    """A gzip member ended well at `offset` + `length`."""
-
-    offset: int
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """A range of the archive that could not be read."""
-
-    offset: int
-    length: int
-    cause: str
-
-
-class _Source:
-    """Bytes of a stream with their offsets; what was read since `mark` can be read again, up to 64 MiB."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.buffer = b""
-        self.offset = 0
-        """Offset in the archive of buffer[0]."""
-        self._kept: list[bytes] = []
-        self._kept_bytes = 0
-
-    def fill(self) -> bool:
-        """Make the buffer non-empty; False at the end of the stream."""
-        if not self.buffer:
-            self.buffer = self._stream.read(_READ)
-        return bool(self.buffer)
-
-    def more(self) -> bool:
-        """Append to the buffer; False at the end of the stream."""
-        chunk = self._stream.read(_READ)
-        self.buffer += chunk
-        return bool(chunk)
-
-    def mark(self) -> None:
-        self._kept, self._kept_bytes = [], 0
-
-    def take(self, rest: bytes) -> None:
-        """The buffer was used up but for its end `rest`."""
-        used = len(self.buffer) - len(rest)
-        self._kept.append(self.buffer[:used] if rest else self.buffer)
-        self._kept_bytes += used
-        if self._kept_bytes > _REREAD:
-            self.mark()
-        self.offset += used
-        self.buffer = rest
-
-    def rewind(self) -> None:
-        """Back to the mark, or as near to it as is kept."""
-        self.buffer = b"".join(self._kept) + self.buffer
-        self.offset -= self._kept_bytes
-        self.mark()
-
-    def skip(self, count: int) -> None:
-        self.offset += count
-        self.buffer = self.buffer[count:]
-
-
-def inflate(stream: BinaryIO, limits: Limits) -> Iterator[Piece | MemberEnd | Damage]:
-    """Decompressed pieces of a gzip or plain archive; damaged ranges come as `Damage`, in order.
-
-    The lengths of all members, plain pieces and damaged ranges add up to the size of the archive.
-    Memory is bounded by one compressed member, or by `limits.max_record_bytes` where that is less.
+    >>> form_of(bytes.fromhex("1f8b0800")), form_of(b"WARC/1.0")
+    ('gzip', 'plain')
     """
-    source = _Source(stream)
-    if not source.fill():
-        return
-    if not source.buffer.startswith(GZIP_MAGIC[:2]):
-        while source.fill():
-            yield Piece(source.offset, source.buffer, plain=True)
-            source.skip(len(source.buffer))
-        return
-    while source.fill():
-        while len(source.buffer) < 3 and source.more():
-            pass
-        if source.buffer.startswith(GZIP_MAGIC):
-            source.mark()
-            start = source.offset
-            cause = yield from _member(source, limits)
-            if cause is not None:
-                yield from _resynchronise(source, start, cause)
-        elif source.buffer.strip(b"\0"):
-            source.mark()
-            yield from _resynchronise(source, source.offset, "not_gzip")
-        else:  # zeros that a block device or a tape left behind
-            yield MemberEnd(source.offset, len(source.buffer))
-            source.skip(len(source.buffer))
+    if head.startswith(GZIP_MAGIC[:2]):
+        return "gzip"
+    if head.startswith(LZ4_MAGIC):
+        return "lz4"
+    if head.startswith(ZSTD_MAGIC) or is_skippable(head):
+        return "zstd"
+    return "plain"
 
 
-def _member(source: _Source, limits: Limits) -> Generator[Piece | MemberEnd, None, str | None]:
-    """The pieces of one member; returns None, or why it could not be read to its end."""
+def pieces(stream: BinaryIO, limits: Limits) -> Iterator[Piece | Padding | Damage]:
+    """Decompressed pieces of an archive; damaged ranges come as `Damage`, in order.
+
+    The lengths of all ended members, plain pieces, paddings and damaged ranges add up to the size of
+    the archive. Memory is bounded: 8 MiB of compressed and 8 MiB of decompressed bytes, and the
+    window of a zstd frame (128 MiB at most).
+    """
+    source = Source(stream)
+    form = form_of(source.peek(4))
+    if form == "plain" and not begins_record(source.peek(_LINE)):
+        form = _form_beyond(source.peek(_WINDOW))
+    if form == "plain":
+        while source.ready or source.more():
+            offset, content = source.offset, source.peek(source.ready)
+            source.skip(len(content))
+            yield Piece(offset, content, offset == 0, offset + len(content), plain=True)
+        return
+    if form == "gzip":
+        yield from _gzip(source, limits)
+    else:
+        yield from frames(source, limits, form)
+
+
+def _form_beyond(head: bytes) -> str:
+    """The form of an archive whose first bytes are damaged: that of the first member in `head` that can be opened."""
+    found = [(head.find(magic, 1), form) for magic, form in ((ZSTD_MAGIC, "zstd"), (LZ4_MAGIC, "lz4"))]
+    at = head.find(GZIP_MAGIC, 1)
+    while at >= 0 and not _opens(head[at : at + _LINE]):
+        at = head.find(GZIP_MAGIC, at + 1)
+    return min(((at, form) for at, form in [*found, (at, "gzip")] if at >= 0), default=(0, "plain"))[1]
+
+
+def _gzip(source: Source, limits: Limits) -> Iterator[Piece | Padding | Damage]:
+    while source.ready >= _SHORTEST or source.peek(_SHORTEST):
+        if not source.window.startswith(GZIP_MAGIC, source.position):
+            yield from between(source, GZIP_MAGIC, "not_gzip", _opens)
+            continue
+        yield from _whole_members(source)
+        if source.ready and (source.ready >= _WINDOW or not source.more()):
+            yield from _member(source, limits)
+
+
+def _whole_members(source: Source) -> Iterator[Piece]:
+    """Members that stand whole in the window, while they are sound: most end where the next magic stands."""
+    window, begin, new = source.window, source.position, tuple.__new__
+    base = source.offset - begin
+    ends = _magics(window, begin)
+    if source.ended:
+        ends.append(len(window))
+    for end in ends:
+        if end >= begin + _SHORTEST:
+            content = _whole(window[begin:end])
+            if not content:
+                return
+            yield new(Piece, (base + begin, content, True, base + end, False, ""))  # half the time of Piece(…)
+            source.position = begin = end
+
+
+def _magics(window: bytes, begin: int) -> list[int]:
+    """Where gzip's magic stands in `window` after `begin`; five times as fast as one search after another."""
+    octets = np.frombuffer(window, np.uint8)
+    second = np.flatnonzero(octets[begin + 2 : -1] == GZIP_MAGIC[1]) + (begin + 2)
+    found: list[int] = (
+        second[(octets[second - 1] == GZIP_MAGIC[0]) & (octets[second + 1] == GZIP_MAGIC[2])] - 1
+    ).tolist()
+    return found
+
+
+def _whole(member: bytes) -> bytes:
+    """The content when `member` is exactly one sound gzip member of moderate size that is not empty; else nothing.
+
+    One call of libdeflate, twice as fast as zlib, into a buffer of the stated size. It ignores bytes after
+    the member: the last eight must be the size and the CRC of the content, or more stands here than a member.
+    """
+    trailer = int.from_bytes(member[-8:], "little")
+    size = trailer >> 32
+    if not 0 < size <= _PIECE or size > _MAX_DEFLATE * len(member):
+        return b""
+    try:
+        content = bytes(gzip_decompress(member))
+    except DeflateError:
+        return b""
+    return content if crc32(content) | len(content) << 32 == trailer else b""
+
+
+def _member(source: Source, limits: Limits) -> Iterator[Piece | Damage]:
+    """One gzip member by bounded steps: large, empty, damaged, or with a magic inside its compressed bytes."""
+    start = source.offset
+    source.hold()
+    steps = _inflate(source, limits)
+    cause = yield from held(steps, start)
+    if not cause:
+        return
+    yield from resynchronise(source, start, cause, GZIP_MAGIC, _opens)
+
+
+def _inflate(source: Source, limits: Limits) -> Generator[bytes, None, tuple[str, int]]:
+    """Decompressed bytes of the member that begins here; returns (why it could not be read, its end).
+
+    zlib decides, not a faster library: it gives what it decoded before a fault, and the faults are its own.
+    """
     start, expanded = source.offset, 0
     decompressor = zlib.decompressobj(wbits=31)
     while not decompressor.eof:
-        if not source.fill():
-            return "truncated_member"
-        pending, content = source.buffer, b""
-        while not decompressor.eof and (pending or len(content) == _INFLATE):
+        pending, content = source.take(1 << 14), b""
+        if not pending:
+            return "truncated_member", 0
+        while not decompressor.eof and (pending or len(content) == _PIECE):
+            before = decompressor.copy()
             try:
-                content = decompressor.decompress(pending, _INFLATE)
+                content = decompressor.decompress(pending, _PIECE)
             except zlib.error:
-                return "damaged_member"
+                yield _before_fault(before, pending)
+                return "damaged_member", 0
             pending = decompressor.unconsumed_tail
             expanded += len(content)
             if content:
-                yield Piece(start, content)
-            used = source.offset - start + len(source.buffer)
-            if expanded > limits.max_member_bytes or expanded > limits.max_ratio * max(used, 1 << 16):
-                return "expands_too_far"
-        source.take(decompressor.unused_data)
-    yield MemberEnd(start, source.offset - start)
-    return None
+                yield content
+            if expanded > limits.max_member_bytes or expanded > limits.max_ratio * max(source.offset - start, 1 << 16):
+                return "expands_too_far", 0
+    source.untake(len(decompressor.unused_data))
+    return "", source.offset
 
 
-def _resynchronise(source: _Source, start: int, cause: str) -> Iterator[Damage]:
-    """Skip to the next member that begins a record; report what was skipped since `start`."""
-    source.rewind()
-    source.skip(1)
-    while True:
-        found = source.buffer.find(GZIP_MAGIC)
-        if found < 0:
-            source.skip(max(len(source.buffer) - 2, 0))
-            if not source.more():
-                source.skip(len(source.buffer))
+def _before_fault(decompressor: zlib._Decompress, pending: bytes) -> bytes:
+    """What `pending` decompresses to before the byte at which it fails, up to about 4 MiB: by halves."""
+    found, size = [], 0
+    while pending and size < _PIECE:
+        half, ahead = (len(pending) + 1) // 2, decompressor.copy()
+        try:
+            content = ahead.decompress(pending[:half], _PIECE)
+        except zlib.error:
+            if half == len(pending):
                 break
+            pending = pending[:half]
             continue
-        source.skip(found)
-        while len(source.buffer) < _PROBE and source.more():
-            pass
-        if begins_record(source.buffer[:_PROBE]):
-            break
-        source.skip(1)
-    yield Damage(start, source.offset - start, cause)
+        found.append(content)
+        size += len(content)
+        decompressor, pending = ahead, pending[half:]
+    return b"".join(found)
+
+
+def _opens(compressed: bytes) -> bool:
+    """Whether a gzip member that can be inflated, as far as it is given, begins here."""
+    try:
+        zlib.decompressobj(wbits=31).decompress(compressed, 1 << 16)
+    except zlib.error:
+        return False
+    return True
 
 
 def inflated_head(head: bytes) -> bytes:
-    """The first decompressed bytes of a file that begins with `head`; empty when they cannot be had."""
-    if not head.startswith(GZIP_MAGIC):
-        return head[:64]
+    """The first decompressed bytes, up to 16 KiB, of a file that begins with `head`; empty when they cannot be had."""
     try:
-        return zlib.decompressobj(wbits=31).decompress(head, 64)
-    except zlib.error:
+        first = next(pieces(BytesIO(head), Limits()), None)
+    except OSError:
         return b""
-
-
-def begins_record(compressed: bytes) -> bool:
-    """Whether these bytes inflate to the beginning of a WARC record."""
-    return inflated_head(compressed).startswith(RECORD_START)
+    return first.content[: 1 << 14] if isinstance(first, Piece) else b""

@@ -18,15 +18,20 @@ class Engine(Protocol):
     def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]: ...
 
 
+def _guarded(work: Callable[[T], R], task: T) -> R | Exception:
+    """The result, or the exception as a result: a bad shard is recorded, the others go on, no traceback is printed."""
+    try:
+        return work(task)
+    except Exception as error:
+        return error
+
+
 def in_process() -> Engine:
     """One after the other in this process: for tests, and to debug with."""
 
     def engine(work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
         for task in tasks:
-            try:
-                yield task, work(task)
-            except Exception as error:  # a bad shard is recorded, the others go on
-                yield task, error
+            yield task, _guarded(work, task)
 
     return engine
 
@@ -36,7 +41,7 @@ def on_dask(client: Any) -> Engine:
     from distributed import as_completed
 
     def engine(work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
-        futures = {client.submit(work, task, pure=False, retries=0): task for task in tasks}
+        futures = {client.submit(_guarded, work, task, pure=False): task for task in tasks}
         for future in as_completed(list(futures)):
             error = future.exception()
             task = futures.pop(future)

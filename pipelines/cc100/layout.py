@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from cc100.recipe import Recipe, verb_settings
+from ccbuild.crawl.config import CrawlConfig
+from ccbuild.crawl.http import Client
+from ccbuild.crawl.inputs import CrawlInput, inputs_of
 from ccbuild.errors import ConfigError, DataError, InputError, MismatchError
 from ccbuild.stages.snapshot import snapshot_of
 from ccbuild.storage import (
@@ -50,9 +53,17 @@ class Source:
 
     name: str
     path: str
-    size: int
+    size: int | None
+    """Bytes; None for archives of a server, which was not asked 90,000 times."""
     digest: str = ""
     """Of size, head and tail; empty for URLs."""
+    crawl: CrawlInput | None = None
+    """How to open it, when it is no file: an archive of a server, or chosen records of one."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What changes when the input does."""
+        return self.crawl.facts if self.crawl else {"size": self.size, "digest": self.digest}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ class Input:
 
     shard: int
     archive: str
-    size: int
+    size: int | None
     snapshot: str | None
     digest: str = ""
 
@@ -163,10 +174,10 @@ class Run:
                         "every page of it would be a duplicate."
                     )
                 new.append(source)
-            elif (entry.size, entry.digest) != (source.size, source.digest):
+            elif source.size is not None and (entry.size, entry.digest) != (source.size, source.digest):
                 raise MismatchError(
                     f"{source.path} is not the archive that {self.root / 'inputs.jsonl'} calls {source.name} "
-                    f"({entry.size:,} bytes then, {source.size:,} now). Put it back, or start a new --out."
+                    f"({entry.size} bytes then, {source.size} now). Put it back, or start a new --out."
                 )
         first = max((entry.shard for entry in known), default=-1) + 1
         for index, source in enumerate(sorted(new, key=lambda s: s.name)):
@@ -182,7 +193,7 @@ def check_sources(sources: Iterable[Source]) -> None:
     for source in sources:
         if source.size == 0:
             raise InputError(f"{source.path} is empty. Fetch it again, or leave it out.")
-        if "://" not in source.path:
+        if source.crawl is None and "://" not in source.path:
             with open_input(source.path) as stream:
                 check_archive(source.path, stream.read(1024))
 
@@ -210,11 +221,22 @@ def shard_name(shard: int) -> str:
     return f"part-{shard:05d}"
 
 
-def sources_of(patterns: Iterable[str]) -> list[Source]:
-    """The archives that globs name. An archive's name is its path below the fixed part of its glob."""
+def sources_of(patterns: Iterable[str], crawl: CrawlConfig | None = None) -> list[Source]:
+    """The archives that inputs name: globs, ``SNAPSHOT/wet?sample=10&seed=1``, a selection (``*.parquet``), URLs.
+
+    A file's name is its path below the fixed part of its glob, or Common Crawl's own name where the path has it.
+    """
+    client = Client(crawl or CrawlConfig())
     found: dict[str, Source] = {}
     places: dict[str, str] = {}
     for pattern in patterns:
+        items = inputs_of(client, pattern)
+        if items is not None:
+            for item in items:
+                if item.name in found:
+                    raise InputError(f"{item.name} is named twice. Name it by one --input.")
+                found[item.name] = Source(item.name, item.location, item.size, "", item)
+            continue
         fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
         base = fixed.rsplit("/", 1)[0] + "/" if "/" in fixed else ""
         for path in expand(pattern):

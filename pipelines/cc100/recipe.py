@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 from ccbuild import catalogue
 from ccbuild.config import apply_overrides, flatten, from_mapping, load_yaml, location, parse_yaml
+from ccbuild.crawl.config import CrawlConfig
 from ccbuild.dedup.signatures import SignatureConfig
 from ccbuild.errors import ConfigError, InputError
 from ccbuild.lm.estimate import EstimateConfig
+from ccbuild.rights import RightsConfig
 from ccbuild.stages import RefineConfig
 from ccbuild.text.page import ExtractConfig
 from ccbuild.vocab.config import VocabularyConfig
@@ -26,12 +28,24 @@ VERBS = ("prepare", "extract", "match", "refine", "publish", "vocab", "encode", 
 
 _SECTIONS: dict[str, tuple[str, ...]] = {
     "prepare": ("prepare",),
-    "extract": ("unit", "limits", "extract", "dedup"),
-    "match": ("unit", "limits", "extract", "dedup", "match"),
-    "refine": ("unit", "limits", "extract", "dedup", "match", "prepare", "refine"),
-    "publish": ("unit", "limits", "extract", "dedup", "match", "prepare", "refine", "publish"),
-    "vocab": ("unit", "limits", "extract", "dedup", "match", "prepare", "refine", "publish", "vocab"),
-    "encode": ("unit", "limits", "extract", "dedup", "match", "prepare", "refine", "publish", "vocab", "encode"),
+    "extract": ("unit", "limits", "rights", "extract", "dedup"),
+    "match": ("unit", "limits", "rights", "extract", "dedup", "match"),
+    "refine": ("unit", "limits", "rights", "extract", "dedup", "match", "prepare", "refine"),
+    "publish": ("unit", "limits", "rights", "extract", "dedup", "match", "prepare", "refine", "publish"),
+    "vocab": ("unit", "limits", "rights", "extract", "dedup", "match", "prepare", "refine", "publish", "vocab"),
+    "encode": (
+        "unit",
+        "limits",
+        "rights",
+        "extract",
+        "dedup",
+        "match",
+        "prepare",
+        "refine",
+        "publish",
+        "vocab",
+        "encode",
+    ),
 }
 
 
@@ -73,8 +87,16 @@ class DedupConfig:
 
     signature: SignatureConfig = field(default_factory=SignatureConfig)
     """MinHash of documents."""
+    threshold: float | None = None
+    """Similarity from which documents count as near duplicates, 0 to 1: bands and rows by datasketch's optimum. null:
+    those of `signature`; its 14 x 8 are the optimum for 0.68."""
+    num_perm: int = 112
+    """Most values of a signature from which `threshold` makes bands and rows."""
     paragraphs: Literal["fast", "ccnet"] = "fast"
     """Hash of a paragraph. `ccnet`: SHA-1 of CCNet's normalisation; `fast`: much the same, cheaper."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "signature", self.signature.at(self.threshold, self.num_perm))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +104,26 @@ class MatchConfig:
     """What counts as a duplicate, and which copy stays."""
 
     documents: bool = True
-    """Drop exact and near-duplicate documents, keeping the first by address. CCNet does not: only paragraphs."""
+    """Drop exact and near-duplicate documents. CCNet does not: only paragraphs."""
+    keep_document: Literal["first", "newest", "longest", "none"] = "first"
+    """Which copy of a repeated document stays: the first by address; the newest (last by address) or the longest of its
+    cluster; `none`: every copy goes. Only `first` never takes back what was decided when a run grows; `longest` reads
+    every page once more."""
     paragraphs: bool = True
     """Drop repeated paragraphs among the documents that stay."""
     keep: Literal["first", "none"] = "first"
     """Which copy of a repeated paragraph stays: the first by address; `none`, as CCNet has it: every copy goes."""
-    bucket_prints: int = 4_000_000
-    """Prints that one bucket holds, about; a bucket takes some 100 bytes of memory a print."""
+    memory_megabytes: int = location(1024)
+    """Memory of one process. Buckets, merges and spills follow from it and from the size of the run; the output does
+    not depend on it, so a run may go on with another. At least 256."""
+    bucket_prints: int = 0
+    """Most prints of a bucket; 0: as many as the memory holds. Smaller buckets keep more workers busy."""
 
     def __post_init__(self) -> None:
-        if self.bucket_prints < 1:
-            raise ConfigError(f"match.bucket_prints is {self.bucket_prints}; it takes 1 or more.")
+        if self.bucket_prints < 0:
+            raise ConfigError(f"match.bucket_prints is {self.bucket_prints}; it takes 0 or more.")
+        if self.memory_megabytes < 256:
+            raise ConfigError(f"match.memory_megabytes is {self.memory_megabytes}; it takes 256 or more.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,12 +194,16 @@ class Recipe:
     """One or two sentences for the reader of a report."""
     until: Literal["prepare", "extract", "match", "refine", "publish", "vocab", "encode", "train"] = "encode"
     """Last verb of `ccbuild run`. Training is a job of its own on GPUs, so it is not the default."""
+    crawl: CrawlConfig = field(default_factory=CrawlConfig)
+    """Where Common Crawl is had from, and how politely."""
     unit: UnitConfig = field(default_factory=UnitConfig)
     """Size of a shard."""
     prepare: PrepareConfig = field(default_factory=PrepareConfig)
     """Models."""
     limits: Limits = field(default_factory=Limits)
     """Bounds on hostile archives."""
+    rights: RightsConfig = field(default_factory=RightsConfig)
+    """Who is left out."""
     extract: ExtractConfig = field(default_factory=ExtractConfig)
     """Archives to pages."""
     dedup: DedupConfig = field(default_factory=DedupConfig)

@@ -77,7 +77,7 @@ MISTAKES = [
     (["extract", "nothing.warc.gz"], "does not exist"),
     (["extract", "folder"], "is a folder"),
     (["extract", "text.warc.gz"], "is no WARC"),
-    (["extract", "sound.warc.gz", "--set", "text=some"], "one of 'main', 'all'"),
+    (["extract", "sound.warc.gz", "--set", "text=some"], "it takes one of 'main'"),
     (["refine", "sound.jsonl", "--models", "nowhere"], "is not a folder"),
     (["langid", "--model", "text.warc.gz"], "model"),
     (["lm", "estimate", "--lang", "../x", "--text", "broken.yaml", "--out", "o"], "no language code"),

@@ -17,6 +17,7 @@ from ccbuild.dedup.signatures import band_hashes, sign
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.records import PAGE_SCHEMA, REFUSED_SCHEMA, Page, Refused, doc_id
+from ccbuild.rights import open_opt_out
 from ccbuild.runner import ArchiveReader, Timings
 from ccbuild.storage import PARQUET, Manifest, Unit, table_of
 
@@ -39,7 +40,11 @@ class ExtractShard:
         return shard_name(self.shard)
 
     def unit(self) -> Unit:
-        return self.run.unit("extract", self.name, {s.name: {"size": s.size} for s in self.sources})
+        inputs: dict[str, Any] = {source.name: source.facts for source in self.sources}
+        opt_out = self.run.recipe.rights.opt_out
+        if opt_out:
+            inputs["opt-outs"] = open_opt_out(opt_out).digest
+        return self.run.unit("extract", self.name, inputs)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         ledger = Ledger()
@@ -51,8 +56,16 @@ class ExtractShard:
         ):
             out = _Output(self, pages, refused, timings)
             for source in self.sources:
+                recipe = self.run.recipe
                 reader = ArchiveReader(
-                    source.path, source.name, self.run.recipe.extract, ledger, self.run.recipe.limits, timings
+                    path=source.path,
+                    name=source.name,
+                    config=recipe.extract,
+                    ledger=ledger,
+                    limits=recipe.limits,
+                    rights=recipe.rights,
+                    crawl=(recipe.crawl, source.crawl) if source.crawl else None,
+                    timings=timings,
                 )
                 for page in reader:
                     out.add(page)

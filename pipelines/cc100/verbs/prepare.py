@@ -57,7 +57,7 @@ class EstimateModel:
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         ledger = Ledger()
-        pieces, ngrams = (unit.path(f"{self.name}{end}") for end in (".sp.model", ".arpa"))
+        pieces, ngrams = (unit.path(f"{self.name}{end}") for end in (".sp.model", ".binary"))
         try:
             with timings.measure("estimate"):
                 made = estimate_files(self.prose.lines(), pieces, ngrams, self.run.recipe.prepare.lm)

@@ -86,7 +86,7 @@ def test_documents_go_that_match_an_earlier_one(exact: list[tuple[int, int]], ba
     equal, near = _plain_edges(exact), _plain_edges(bands)
     goes = {d for d, _ in equal} | {d for d, _ in near}
     assert decided.doc.tolist() == sorted(goes)
-    for doc, partner, similarity, match, is_equal in _listed(decided):
+    for doc, partner, similarity, match, is_equal, _ in _listed(decided):
         earlier = {m: k for (d, m), k in near.items() if d == doc}
         if any(d == doc for d, _ in equal):
             assert (match, similarity, is_equal) == (min(m for d, m in equal if d == doc), 1.0, True)

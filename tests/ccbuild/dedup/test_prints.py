@@ -132,8 +132,8 @@ def test_merged_files_equal_one_file(tmp_path: Path) -> None:
     for path, part in zip(paths, parts, strict=True):
         write_prints(path, part, scheme=SCHEME, row_group_rows=64)
     write_prints(tmp_path / "one", Prints.concatenate(parts), scheme=SCHEME, row_group_rows=100)
-    for order, n_ranges in ((paths, 16), (paths[::-1], 3)):
-        merge_prints(order, tmp_path / "merged", scheme=SCHEME, n_ranges=n_ranges, row_group_rows=100)
+    for order, nbytes in ((paths, 1 << 30), (paths[::-1], 4000)):
+        merge_prints(order, tmp_path / "merged", scheme=SCHEME, nbytes=nbytes, row_group_rows=100)
         assert (tmp_path / "merged").read_bytes() == (tmp_path / "one").read_bytes()
     assert read_scheme(tmp_path / "merged") == SCHEME
 

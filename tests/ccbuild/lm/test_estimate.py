@@ -19,11 +19,12 @@ from ccbuild.storage import sha256_file
 
 def test_what_is_written(small_model: Estimated, prose: list[str]) -> None:
     assert sha256_file(small_model.sp_model) == small_model.sp_sha256
-    assert sha256_file(small_model.arpa) == small_model.arpa_sha256
+    assert sha256_file(small_model.binary) == small_model.binary_sha256
     assert small_model.lines == len(prose)
     assert len(small_model.ngrams) == 4
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(small_model.sp_model))
     assert len(pieces) == small_model.pieces < 65_536
+    assert small_model.arpa is not None
     assert small_model.arpa.read_text(encoding="utf-8").startswith(
         f"\\data\\\nngram 1={small_model.ngrams[0]}\nngram 2={small_model.ngrams[1]}\n"
     )
@@ -55,13 +56,13 @@ def test_bytes_depend_on_neither_hash_seed_nor_path(small_model: Estimated, pros
     program = (
         "import sys; from ccbuild.lm.estimate import *; text, out = sys.argv[1:];"
         "lines = open(text, encoding='utf-8').read().split('\\n');"
-        "print(estimate_files(lines, out + 'a.tmp', out + 'b.tmp', EstimateConfig(order=4)).arpa_sha256)"
+        "print(estimate_files(lines, out + 'a.tmp', out + 'b.tmp', EstimateConfig(order=4)).binary_sha256)"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "text"), f"{tmp_path}/other-"]
     done = subprocess.run(
         command, check=True, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "4711"}
     )
-    assert done.stdout.strip() == small_model.arpa_sha256
+    assert done.stdout.strip() == small_model.binary_sha256
     assert sha256_file(tmp_path / "other-a.tmp") == small_model.sp_sha256
 
 

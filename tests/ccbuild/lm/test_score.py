@@ -21,7 +21,7 @@ DOCUMENT = ["Everyone has the Right to LIFE.", "\x00 No one shall be held in sla
 def sentence(small_model: Estimated) -> Callable[[str], Score]:
     """The score of one normalised sentence, piece by piece."""
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(small_model.sp_model))
-    model = kenlm.Model(str(small_model.arpa))
+    model = kenlm.Model(str(small_model.binary))
 
     def score(text: str) -> Score:
         parts = list(model.full_scores(" ".join(pieces.encode_as_pieces(text)), bos=True, eos=True))
@@ -32,7 +32,7 @@ def sentence(small_model: Estimated) -> Callable[[str], Score]:
 
 def test_each_paragraph_is_a_sentence(small_model: Estimated, sentence: Callable[[str], Score]) -> None:
     parts = [sentence(normalise_ccnet(paragraph)) for paragraph in DOCUMENT if paragraph]
-    got = Scorer(small_model.sp_model, small_model.arpa).score(DOCUMENT)
+    got = Scorer(small_model.sp_model, small_model.binary).score(DOCUMENT)
     assert got.log10 == pytest.approx(sum(part.log10 for part in parts), rel=1e-5)
     assert got.pieces == sum(part.pieces for part in parts)
     assert got.perplexity == perplexity(got.log10, got.pieces)
@@ -41,15 +41,15 @@ def test_each_paragraph_is_a_sentence(small_model: Estimated, sentence: Callable
 def test_ccnet_scores_the_document_as_one_sentence(small_model: Estimated, sentence: Callable[[str], Score]) -> None:
     """cc_net 1.0.0: MultiSentencePiece(normalize=True), then DocLM(normalize=False)."""
     whole = sentence("everyone has the right to life. no one shall be held in slavery...00 % ψ ☃")
-    got = Scorer(small_model.sp_model, small_model.arpa, definition="ccnet").score(DOCUMENT)
+    got = Scorer(small_model.sp_model, small_model.binary, definition="ccnet").score(DOCUMENT)
     assert got.log10 == pytest.approx(whole.log10, rel=1e-5)
     assert got.pieces == whole.pieces
 
 
 def test_two_paragraphs_glue_only_in_ccnets_definition(small_model: Estimated) -> None:
     one, two = ["everyone has the right", "to life"], ["everyone has the rightto life"]
-    ccnet = Scorer(small_model.sp_model, small_model.arpa, definition="ccnet")
-    paragraph = Scorer(small_model.sp_model, small_model.arpa)
+    ccnet = Scorer(small_model.sp_model, small_model.binary, definition="ccnet")
+    paragraph = Scorer(small_model.sp_model, small_model.binary)
     assert ccnet.score(one) == ccnet.score(two) == paragraph.score(two)
     assert paragraph.score(one) != paragraph.score(two)
     assert paragraph.score(one) == Score(
@@ -61,7 +61,7 @@ def test_two_paragraphs_glue_only_in_ccnets_definition(small_model: Estimated) -
 @pytest.mark.parametrize("definition", ["paragraph", "ccnet"])
 @pytest.mark.parametrize("document", [[], [""], [" ", "\x00", "\x85"]])
 def test_a_document_without_text(small_model: Estimated, definition: str, document: list[str]) -> None:
-    scorer = Scorer(small_model.sp_model, small_model.arpa, definition=definition)  # type: ignore[arg-type]
+    scorer = Scorer(small_model.sp_model, small_model.binary, definition=definition)  # type: ignore[arg-type]
     assert scorer.score(document) == Score(0.0, 0)
     assert scorer.score(document).perplexity == float("inf")
 
@@ -72,23 +72,23 @@ def test_perplexity_is_rounded_to_a_tenth() -> None:
 
 
 def test_loading_says_nothing(small_model: Estimated, capfd: pytest.CaptureFixture[str]) -> None:
-    Scorer(small_model.sp_model, small_model.arpa).score(DOCUMENT)
+    Scorer(small_model.sp_model, small_model.binary).score(DOCUMENT)
     assert capfd.readouterr() == ("", "")
 
 
 def test_stated_hashes(small_model: Estimated, monkeypatch: pytest.MonkeyPatch) -> None:
     made = small_model
-    Scorer(made.sp_model, made.arpa, sp_sha256=made.sp_sha256, ngrams_sha256=made.arpa_sha256.upper())
+    Scorer(made.sp_model, made.binary, sp_sha256=made.sp_sha256, ngrams_sha256=made.binary_sha256.upper())
 
     def never(*_: object) -> None:
         raise AssertionError("a library was given a file whose hash is wrong")
 
     monkeypatch.setattr(kenlm, "Model", never)
     monkeypatch.setattr(sentencepiece, "SentencePieceProcessor", never)
-    with pytest.raises(DataError, match=r"arpa has SHA-256 .*, stated is"):
-        Scorer(made.sp_model, made.arpa, sp_sha256=made.sp_sha256, ngrams_sha256=made.sp_sha256)
+    with pytest.raises(DataError, match=r"binary has SHA-256 .*, stated is"):
+        Scorer(made.sp_model, made.binary, sp_sha256=made.sp_sha256, ngrams_sha256=made.sp_sha256)
     with pytest.raises(DataError, match=r"sp\.model has SHA-256"):
-        Scorer(made.sp_model, made.arpa, sp_sha256=made.arpa_sha256)
+        Scorer(made.sp_model, made.binary, sp_sha256=made.binary_sha256)
 
 
 def test_files_that_are_not_models(small_model: Estimated, tmp_path: Path) -> None:
@@ -97,8 +97,8 @@ def test_files_that_are_not_models(small_model: Estimated, tmp_path: Path) -> No
     with pytest.raises(DataError, match="not a model that KenLM reads"):
         Scorer(small_model.sp_model, bad)
     with pytest.raises(DataError, match="not a SentencePiece model"):
-        Scorer(bad, small_model.arpa)
+        Scorer(bad, small_model.binary)
     with pytest.raises(InputError, match="is not a file"):
         Scorer(small_model.sp_model, tmp_path / "absent")
     with pytest.raises(InputError, match="no definition 'line'"):
-        Scorer(small_model.sp_model, small_model.arpa, definition="line")  # type: ignore[arg-type]
+        Scorer(small_model.sp_model, small_model.binary, definition="line")  # type: ignore[arg-type]

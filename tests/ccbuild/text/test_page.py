@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+import types
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ccbuild.errors import ConfigError
 from ccbuild.text.charset import decode
 from ccbuild.text.clean import paragraphs
-from ccbuild.text.page import ExtractConfig, html_cost, page_paragraphs
+from ccbuild.text.page import ExtractConfig, PageText, page_paragraphs, page_text
 
 RUSSIAN = "Комитет соберётся на следующей неделе, чтобы обсудить доклад о работе школы."
 JAPANESE = "委員会は来週再び集まって報告書について話し合います。"
+HTTP_EQUIV = '<meta http-equiv="Content-Type" content="text/html; charset=koi8-u">'
+COMMENTED = '<!-- <meta charset="koi8-r"> --><meta charset="windows-1251">'
 CASES = [
     ("declared in the header", RUSSIAN, "koi8-r", "text/html; charset=KOI8-R", ""),
     ("declared in meta", RUSSIAN, "windows-1251", "text/html", '<meta charset="windows-1251">'),
@@ -22,6 +29,16 @@ CASES = [
     ("Thai quotation marks", "รัฐบาลจะสร้าง “โรงเรียน” ใหม่", "cp874", "text/html; charset=windows-874", ""),
     ("seven bits", JAPANESE, "iso-2022-jp", "text/html; charset=iso-2022-jp", ""),
     ("UTF-16 with its mark", RUSSIAN, "utf-16", "text/html", ""),
+    ("UTF-16 without its mark", RUSSIAN, "utf-16-be", "text/html", ""),
+    ("UTF-16 declared", RUSSIAN, "utf-16-le", "text/html; charset=utf-16", ""),
+    ("says UTF-16, is not", RUSSIAN, "utf-8", "text/html; charset=utf-16", ""),
+    ("says UTF-7, is not", RUSSIAN, "utf-8", "text/html; charset=utf-7", ""),
+    ("says ISO-2022-JP, is not", RUSSIAN, "windows-1251", "text/html; charset=iso-2022-jp", ""),
+    ("seven bits, not declared", JAPANESE, "iso-2022-jp", "text/html", ""),
+    ("the header lies, meta does not", "Комп'ютер тьмяніє", "koi8-u", "text/html; charset=utf-8", HTTP_EQUIV),
+    ("meta in a comment", RUSSIAN, "windows-1251", "text/html", COMMENTED),
+    ("Korean beyond KS X 1001", "똠방각하와 펲시콜라", "cp949", "text/html; charset=euc-kr", ""),
+    ("Baltic quotation marks", "„Žinynas“ – ąčęėįšųū „Meniu“", "windows-1257", "text/html; charset=iso-8859-13", ""),
 ]  # fmt: skip
 
 
@@ -54,27 +71,24 @@ def test_cleaning_is_idempotent_and_leaves_nothing_hostile(text: str) -> None:
         paragraph.encode()  # no lone surrogate
 
 
-def page(payload: str, **settings: int) -> object:
-    return page_paragraphs("response", 200, "text/html; charset=utf-8", payload.encode(), ExtractConfig(**settings))  # type: ignore[arg-type]
+def test_the_xml_declaration_counts() -> None:
+    payload = f'<?xml version="1.0" encoding="windows-1251"?><html><p>{RUSSIAN}</p></html>'.encode("windows-1251")
+    assert RUSSIAN in decode(payload, "application/xhtml+xml")[0]
 
 
-ARTICLE = (
-    "<p>"
-    + "</p><p>".join(f"The committee met on day {i} and talked about it at some length." for i in range(9))
-    + "</p>"
-)
+def test_the_language_decides_where_nothing_else_does() -> None:
+    text = "<html lang=ko><p>" + "트럼프가 재선에 성공할 이유" * 3
+    assert decode(text.encode("euc-kr"), "") == (text, "euc_kr")
 
 
-def test_main_content_leaves_menus_out_and_keeps_paragraphs_apart() -> None:
-    html = (
-        f"<body><nav><ul><li><a href=/>Home</a></ul></nav><article>{ARTICLE}</article><footer>Imprint</footer></body>"
-    )
-    found = page(html)
-    assert isinstance(found, tuple)
-    assert len(found[0]) == 9
-    whole = page_paragraphs("response", 200, "text/html", html.encode(), ExtractConfig(text="all"))
-    assert isinstance(whole, tuple)
-    assert "Home" in whole[0]
+def page(payload: str, **settings: Any) -> PageText | str:
+    return page_text("response", 200, "text/html; charset=utf-8", payload.encode(), ExtractConfig(**settings))
+
+
+def kept(payload: str, **settings: Any) -> list[str]:
+    found = page(payload, **settings)
+    assert isinstance(found, PageText), found
+    return found.paragraphs
 
 
 @pytest.mark.parametrize(
@@ -87,24 +101,37 @@ def test_main_content_leaves_menus_out_and_keeps_paragraphs_apart() -> None:
     ],
 )
 def test_reasons(status: int, mime: str, payload: bytes, reason: str) -> None:
+    assert page_text("response", status, mime, payload, ExtractConfig()) == reason
     assert page_paragraphs("response", status, mime, payload, ExtractConfig()) == reason
-
-
-@pytest.mark.parametrize(
-    ("html", "reason"),
-    [
-        ("<div>" * 100_000 + "x", "quarantine:html_too_deep"),
-        ("<b><i>" * 7_000 + "x", "quarantine:html_formatting_too_deep"),
-    ],
-)
-def test_html_that_would_cost_minutes_is_not_parsed(html: str, reason: str) -> None:
-    assert page(html) == reason
-
-
-def test_many_flat_elements_are_not_deep() -> None:
-    assert html_cost("<p>a<br><img src=x><b>c</b>" * 3000) == (1, 1)
 
 
 def test_wet_text_is_taken_as_it_stands() -> None:
     found = page_paragraphs("conversion", None, "text/plain", b"Menu\n\nErster  Absatz.\n", ExtractConfig())
     assert found == (["Menu", "Erster Absatz."], "utf-8")
+
+
+def test_all_keeps_what_main_leaves_out() -> None:
+    html = f"<nav><a href=/>Home</a></nav><p>{RUSSIAN}</p>"
+    assert kept(html) == kept(html, text="resiliparse") == [RUSSIAN]
+    assert kept(html, text="all") == ["Home", RUSSIAN]
+
+
+def test_a_choice_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trafilatura", None)
+    with pytest.raises(ConfigError, match="pip install trafilatura"):
+        page("<p>text", text="trafilatura")
+
+
+def test_trafilatura_by_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = types.ModuleType("trafilatura")
+    stand_in.extract = lambda html, **_: html.upper()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "trafilatura", stand_in)
+    assert kept("text", text="trafilatura") == ["TEXT"]
+
+
+def test_robots_come_with_the_page() -> None:
+    found = page('<head><META content="NoIndex, noai" NAME=robots></head><p>Text of a page.')
+    assert isinstance(found, PageText)
+    assert found.robots == ("noai", "noindex")
+    assert isinstance(other := page("<p>Text about robots."), PageText)
+    assert other.robots == ()

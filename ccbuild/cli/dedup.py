@@ -1,0 +1,89 @@
+"""Duplicates in files of the user's own; two corpora against each other; a text against a finished run."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ccbuild.cli.terminal import command, configured, note, print_records, settings_option
+from ccbuild.dedup.corpus import CorpusConfig
+from ccbuild.dedup.files import compare_files, dedup_files, overlap_record
+from ccbuild.dedup.query import neighbours
+from ccbuild.errors import InputError
+from ccbuild.storage import expand, write_bytes, write_json
+
+__all__ = ["add"]
+
+_EXAMPLES = """ccbuild dedup shop.jsonl news.parquet --out clean
+  ccbuild dedup compare mine.jsonl 'theirs/*.parquet'
+  ccbuild dedup query runs/mine --text "$(cat page.txt)\""""
+
+
+def add(commands: Any) -> None:
+    """This command."""
+    made = command(
+        commands,
+        "dedup",
+        _dedup,
+        "Equal and near rows of JSON lines or Parquet: what goes, and what it repeats; `dedup compare A B`: what two "
+        "corpora have in common; `dedup query RUN`: documents of a run near to a text.",
+        _EXAMPLES,
+    )
+    made.add_argument("what", nargs="+", metavar="FILE", help="files or globs; or compare A B; or query RUN")
+    made.add_argument("--text-column", default="text", metavar="NAME", help="key or column of the text")
+    made.add_argument("--out", type=Path, metavar="DIR", help="write kept/, dropped.jsonl and summary.json there")
+    made.add_argument("--text", help="what `query` looks for; default: stdin")
+    settings_option(made, "keep=longest, min_jaccard=0.7 or threshold=0.8")
+
+
+def _dedup(options: argparse.Namespace) -> int:
+    first, rest = options.what[0], options.what[1:]
+    if first == "compare":
+        return _compare(options, rest)
+    if first == "query":
+        return _query(options, rest)
+    config: CorpusConfig = configured(CorpusConfig, options.set, "dedup")
+    result = dedup_files(_files(options.what), config, options.text_column, options.out)
+    dropped = [dataclasses.asdict(row) for row in result.dropped]
+    if options.out is None:
+        print_records(dropped)
+        note(json.dumps(result.summary))
+        return 0
+    write_bytes(options.out / "dropped.jsonl", _lines(dropped))
+    write_json(options.out / "summary.json", result.summary)
+    print_records([result.summary])
+    return 0
+
+
+def _compare(options: argparse.Namespace, sides: Sequence[str]) -> int:
+    if len(sides) != 2:
+        raise InputError(f"compare takes two corpora, not {len(sides)}. Quote a glob that stands for many files.")
+    config: CorpusConfig = configured(CorpusConfig, options.set, "dedup")
+    found = compare_files(_files(sides[:1]), _files(sides[1:]), config, options.text_column)
+    print_records([overlap_record(found)])
+    return 0
+
+
+def _query(options: argparse.Namespace, runs: Sequence[str]) -> int:
+    if len(runs) != 1:
+        raise InputError(f"query takes one run, not {len(runs)}. For example: ccbuild dedup query runs/mine --text …")
+    root = Path(runs[0])
+    pages = root / "1-pages"
+    done = sorted(pages.glob("part-*.json"))  # a manifest alone means that a shard counts
+    text = options.text if options.text is not None else sys.stdin.read()
+    found = neighbours([root / "2-prints" / f"{path.stem}.parquet" for path in done], pages, text)
+    print_records(dataclasses.asdict(neighbour) for neighbour in found)
+    return 0
+
+
+def _files(patterns: Iterable[str]) -> list[str]:
+    return [path for pattern in patterns for path in expand(pattern)]
+
+
+def _lines(records: Iterable[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()

@@ -1,0 +1,208 @@
+"""Rows of text in JSON lines and Parquet: read a column, write the rows that stay."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ccbuild.dedup.corpus import CorpusConfig, Overlap, duplicates, overlap, sketch
+from ccbuild.dedup.decisions import Decisions
+from ccbuild.errors import DataError, InputError
+from ccbuild.prose import read_lines
+from ccbuild.storage import PARQUET
+
+__all__ = ["Corpus", "Dropped", "Result", "compare_files", "dedup_files", "overlap_record"]
+
+_BATCH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A row that goes."""
+
+    file: str
+    row: int
+    """From 0; in JSON lines the line, empty ones counted."""
+    reason: str
+    """`exact_duplicate` or `near_duplicate`."""
+    partner_file: str
+    """File of the row that stays for it."""
+    partner_row: int
+    similarity: float
+    """To the row that it agrees with best: 1, or Jaccard estimated from bands."""
+    cluster_size: int
+    """Rows that the partner stands for, itself included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a corpus."""
+
+    summary: dict[str, Any]
+    """Counts of rows, kept and dropped by reason, and of characters."""
+    dropped: list[Dropped]
+
+
+class Corpus:
+    """Files of rows as one corpus: row n is row ``n - first[file]`` of a file."""
+
+    def __init__(self, paths: Sequence[str], column: str = "text") -> None:
+        self.paths, self.column, self._first = list(paths), column, [0]
+        for path in self.paths:
+            if not Path(path).is_file():
+                raise InputError(f"{path} is not a file. Name JSON lines (.jsonl, .jsonl.gz, .jsonl.xz) or Parquet.")
+
+    def texts(self) -> Iterator[str]:
+        """The text of every row, in order."""
+        self._first = [0]
+        for path in self.paths:
+            n = 0
+            for n, text in enumerate(_texts(path, self.column), 1):  # noqa: B007  the last number is used
+                yield text
+            self._first.append(self._first[-1] + n)
+
+    def place(self, row: int) -> tuple[str, int]:
+        """(file, row in it); known once `texts` has been read to its end."""
+        file = int(np.searchsorted(self._first, row, "right")) - 1
+        return self.paths[file], row - self._first[file]
+
+    def texts_of(self, rows: NDArray[np.uint64]) -> dict[int, str]:
+        """The texts of `rows`: one more pass over the files that hold them, up to the last of them."""
+        wanted, found = rows.astype(np.int64), dict[int, str]()
+        for path, first, last in zip(self.paths, self._first, self._first[1:], strict=False):
+            here = set(wanted[(wanted >= first) & (wanted < last)].tolist())
+            if here:
+                texts = itertools.islice(_texts(path, self.column), max(here) - first + 1)
+                found.update((first + i, text) for i, text in enumerate(texts) if first + i in here)
+        return found
+
+    def write(self, gone: NDArray[np.uint64], folder: Path) -> None:
+        """Every file without its rows in `gone`, under its own name (JSON lines without their compression)."""
+        for path, first, last in zip(self.paths, self._first, self._first[1:], strict=False):
+            keep = np.ones(last - first, np.bool_)
+            keep[gone[(gone >= first) & (gone < last)].astype(np.int64) - first] = False
+            target = folder / _kept_name(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if _is_parquet(path):
+                _write_parquet(path, target, keep)
+            else:
+                with target.open("w", encoding="utf-8", newline="\n") as stream:
+                    stream.writelines(f"{line}\n" for line, stays in zip(read_lines(path), keep, strict=True) if stays)
+
+
+def dedup_files(paths: Sequence[str], config: CorpusConfig, column: str = "text", out: Path | None = None) -> Result:
+    """The duplicates among all rows of all `paths`; with `out`, the kept rows, each file under its name in out/kept."""
+    names = [_kept_name(path) for path in paths]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if out is not None and twice:
+        raise InputError(f"Two files would both become {out / 'kept' / twice}. Rename one, or take them one by one.")
+    corpus = Corpus(paths, column)
+    rows = sketch(corpus.texts(), config)
+    decided = duplicates(rows, config, corpus.texts_of)
+    if out is not None:
+        corpus.write(decided.doc, out / "kept")
+    dropped = [_dropped(corpus, *row) for row in _listed(decided)]
+    exact = int(decided.equal.sum())
+    lost = int(rows.characters[decided.doc].sum())
+    summary: dict[str, Any] = {
+        "rows": len(rows),
+        "kept": len(rows) - len(decided.doc),
+        "exact_duplicate": exact,
+        "near_duplicate": len(decided.doc) - exact,
+        "too_short_for_near": int((~rows.signed).sum()),
+        "characters": int(rows.characters.sum()),
+        "kept_characters": int(rows.characters.sum()) - lost,
+    }
+    return Result(summary, dropped)
+
+
+def compare_files(first: Sequence[str], second: Sequence[str], config: CorpusConfig, column: str = "text") -> Overlap:
+    """How much of each of two corpora the other has."""
+    sides = [sketch(Corpus(paths, column).texts(), config, paragraphs=True) for paths in (first, second)]
+    return overlap(*sides)
+
+
+def overlap_record(found: Overlap) -> dict[str, Any]:
+    """`Overlap` as a record for people: counts and shares, first corpus and second."""
+    record: dict[str, Any] = dataclasses.asdict(found)
+    for name in ("equal", "near"):
+        record[f"{name}_share"] = [_share(n, of) for n, of in zip(getattr(found, name), found.rows, strict=True)]
+    record["common_paragraphs_share"] = [_share(found.common_paragraphs, of) for of in found.paragraphs]
+    return record
+
+
+def _share(n: int, of: int) -> float:
+    return round(n / of, 4) if of else 0.0
+
+
+def _listed(decided: Decisions) -> Iterator[tuple[int, int, float, bool, int]]:
+    columns = (decided.doc, decided.partner, decided.similarity, decided.equal, decided.cluster_size)
+    return zip(*(column.tolist() for column in columns), strict=True)
+
+
+def _dropped(corpus: Corpus, doc: int, partner: int, similarity: float, equal: bool, size: int) -> Dropped:
+    reason = "exact_duplicate" if equal else "near_duplicate"
+    return Dropped(*corpus.place(doc), reason, *corpus.place(partner), round(similarity, 3), size)
+
+
+def _is_parquet(path: str) -> bool:
+    return path.endswith(".parquet")
+
+
+def _kept_name(path: str) -> str:
+    return Path(path).name.removesuffix(".gz").removesuffix(".xz")
+
+
+def _texts(path: str, column: str) -> Iterator[str]:
+    return _parquet_texts(path, column) if _is_parquet(path) else _json_texts(path, column)
+
+
+def _json_texts(path: str, column: str) -> Iterator[str]:
+    for number, line in enumerate(read_lines(path), 1):
+        try:
+            record = json.loads(line) if line.strip() else {column: ""}
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}, line {number} is no JSON: {error}. Give JSON lines or Parquet.") from error
+        text = record.get(column) if isinstance(record, dict) else None
+        if not isinstance(text, str):
+            have = ", ".join(map(str, record)) if isinstance(record, dict) else "no keys"
+            raise InputError(f"{path}, line {number} has no text under {column!r}: {have}. Name it by --text-column.")
+        yield text
+
+
+def _parquet_texts(path: str, column: str) -> Iterator[str]:
+    with _open_parquet(path) as file:
+        names = file.schema_arrow.names
+        if column not in names or not _is_text(file.schema_arrow.field(column).type):
+            raise InputError(f"{path} has no text column {column!r}: {', '.join(names)}. Name it by --text-column.")
+        for batch in file.iter_batches(_BATCH, columns=[column]):
+            yield from (text or "" for text in batch[0].to_pylist())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _open_parquet(path: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path} is not a whole Parquet file ({error}). Fetch or write it again.") from error
+
+
+def _write_parquet(path: str, target: Path, keep: NDArray[np.bool_]) -> None:
+    with _open_parquet(path) as file, pq.ParquetWriter(target, file.schema_arrow, **PARQUET) as writer:
+        first = 0
+        for batch in file.iter_batches(_BATCH):
+            writer.write_batch(batch.filter(pa.array(keep[first : first + len(batch)])))
+            first += len(batch)

@@ -1,0 +1,56 @@
+"""How the matching of a run is cut: buckets by memory, files merged in groups so that reads stay long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ccbuild.dedup.prints import BYTES_PER_PRINT
+
+__all__ = ["FAN_IN", "Plan", "levels"]
+
+FAN_IN = 32
+"""Files that one merge reads. Fixed, so that the groups of earlier shards stay the same when a run grows."""
+
+_ROW_GROUP = 1 << 17
+_PROCESS_BYTES = 192 << 20
+"""What Python, NumPy, Arrow and the compiled loops take before a print is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The cut of a run for a memory in megabytes."""
+
+    memory_megabytes: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes for rows: the memory less what the process takes by itself."""
+        return max(self.memory_megabytes << 20, _PROCESS_BYTES + (64 << 20)) - _PROCESS_BYTES
+
+    @property
+    def bucket_rows(self) -> int:
+        """Most prints of a bucket."""
+        return self.nbytes // BYTES_PER_PRINT
+
+    @property
+    def bucket_files(self) -> int:
+        """Most files that a bucket is read from, so that each of its reads is a row group (about a megabyte)."""
+        return max(3 * FAN_IN, self.bucket_rows // _ROW_GROUP)
+
+    def buckets(self, rows: int, most: int = 0) -> int:
+        """Buckets for so many prints, a fifth of each left free for uneven hashes; `most` prints each, if not 0."""
+        each = self.bucket_rows * 4 // 5
+        return max(1, -(-rows // (min(each, most) if most else each)))
+
+
+def levels(files: int, at_most: int) -> list[int]:
+    """Files after each round of merging `FAN_IN` at a time, until there are `at_most` or fewer.
+
+    >>> levels(90_000, 96), levels(96, 96)
+    ([2813, 88], [])
+    """
+    counts = []
+    while files > at_most:
+        files = -(-files // FAN_IN)
+        counts.append(files)
+    return counts

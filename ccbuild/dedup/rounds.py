@@ -1,0 +1,129 @@
+"""Which documents go, for edges that do not fit in memory: what `decide_documents` gives, through sorted files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ccbuild.dedup.clusters import PAIR, clusters_by_rounds, pairs
+from ccbuild.dedup.decisions import (
+    EQUAL,
+    Decisions,
+    DocumentPolicy,
+    Edges,
+    LengthOf,
+    combine,
+    decide_documents,
+    decisions_of,
+    judge,
+)
+from ccbuild.dedup.external import Rows, Sorter, first_of_groups, groups_whole, read_rows, sort_rows
+from ccbuild.dedup.signatures import SignatureConfig
+
+__all__ = ["EDGE", "decide_by_rounds", "decide_edges"]
+
+EDGE = np.dtype([("doc", "<u8"), ("partner", "<u8"), ("rank", "<i4")])
+"""An edge: `rank` is the number of bands that agree, or `EQUAL`."""
+_JUDGED = np.dtype([("doc", "<u8"), ("partner", "<u8"), ("size", "<i8")])
+
+
+def decide_by_rounds(
+    edges: Iterable[Rows],
+    config: SignatureConfig,
+    policy: DocumentPolicy,
+    folder: Path,
+    nbytes: int,
+    length_of: LengthOf | None = None,
+) -> Iterator[Decisions]:
+    """`decide_documents` of `edges` (blocks of `EDGE` sorted by (doc, partner)), in parts, in order of documents.
+
+    A pair may occur more than once: its ranks are summed. Files go to `folder`; memory is about `nbytes`, and the
+    largest cluster must fit in it.
+    """
+    found = folder / "best.rows"
+    if policy != "first":
+        both = Sorter(EDGE, ("doc", "partner"), folder, nbytes // 3)
+        for block in edges:
+            both.add(block)
+            both.add(_turned(block))
+        edges = both.blocks()
+    by_root = Sorter(PAIR, ("partner", "doc"), folder, nbytes // 3)
+    for block in clusters_by_rounds(_note_best(edges, found, follow=policy == "first"), folder, nbytes // 2):
+        by_root.add(block)
+    judged = Sorter(_JUDGED, ("doc",), folder, nbytes // 3)
+    for block in groups_whole(by_root.blocks(), "partner"):
+        roots = np.unique(block["partner"])
+        members = np.concatenate((roots, block["doc"])), np.concatenate((roots, block["partner"]))
+        columns = judge(*members, policy, length_of)
+        rows = np.empty(len(columns[0]), _JUDGED)
+        rows["doc"], rows["partner"], rows["size"] = columns
+        judged.add(rows)
+    yield from _joined(judged.blocks(), read_rows(found, EDGE, 1 << 16), config)
+
+
+BYTES_PER_EDGE = 200
+"""Memory of an edge while all are decided at once."""
+
+
+def decide_edges(
+    edges: Iterable[Rows],
+    n_edges: int,
+    config: SignatureConfig,
+    policy: DocumentPolicy,
+    folder: Path,
+    nbytes: int,
+    length_of: LengthOf | None = None,
+) -> Iterator[Decisions]:
+    """The decisions on `n_edges` edges (blocks of `EDGE` sorted by (doc, partner)): at once where they fit `nbytes`,
+    by rounds over files in `folder` where not. Both give the same."""
+    if n_edges * BYTES_PER_EDGE > nbytes:
+        yield from decide_by_rounds(edges, config, policy, folder, nbytes, length_of)
+        return
+    rows = np.concatenate([*edges, np.empty(0, EDGE)])
+    equal = rows["rank"] >= EQUAL
+    exact, near = (combine([Edges(p["doc"], p["partner"], p["rank"])]) for p in (rows[equal], rows[~equal]))
+    yield decide_documents(exact, near, config, policy, length_of)
+
+
+def _turned(block: Rows) -> Rows:
+    """Each edge from its other end."""
+    rows = block.copy()
+    rows["doc"], rows["partner"] = block["partner"], block["doc"]
+    return rows
+
+
+def _note_best(edges: Iterable[Rows], path: Path, *, follow: bool) -> Iterator[Rows]:
+    """Write the best edge of each document to `path`; yields the pairs to be clustered: the best edges, or all."""
+    with path.open("wb") as stream:
+        for block in groups_whole(edges, "doc"):
+            starts = first_of_groups(block, ("doc", "partner"))
+            rows = block[starts]
+            rows["rank"] = np.minimum(np.add.reduceat(block["rank"].astype(np.int64), starts), EQUAL)
+            order = rows.copy()
+            order["rank"] = -rows["rank"]
+            order = sort_rows(order, ("doc", "rank", "partner"))
+            best = order[first_of_groups(order, ("doc",))]
+            best["rank"] = -best["rank"]
+            stream.write(best.tobytes())
+            chosen = best if follow else rows[rows["partner"] < rows["doc"]]
+            yield pairs(chosen["doc"], chosen["partner"])
+
+
+def _joined(judged: Iterable[Rows], best: Iterator[Rows], config: SignatureConfig) -> Iterator[Decisions]:
+    """Decisions of the rows of `judged`, each with its row of `best`; both are sorted by document."""
+    waiting = np.empty(0, EDGE)
+    for block in judged:
+        last = block["doc"][-1]
+        parts = [waiting]
+        while len(parts[-1]) == 0 or parts[-1]["doc"][-1] < last:
+            following = next(best, None)
+            if following is None:
+                break
+            parts.append(following)
+        waiting = np.concatenate(parts)
+        at = np.searchsorted(waiting["doc"], block["doc"])
+        rows = waiting[at]
+        yield decisions_of(block["doc"], block["partner"], block["size"], rows["partner"], rows["rank"], config)
+        waiting = waiting[at[-1] + 1 :]

@@ -1,0 +1,256 @@
+"""Main content of a page from its blocks: menus, teasers, link lists and notices go, prose and what stands in it stays.
+
+One native call gives a page's blocks with their links. A block is judged by its tag, its length, the share of its
+characters that are links and the mark that it ends with; then short blocks follow their neighbours, as in boilerpipe
+(Kohlschütter, Fankhauser and Nejdl, "Boilerplate Detection using Shallow Text Features", WSDM 2010) and jusText
+(Pomikálek, *Removing Boilerplate and Duplicate Content from Web Corpora*, 2011). No word of any language is looked at.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from resiliparse.extract.html2text import extract_plain_text
+
+from ccbuild.text.hostile import WORDS
+
+__all__ = ["Block", "main_blocks", "main_text", "parse_blocks"]
+
+_WRAPPER = ":not(html, body, main, article, :has(main, article, h1))"
+"""A class on what holds the whole page, such as `has-sidebar`, says nothing of what stands in it."""
+_WORDS = ("comment", "consent", "cookie", "newsletter", "related", "share", "sidebar", "subscribe")
+"""Parts of a class or an id that name furniture which can hold prose; the rest is seen from its links."""
+_ROLES = ("navigation", "banner", "contentinfo", "complementary", "dialog", "alertdialog", "menu", "menubar", "search")
+_ELEMENTS = ("title", "nav", "footer", "aside", "dialog", "template", "select", "button", "textarea", "svg", "noscript",
+             "form:not(:has(p))")  # fmt: skip
+_BY_WORD = {
+    "role=": ",".join(f'[role="{role}"]' for role in _ROLES),
+    "hidden": '[hidden], [aria-hidden="true"]',
+    "display:": '[style*="display:none"], [style*="display: none"]',
+    **{word: f':is([class*="{word}" i], [id*="{word}" i]){_WRAPPER}' for word in _WORDS},
+}
+"""Selectors that are asked only of a page with that word in its tags: each costs some 3 µs a page."""
+_OUTSIDE = {root: f":not({root}):not({root} *):not(:has({root}))" for root in ("main", "article")}
+
+_NO_LINK = re.compile(r'<a href="(?:#[^"]*)?">')
+"""An anchor, or a link within the page; the anchor need not be closed."""
+_LINK = re.compile(r'<a href="[^"]*">')
+_TAG = re.compile(r"<[^>]*>")
+_BLOCK_TAGS = frozenset("h1 h2 h3 h4 h5 h6 p li pre ul ol".split())
+_OPEN, _CLOSE = "\x01", "\x02"
+"""Marks in place of the tags of a link while blocks are parsed; as controls they are no part of a cleaned text."""
+_LABEL = re.compile("\x01([^\x01\x02]*)")
+_END = re.compile(r"[.!?…。！？।॥۔؟።៕॰။][\s'\"»”’」』)）\]\u200b-\u200f]*(?:&quot;)?\s*$")
+_TAIL = 16
+"""Last characters of a block that are searched for a full stop."""
+_IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+_PROSE, _SHORT, _HEADING, _LINKS = range(4)
+
+_LONG = 80
+"""Characters from which a block without links is prose wherever it stands: a line of a book, no menu entry."""
+_LONG_PARAGRAPH = 40
+"""The same for what is marked as a paragraph."""
+_SENTENCE = 25
+"""The same for what ends with a full stop."""
+_LINKED = 0.5
+"""Share of link text from which a block is a link: the middle of the plateau in Kohlschütter et al., figure 3."""
+_LINKED_SENTENCE = 0.8
+"""The same for a paragraph that ends with a full stop and has words of its own: a sentence that points elsewhere."""
+_OWN = 15
+"""Characters of its own that such a sentence has."""
+_NEAR = 3
+"""Short blocks without a paragraph tag that are kept after prose which links follow."""
+_TEASER = 300
+"""A linked heading with less than this under it before the next linked heading announces another page."""
+_NOTICE = 120
+"""A block with a copyright sign that is shorter than this is a notice, not a sentence about one."""
+_LEAST = 200
+"""Characters of main content below which the short blocks are kept as well."""
+
+
+_MOST_LINES = 100_000
+
+
+class Block(NamedTuple):
+    """One paragraph, heading, list item, table row or line of a page."""
+
+    tag: str
+    """`h1` to `h6`, `p`, `li`, `pre`; empty for what stands in none of them: a table row, a line of a `div`."""
+    text: str
+    """Without markup, `<`, `>`, `&` and `"` still escaped."""
+    size: float
+    """Characters; an ideograph, a kana or a syllable of Hangul counts as three, as it says as much."""
+    linked: float
+    """Share of the characters that are links to other pages, 0 to 1."""
+
+
+def parse_blocks(markup: str) -> list[Block]:
+    """Blocks of Resiliparse's minimal HTML with links, in the order of the page; those without text are left out."""
+    head = markup[:1000]
+    scale = 1 + 2 * len(_IDEOGRAPH.findall(head)) / max(len(head), 1)
+    markup = _LINK.sub(_OPEN, _NO_LINK.sub("", markup)).replace("</a>", _CLOSE)
+    found: list[Block] = []
+    tag, in_link = "", False
+    for line in markup.split("\n"):
+        if not line:
+            if tag != "pre":
+                tag = ""
+            continue
+        text, linked, closed = line, float(in_link), False
+        if "<" in line:
+            start = line.lstrip(" \x01\x02")
+            if start[0] == "<" and (name := start[1 : start.find(">")]) in _BLOCK_TAGS:
+                tag = name
+            closed = line.endswith(f"</{tag}>")
+            if closed and line[0] == "<" and line.count("<") == 2:  # the common line: one element, whole
+                text = line[len(tag) + 2 : -len(tag) - 3]
+            else:
+                text = _TAG.sub("", line)
+        if in_link or _OPEN in text or _CLOSE in text:
+            text, linked, in_link = _without_links(text, in_link)
+        text = text.strip()
+        if text:
+            found.append(Block(tag, text, len(text) * scale, linked))
+        if closed:
+            tag = ""
+    return found
+
+
+def _without_links(text: str, in_link: bool) -> tuple[str, float, bool]:
+    """(text without marks, share of it that is link, whether a link is open at its end)."""
+    if in_link:
+        text = _OPEN + text
+    labels = sum(map(len, _LABEL.findall(text)))
+    plain = text.replace(_OPEN, "").replace(_CLOSE, "")
+    return plain, min(labels / max(len(plain.strip()), 1), 1.0), text.rfind(_OPEN) > text.rfind(_CLOSE)
+
+
+def _kinds(blocks: Sequence[Block]) -> list[int]:
+    """What each block is by itself."""
+    kinds = []
+    for tag, text, size, linked in blocks:
+        if tag == "pre":
+            kind = _PROSE
+        elif tag[:1] == "h":
+            kind = _HEADING
+        elif "\u00a9" in text and size < _NOTICE:
+            kind = _LINKS
+        elif "\t" in text:
+            cell = max(map(len, text.split("\t"))) * size / len(text)
+            kind = _LINKS if linked >= _LINKED else _PROSE if cell >= _LONG else _SHORT
+        elif linked >= _LINKED:
+            own = (
+                tag == "p" and linked < _LINKED_SENTENCE and size * (1 - linked) >= _OWN and _END.search(text[-_TAIL:])
+            )
+            kind = _SHORT if own else _LINKS
+        else:
+            enough = _LONG_PARAGRAPH if tag == "p" else _LONG
+            if size < enough and _END.search(text[-_TAIL:]):
+                enough = _SENTENCE
+            kind = _PROSE if size >= enough else _SHORT
+        kinds.append(kind)
+    return kinds
+
+
+def _mark_teasers(blocks: Sequence[Block], kinds: list[int]) -> None:
+    """Mark short text under two or more linked headings of one level as links: each announces another page.
+
+    On a page that holds little else they are its content, and nothing is marked.
+    """
+    marked: list[int] = []
+    level, start, size = "", 0, 0.0  # of the last linked heading, and the text since
+    for i, block in enumerate(blocks):
+        if kinds[i] != _HEADING:
+            size += block.size
+            if marked and marked[-1] == i - 1 and size < _TEASER and kinds[i] != _LINKS:
+                marked.append(i)  # under the last of them
+        elif block.linked >= _LINKED:
+            if block.tag == level and size < _TEASER:
+                marked += [j for j in range(start, i + 1) if not marked or j > marked[-1]]
+            level, start, size = block.tag, i, 0.0
+        else:
+            level = ""
+    if not marked:
+        return
+    prose = sum(block.size for block, kind in zip(blocks, kinds, strict=True) if kind == _PROSE)
+    if 2 * sum(blocks[i].size for i in marked if kinds[i] == _PROSE) <= prose:
+        for i in marked:
+            kinds[i] = _LINKS
+
+
+def _keep(blocks: Sequence[Block], kinds: Sequence[int]) -> list[bool]:
+    """Which blocks are content: prose, and the short blocks and headings that belong to it."""
+    count = len(blocks)
+    keep = [kind == _PROSE for kind in kinds]
+    start, before = 0, False  # a run of short blocks, and whether prose stands before it
+    for i in range(count + 1):
+        kind = kinds[i] if i < count else _LINKS
+        if kind in (_SHORT, _HEADING):
+            continue
+        if i > start:
+            _keep_run(blocks, kinds, keep, start, i, before, kind == _PROSE)
+        start, before = i + 1, kind == _PROSE
+    follows, first = False, keep.index(True) if True in keep else count
+    for i in range(count - 1, -1, -1):
+        if kinds[i] != _HEADING:
+            follows = keep[i] if kinds[i] != _LINKS or i > first else follows
+        else:
+            keep[i] = follows
+    return keep
+
+
+def _keep_run(
+    blocks: Sequence[Block], kinds: Sequence[int], keep: list[bool], start: int, stop: int, before: bool, after: bool
+) -> None:
+    """Keep the short blocks of a run that prose stands on both sides of; else those tied to the side that it is on."""
+    for i in range(start, stop):
+        if kinds[i] != _SHORT:
+            continue
+        near = before and i - start < _NEAR
+        keep[i] = (before and after) or ((before or after) and blocks[i].tag in ("p", "li")) or near
+
+
+@functools.cache
+def _furniture(words: int, root: str | None) -> tuple[str, ...]:
+    """Selectors of what HTML, ARIA or a class sets apart from the content, as far as the page can hold it."""
+    asked = (_BY_WORD[word] for bit, word in enumerate(WORDS) if words >> bit & 1 and word in _BY_WORD)
+    return (*_ELEMENTS, *asked, *([_OUTSIDE[root]] if root else []))
+
+
+def main_blocks(markup: str) -> list[Block]:
+    """Blocks of the main content, in order; all of the blocks where none is prose, as in a table of contents."""
+    blocks = parse_blocks(markup)
+    kinds = _kinds(blocks)
+    if _PROSE not in kinds:
+        return blocks
+    _mark_teasers(blocks, kinds)
+    keep = _keep(blocks, kinds)
+    if sum(block.size for block, kept in zip(blocks, keep, strict=True) if kept) < _LEAST:
+        keep = [kept or kind != _LINKS for kept, kind in zip(keep, kinds, strict=True)]
+    return [block for block, kept in zip(blocks, keep, strict=True) if kept]
+
+
+def main_text(html: str, words: int, root: str | None) -> str:
+    """The main content of a page, a block a line; not yet cleaned.
+
+    `words` and `root` are what `ccbuild.text.hostile.survey` found. Of a page with more than 100,000 lines every line
+    is content: to judge each would take minutes.
+    """
+    markup: str = extract_plain_text(
+        html,
+        preserve_formatting="minimal_html",
+        links=True,
+        alt_texts=False,
+        skip_elements=_furniture(words, root),
+    )
+    if markup.count("\n") > _MOST_LINES:
+        text = _TAG.sub("", markup)
+    else:
+        text = "\n".join([block.text for block in main_blocks(markup)])
+    if "&" in text:
+        text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
+    return text

@@ -1,0 +1,402 @@
+"""Compiled loops over the bytes of a page: what it would cost a parser, and its text without tags.
+
+Both walk the page as the tokenizer of the HTML standard does (https://html.spec.whatwg.org/#tokenization): tags with
+quoted attributes, comments, raw text. They stand in a file of their own because numba's cache on disk watches only the
+file that a function stands in; the file is imported where it is used, as numba costs half a second to import.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+__all__ = ["scan_page", "scan_words", "strip_page"]
+
+_compiled = njit(cache=True, nogil=True)
+
+OTHER, VOID, IMPLIED, FORMATTING, SPECIAL, SCOPE, RAW, CELL, OPTION = range(9)
+"""Kinds of elements: `OTHER` opens and is closed by its own end tag, within the nearest special one; `VOID` is never
+open, or open all the time; of `IMPLIED` the end tag may be left out, and the next one implies it; `SCOPE` is special
+and bounds what an end tag within it can close; `RAW` holds text up to its end tag; a `CELL`, a row too, ends all that
+was opened in the one before."""
+
+DEEPEST, MOST_FORMATS, ELEMENTS, ATTRIBUTES, OPTIONS, MASK, PARAGRAPHS, DEPTH, FORMATS, SCOPES, FOREIGN, ROOTS = range(
+    12
+)
+"""Places in the state of a scan; from `ROOTS` on, for article and for main: how many, and the paragraphs that were met
+before the last start and before the last end of it."""
+STATE = ROOTS + 6
+P_NAME, ARTICLE_NAME, MAIN_NAME, SVG_NAME, MATH_NAME, A_NAME = range(6)
+
+_LT, _GT, _SLASH, _BANG, _QUESTION, _NEWLINE = (ord(c) for c in "<>/!?\n")
+_DASH, _EQUALS, _QUOTE, _APOSTROPHE, _SPACE, _C, _I, _N, _S, _T = (ord(c) for c in "-=\"' cinst")
+_WALK = 64
+"""Open elements that an end tag is compared with; one that lies deeper stays open, which errs on the safe side."""
+_SAME = 3
+"""Equal formatting elements that a parser keeps open: the standard's "Noah's Ark clause"."""
+
+
+@_compiled
+def _key(page: Any, i: int) -> Any:
+    """(name of the tag that starts at `i`, its first eight bytes in lower case packed; where it ends)."""
+    key, n = np.uint64(0), 0
+    while i < len(page):
+        c = page[i]
+        if c <= _SPACE or c == _GT or c == _SLASH:  # noqa: SIM109  numba makes a loop of `in`
+            break
+        if n < 8:
+            low = c | 0x20 if 0x41 <= c <= 0x5A else c
+            key |= np.uint64(low) << np.uint64(8 * n)
+        else:
+            key += np.uint64(1)  # a longer name is not the name of its first eight bytes
+        n += 1
+        i += 1
+    return key, i
+
+
+@_compiled
+def _kind(key: Any, keys: Any, kinds: Any) -> Any:
+    """Kind of an element, from the hash table that `hostile.element_table` makes."""
+    slot = (key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(55)
+    while keys[slot] != 0:
+        if keys[slot] == key:
+            return kinds[slot]
+        slot = (slot + np.uint64(1)) & np.uint64(511)
+    return 0
+
+
+@_compiled
+def _attributes(page: Any, i: int, steps: Any, found: Any) -> Any:
+    """(index after the tag, attributes, mask of the words found in names and in values that name a class or a role)."""
+    n, count, mask, state, slash = len(page), 0, 0, 0, False
+    while i < n:
+        c = page[i]
+        if c == _GT:
+            return i + 1, count, mask, slash
+        if c <= _SPACE or c == _SLASH:
+            slash = c == _SLASH
+            i += 1
+            continue
+        count, start, slash = count + 1, i, False
+        while (
+            i < n and page[i] > _SPACE and page[i] != _GT and page[i] != _SLASH and (page[i] != _EQUALS or i == start)
+        ):
+            state = steps[state, page[i]]
+            mask |= found[state]
+            i += 1
+        while i < n and page[i] <= _SPACE:
+            i += 1
+        if i < n and page[i] == _EQUALS:
+            state = steps[state, _EQUALS]
+            mask |= found[state]
+            i = _value(page, i + 1)
+            first, second = page[start] | 0x20, page[min(start + 1, n - 1)] | 0x20
+            style = first == _S and second == _T
+            if style or first == _C or first == _I or first == _N:  # noqa: SIM109  class, id, name
+                for j in range(start, min(i, n)):
+                    state = steps[state, page[j]]
+                    mask |= found[state]
+            state = 0
+    return n, count, mask, False
+
+
+@_compiled
+def _value(page: Any, i: int) -> Any:
+    """Index after the value of an attribute whose equals sign stands before `i`."""
+    n = len(page)
+    while i < n and page[i] <= _SPACE:
+        i += 1
+    if i < n and (page[i] == _QUOTE or page[i] == _APOSTROPHE):
+        quote = page[i]
+        i += 1
+        while i < n and page[i] != quote:
+            i += 1
+        return i + 1
+    while i < n and page[i] > _SPACE and page[i] != _GT:
+        i += 1
+    return i
+
+
+@_compiled
+def _digest(page: Any, start: int, stop: int) -> Any:
+    """FNV-1a hash of a tag."""
+    digest = np.uint64(14695981039346656037)
+    for i in range(start, min(stop, len(page))):
+        digest = (digest ^ np.uint64(page[i])) * np.uint64(1099511628211)
+    return digest
+
+
+@_compiled
+def _after_comment(page: Any, i: int) -> Any:
+    """Index after the markup declaration or comment whose ``<!`` stands before `i`."""
+    n = len(page)
+    if i + 1 < n and page[i] == _DASH and page[i + 1] == _DASH:
+        i += 2
+        if i < n and page[i] == _GT:
+            return i + 1
+        if i + 1 < n and page[i] == _DASH and page[i + 1] == _GT:
+            return i + 2
+        while i + 2 < n:
+            if page[i] == _DASH and page[i + 1] == _DASH and page[i + 2] == _GT:
+                return i + 3
+            i += 1
+        return n
+    while i < n and page[i] != _GT:
+        i += 1
+    return min(i + 1, n)
+
+
+@_compiled
+def _after_raw(page: Any, i: int, key: Any) -> Any:
+    """Index of the end tag of the raw text element `key` that was opened before `i`."""
+    n = len(page)
+    while i + 2 < n:
+        if page[i] == _LT and page[i + 1] == _SLASH and _key(page, i + 2)[0] == key:
+            return i
+        i += 1
+    return n
+
+
+@_compiled
+def _letter(c: Any) -> Any:
+    return 0x41 <= c <= 0x5A or 0x61 <= c <= 0x7A
+
+
+@_compiled
+def _skip(page: Any, i: int) -> Any:
+    """Index after what is no tag at the ``<`` at `i`: text, a comment, a declaration; 0 where a tag stands."""
+    c = page[i + 1]
+    if c == _BANG or c == _QUESTION:  # noqa: SIM109
+        return _after_comment(page, i + 2)
+    if c == _SLASH:
+        if i + 2 < len(page) and not _letter(page[i + 2]):
+            return _after_comment(page, i + 2)  # a bogus comment
+        return 0 if i + 2 < len(page) else i + 1
+    return 0 if _letter(c) else i + 1
+
+
+@_compiled
+def _pop(stack: Any, depth: int, key: Any, kind: int, keys: Any, kinds: Any) -> Any:
+    """Open elements after an end tag."""
+    for j in range(depth - 1, max(depth - 1 - _WALK, -1), -1):
+        if stack[j] == key:
+            if kind != FORMATTING:
+                return j
+            for k in range(j, depth - 1):
+                stack[k] = stack[k + 1]
+            return depth - 1
+        above = _kind(stack[j], keys, kinds)
+        if above == SCOPE or (kind == OTHER and above != OTHER and above != FORMATTING):
+            return depth
+    return depth
+
+
+@_compiled
+def _implied_end(stack: Any, depth: int, key: Any, kind: int, keys: Any, kinds: Any) -> Any:
+    """Open elements after the end that the start of a paragraph, a list item or a cell implies for the one before."""
+    for j in range(depth - 1, max(depth - 1 - _WALK, -1), -1):
+        above = _kind(stack[j], keys, kinds)
+        if above == SCOPE:
+            return j + 1 if kind == CELL else depth
+        if kind == IMPLIED and (stack[j] == key or above == SPECIAL):
+            return j if stack[j] == key else depth
+    return depth
+
+
+@_compiled
+def _unformat(tags: Any, marks: Any, floor: int, count: int, key: Any) -> Any:
+    """Formatting elements that are open after the end tag of one."""
+    for j in range(count - 1, floor - 1, -1):
+        if tags[j] == key:
+            for k in range(j, count - 1):
+                tags[k], marks[k] = tags[k + 1], marks[k + 1]
+            return count - 1
+    return count
+
+
+@_compiled
+def _count_root(s: Any, key: Any, names: Any, closing: bool) -> Any:
+    """Count paragraphs, and those before the start and the end of an article and of main."""
+    if key == names[P_NAME]:
+        s[PARAGRAPHS] += not closing
+    elif key == names[ARTICLE_NAME] or key == names[MAIN_NAME]:
+        place = ROOTS if key == names[ARTICLE_NAME] else ROOTS + 3
+        s[place] += not closing
+        s[place + (2 if closing else 1)] = s[PARAGRAPHS]
+
+
+@_compiled
+def _end_tag(
+    s: Any, key: Any, kind: int, names: Any, stack: Any, tags: Any, marks: Any, floors: Any, table: Any
+) -> Any:
+    """Count an end tag in the state `s`."""
+    keys, kinds = table
+    _count_root(s, key, names, True)
+    floor = floors[s[SCOPES]]
+    if kind == FORMATTING:
+        s[FORMATS] = _unformat(tags, marks, floor, s[FORMATS], key)
+    elif kind == CELL and s[SCOPES]:
+        s[FORMATS] = floor
+    if kind == OTHER or (IMPLIED <= kind <= SCOPE) or kind == CELL:  # noqa: SIM109
+        left = _pop(stack, s[DEPTH], key, kind, keys, kinds)
+        if kind == SCOPE and left < s[DEPTH] and s[SCOPES]:
+            s[FORMATS] = floor
+            s[SCOPES] -= 1
+        s[DEPTH] = left
+
+
+@_compiled
+def _start_tag(
+    s: Any,
+    key: Any,
+    kind: int,
+    empty: bool,
+    digest: Any,
+    names: Any,
+    stack: Any,
+    tags: Any,
+    marks: Any,
+    floors: Any,
+    table: Any,
+) -> Any:
+    """Count a start tag in the state `s`."""
+    s[ELEMENTS] += 1 if kind == FORMATTING else 1 + s[FORMATS]  # formatting is opened anew in each block
+    s[OPTIONS] += kind == OPTION
+    _count_root(s, key, names, False)
+    floor = floors[s[SCOPES]]
+    if kind == CELL and s[SCOPES]:
+        s[FORMATS] = floor
+    elif kind == FORMATTING and not s[FOREIGN]:
+        same = 0
+        if key == names[A_NAME]:  # a link closes the one before it
+            s[FORMATS] = _unformat(tags, marks, floor, s[FORMATS], key)
+        for j in range(floor, s[FORMATS]):
+            same += marks[j] == digest and tags[j] == key
+        if same < _SAME:
+            tags[s[FORMATS]], marks[s[FORMATS]] = key, digest
+            s[FORMATS] += 1
+    if kind == IMPLIED or kind == CELL:  # noqa: SIM109
+        s[DEPTH] = _implied_end(stack, s[DEPTH], key, kind, table[0], table[1])
+    nests = kind == OTHER or IMPLIED <= kind <= SCOPE or (kind == CELL and s[SCOPES] > 0)
+    if nests and not (s[FOREIGN] and empty):
+        stack[s[DEPTH]] = key
+        s[DEPTH] += 1
+        if kind == SCOPE:
+            s[SCOPES] += 1
+            floors[s[SCOPES]] = s[FORMATS]
+    s[DEEPEST], s[MOST_FORMATS] = max(s[DEEPEST], s[DEPTH]), max(s[MOST_FORMATS], s[FORMATS])
+
+
+@_compiled
+def scan_page(page: Any, table: Any, words: Any, names: Any, limits: Any, s: Any) -> Any:
+    """Fill the state `s` (see `hostile.Survey`) with the counts of a page, up to where one is over its limit.
+
+    `limits` and the first counts of `s`: depth, open formatting, elements, attributes of one element, options.
+    """
+    stack, floors = np.zeros(limits[0] + 2, np.uint64), np.zeros(limits[0] + 2, np.int64)
+    tags, marks = np.zeros(limits[1] + 2, np.uint64), np.zeros(limits[1] + 2, np.uint64)
+    i = 0
+    while i + 1 < len(page):
+        if page[i] != _LT:
+            i += 1
+            continue
+        after = _skip(page, i)
+        if after:
+            i = after
+            continue
+        closing = page[i + 1] == _SLASH
+        start = i
+        key, i = _key(page, i + 1 + closing)
+        i, attributes, mask, empty = _attributes(page, i, words[0], words[1])
+        kind = _kind(key, table[0], table[1])
+        foreign = key == names[SVG_NAME] or key == names[SVG_NAME + 1]
+        if (closing and foreign) or (not foreign and kind != OTHER and kind != RAW):
+            s[FOREIGN] = 0
+        if closing:
+            _end_tag(s, key, kind, names, stack, tags, marks, floors, table)
+            continue
+        s[MASK] |= mask
+        s[ATTRIBUTES] = max(s[ATTRIBUTES], attributes)
+        if foreign and not empty:
+            s[FOREIGN] = 1
+        digest = _digest(page, start, i) if kind == FORMATTING and key != names[A_NAME] else np.uint64(0)
+        _start_tag(s, key, kind, empty, digest, names, stack, tags, marks, floors, table)
+        if kind == RAW and not s[FOREIGN]:
+            i = _after_raw(page, i, key)
+        if s[DEPTH] > limits[0] or s[FORMATS] > limits[1] or s[ELEMENTS] > limits[2] or attributes > limits[3]:
+            return
+        if s[OPTIONS] > limits[4]:
+            return
+
+
+@_compiled
+def scan_words(page: Any, table: Any, words: Any, names: Any, s: Any) -> Any:
+    """Fill the state with bounds, in half the time of `scan_page`: as `DEEPEST` every element that could nest, as
+    `MOST_FORMATS` the formatting elements not closed in order; the attributes, the words and the roots as they are."""
+    i = 0
+    stack = np.zeros(_WALK, np.uint64)
+    while i + 1 < len(page):
+        if page[i] != _LT:
+            i += 1
+            continue
+        after = _skip(page, i)
+        if after:
+            i = after
+            continue
+        closing = page[i + 1] == _SLASH
+        key, i = _key(page, i + 1 + closing)
+        if closing:
+            _count_root(s, key, names, True)
+            if s[FORMATS] > 0 and stack[s[FORMATS] % _WALK] == key:
+                s[FORMATS] -= 1
+            while i < len(page) and page[i] != _GT:
+                i += 1
+            continue
+        i, attributes, mask, _ = _attributes(page, i, words[0], words[1])
+        s[MASK] |= mask
+        s[ATTRIBUTES] = max(s[ATTRIBUTES], attributes)
+        s[ELEMENTS] += 1
+        _count_root(s, key, names, False)
+        kind = _kind(key, table[0], table[1])
+        if kind == RAW:
+            i = _after_raw(page, i, key)
+        elif kind == OPTION:
+            s[OPTIONS] += 1
+        elif kind == FORMATTING:
+            s[DEEPEST] += 1
+            if key != names[A_NAME]:
+                s[FORMATS] += 1
+                stack[s[FORMATS] % _WALK] = key
+                s[MOST_FORMATS] = max(s[MOST_FORMATS], s[FORMATS])
+        elif kind != VOID and kind != IMPLIED and kind != CELL:
+            s[DEEPEST] += 1
+
+
+@_compiled
+def strip_page(page: Any, table: Any, words: Any, into: Any) -> Any:
+    """Write the text of a page without tags, a line break in place of each tag that is not formatting; its length."""
+    i = written = 0
+    while i < len(page):
+        if page[i] != _LT or i + 1 >= len(page):
+            into[written] = page[i]
+            written, i = written + 1, i + 1
+            continue
+        after = _skip(page, i)
+        if after == i + 1:
+            into[written] = _LT
+            written += 1
+        if after:
+            i = after
+            continue
+        closing = page[i + 1] == _SLASH
+        key, i = _key(page, i + 1 + closing)
+        i = _attributes(page, i, words[0], words[1])[0]
+        kind = _kind(key, table[0], table[1])
+        if kind == RAW and not closing:
+            i = _after_raw(page, i, key)
+        elif kind != FORMATTING and kind != OTHER:
+            into[written] = _NEWLINE
+            written += 1
+    return written

@@ -1,0 +1,175 @@
+"""Headers of WARC 0.17 to 1.1, ARC 1 and 2, and HTTP: by name, in any case, folded or not, CRLF or LF."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+__all__ = [
+    "ARC_START",
+    "WARC_START",
+    "CommonFields",
+    "Fields",
+    "Head",
+    "Name",
+    "arc_head",
+    "begins_record",
+    "warc_head",
+]
+
+WARC_START = re.compile(rb"WARC/\d\.\d{1,2}[ \t]*\r?\n")
+ARC_START = re.compile(
+    rb"(?:filedesc://[^\n]*|[A-Za-z][A-Za-z0-9+.-]{1,15}:[^\n]{0,8192}? \S{1,45} "
+    rb"(?:-|\d{4,18}) [^\n]{0,512}|[A-Za-z][A-Za-z0-9+.-]{1,15}:[^\n]{0,8192} \d{12,18} [^\n]{0,512}) -?\w{1,20}\r?\n"
+)
+"""An ARC record line: URL, IP, date, type, (version 2: result, checksum, location, offset, file,) length. Writers put
+spaces and carriage returns into URLs, spaces into types, 4 to 18 digits into dates, and swap fields."""
+_ARC_FIELDS = re.compile(rb"(?s)(\S+?:.*?) (\S{1,45}) (-|\d{4,18}) (.*?) ?(\S+)\s*")
+_HEADER_END = re.compile(rb"\r?\n\r?\n")
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*(-?[0-9]{1,20})[ \t]*\r?\n")
+_MAX_HEADER = 1 << 20
+
+
+def begins_record(content: bytes | bytearray, position: int = 0) -> bool:
+    """Whether a WARC or ARC record begins at `position`."""
+    return bool(WARC_START.match(content, position) or ARC_START.match(content, position))
+
+
+class Name:
+    """A field's name, as it is looked for."""
+
+    __slots__ = ("common", "low", "size")
+
+    def __init__(self, name: str) -> None:
+        """`name` in the usual case, as ``WARC-Date``."""
+        self.common = f"\r\n{name}: ".encode()
+        self.low = f"\n{name.lower()}:".encode()
+        self.size = len(self.common)
+
+
+_TYPE = Name("WARC-Type")
+
+
+class CommonFields:
+    """Named fields of a header that is written the common way: the usual case, CRLF, nothing folded.
+
+    It looks fields up in the record as it stands, at half the cost of :class:`Fields`.
+    """
+
+    __slots__ = ("_content", "_end")
+
+    def __init__(self, content: bytes, end: int) -> None:
+        """The header is ``content[:end]``, with the line feed of its last line."""
+        self._content, self._end = content, end
+
+    def get(self, name: Name) -> str | None:
+        """The value of the field `name`; None where it is absent."""
+        at = self._content.find(name.common, 0, self._end)
+        if at < 0:
+            return None
+        value = self._content[at + name.size : self._content.find(b"\r", at + name.size)]
+        return value.decode() if value.isascii() else _text(value)
+
+
+class Fields:
+    """Named fields of a header; `get` gives the first of a name, `every` all of them."""
+
+    __slots__ = ("_low", "_raw")
+
+    def __init__(self, raw: bytes) -> None:
+        """`raw` begins with the version or status line, which is no field, and ends with a line feed."""
+        self._raw = raw = _FOLD.sub(b" ", raw) if b"\n " in raw or b"\n\t" in raw else raw
+        self._low = raw.lower()
+
+    def get(self, name: Name) -> str | None:
+        """The value of the field `name`; None where it is absent."""
+        at = self._low.find(name.low)
+        if at < 0:
+            return None
+        value = self._raw[at + len(name.low) : self._raw.find(b"\n", at + 1)].strip()
+        return value.decode() if value.isascii() else _text(value)
+
+    def every(self, name: Name) -> str | None:
+        """The values of all fields of that name, joined by a comma; None where there is none."""
+        values, at = [], self._low.find(name.low)
+        while at >= 0:
+            stop = self._raw.find(b"\n", at + 1)
+            values.append(_text(self._raw[at + len(name.low) : stop].strip()))
+            at = self._low.find(name.low, stop)
+        return ", ".join(values) if values else None
+
+    @property
+    def sane(self) -> bool:
+        """Whether this is one header, as far as can be told: no NUL, no second type."""
+        return b"\0" not in self._raw and self._low.count(_TYPE.low) < 2
+
+    @property
+    def length(self) -> int | None:
+        """The stated Content-Length; None where it is missing, negative or no number."""
+        found = _LENGTH.search(self._low)
+        return int(found[1]) if found and not found[1].startswith(b"-") else None
+
+
+def _text(value: bytes) -> str:
+    """A value as UTF-8 where it is that, else as Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+class Head(NamedTuple):
+    """A record's header as framing needs it."""
+
+    kind: str
+    """Record type in lower case; ``filedesc`` for an ARC file's first record."""
+    body: int
+    """Where the block begins in the buffer."""
+    length: int | None
+    """Bytes of the block as stated; None where nothing usable is."""
+    fields: Fields
+    """All fields. ARC's are given WARC's names."""
+    sane: bool = True
+    """False where two headers were joined by damage: NULs, or two types."""
+
+
+def warc_head(buffer: bytes | bytearray, position: int) -> Head | None:
+    """The header that begins at `position`; None when its end is not within 1 MiB."""
+    end = _HEADER_END.search(buffer, position, position + _MAX_HEADER)
+    if end is None:
+        return None
+    fields = Fields(bytes(buffer[position : end.start()]) + b"\r\n")
+    kind = re.sub(r"[^a-z]", "", (fields.get(_TYPE) or "").lower())[:16] or "unknown"
+    return Head(kind, end.end(), fields.length, fields, fields.sane)
+
+
+def arc_head(buffer: bytes | bytearray, position: int) -> Head | None:
+    """The ARC record line at `position`; None when it has no end within 1 MiB."""
+    end = buffer.find(b"\n", position, position + _MAX_HEADER)
+    if end < 0:
+        return None
+    line = bytes(buffer[position:end]).strip()
+    found = _ARC_FIELDS.fullmatch(line)
+    if found:
+        url, _, date, mime, length = found.groups()
+    else:  # fields transposed or missing: what can be told by its look
+        url, _, rest = line.partition(b" ")
+        dates = re.findall(rb"(?<!\S)\d{12,18}(?!\S)", rest)
+        date, mime, length = dates[0] if dates else b"-", b"", line.rsplit(b" ", 1)[-1]
+    kind = "filedesc" if line.startswith(b"filedesc:") else "dns" if line.startswith(b"dns:") else "response"
+    as_warc = b"ARC\nWARC-Target-URI: %b\nWARC-Date: %b\nContent-Type: %b\n"
+    fields = Fields(as_warc % (url.replace(b"\r", b""), _iso(date), mime))
+    return Head(kind, end + 1, int(length) if length.isdigit() and len(length) < 20 else None, fields)
+
+
+def _iso(date: bytes) -> bytes:
+    """An ARC date as WARC writes it, as far as it goes; too many digits are cut.
+
+    >>> _iso(b"20140216050221"), _iso(b"201601")
+    (b'2014-02-16T05:02:21Z', b'2016-01')
+    """
+    parts = [date[:4], date[4:6], date[6:8], date[8:10], date[10:12], date[12:14]]
+    if len(date) < 14:
+        return b"-".join(p for p in parts[:3] if p)
+    return b"%b-%b-%bT%b:%b:%bZ" % tuple(parts)

@@ -1,0 +1,68 @@
+"""Opt-outs are applied before anything is stored; what a page asks of crawlers is recorded, and honoured by choice."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from cc100.engines import in_process
+from cc100.layout import FOLDERS, Run, sources_of
+from cc100.recipe import load_recipe
+from cc100.run import ledger_of, run_verb
+from tests.cc100.test_run import silent
+from tests.ccbuild.warc.test_members import warc_record
+
+BODY = b"<meta name='robots' content='NoAI, nofollow'><p>A page that asks not to be trained on, of some length.</p>"
+
+
+@pytest.fixture
+def archive(in_folder: Path) -> Path:
+    pages = [warc_record(0), warc_record(1, body=BODY), warc_record(2), warc_record(3)]
+    (in_folder / "a.warc.gz").write_bytes(b"".join(gzip.compress(p, mtime=0) for p in pages))
+    (in_folder / "out.txt").write_text("# those who asked\nhttp://example.org/2\n")
+    return in_folder
+
+
+def extract(root: Path, *overrides: str) -> Run:
+    run = Run(root.absolute(), load_recipe("cc100", ["extract.text=all", *overrides]))
+    sources = sources_of(["a.warc.gz"])
+    run.note_settings(["extract"])
+    table = run.admit(sources)
+    summary = run_verb(run, "extract", in_process(), silent, sources, table)
+    assert not summary.failures
+    return run
+
+
+def kept(run: Run) -> dict[str, list[str]]:
+    rows = pq.read_table(run.folder("extract") / "part-00000.parquet").to_pylist()
+    return {row["url"].rsplit("/", 1)[1]: row["robots"] for row in rows}
+
+
+def test_what_a_page_asks_is_recorded(archive: Path) -> None:
+    assert kept(extract(archive / "o")) == {"0": [], "1": ["noai", "nofollow"], "2": [], "3": []}
+
+
+def test_directives_are_honoured_by_choice(archive: Path) -> None:
+    run = extract(archive / "o", "rights.honour_robots=[noai]")
+    assert set(kept(run)) == {"0", "2", "3"}
+    assert ledger_of(run, "extract")["records"].dropped["robots:noai"] == 1
+
+
+def test_an_opt_out_leaves_nothing_behind(archive: Path) -> None:
+    run = extract(archive / "o", f"rights.opt_out={archive}/out.txt")
+    assert set(kept(run)) == {"0", "1", "3"}
+    assert ledger_of(run, "extract")["records"].dropped["opt_out:url"] == 1
+    assert b"example.org/2" in (run.folder("extract") / "part-00000.refused.parquet").read_bytes()
+    stored = b"".join(p.read_bytes() for p in (archive / "o" / FOLDERS["prints"]).iterdir())
+    assert b"page 2" not in stored
+
+
+def test_a_longer_list_is_another_input(archive: Path) -> None:
+    setting = f"rights.opt_out={archive}/out.txt"
+    extract(archive / "o", setting)
+    with (archive / "out.txt").open("a") as out:
+        out.write("http://example.org/3\n")
+    assert set(kept(extract(archive / "o", setting))) == {"0", "1"}
