@@ -84,6 +84,8 @@ class ArchiveReader:
     sha256: str = ""
     size: int = 0
     damage: list[Damage] = field(default_factory=list)
+    unparsed: Counter[str] = field(default_factory=Counter)
+    """Pages over a limit of `PageLimits`, by limit: their tags were stripped, no parser saw them."""
 
     def __iter__(self) -> Iterator[Page | Refused]:
         before = self.ledger["bytes"].seen
@@ -138,6 +140,8 @@ class ArchiveReader:
             else:
                 records.drop(found)
             return self._refused(record, found.removeprefix(_QUARANTINE))
+        if found.unparsed:
+            self.unparsed[found.unparsed] += 1
         robots = tuple(sorted({*found.robots, *header_robots(record.robots or "")}))
         why = self.rights.refuses(record.url, robots)
         if why:

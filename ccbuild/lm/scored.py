@@ -19,9 +19,9 @@ __all__ = ["read_perplexities"]
 def read_perplexities(source: str | Path, lang: str | None = None) -> dict[str, NDArray[np.float64]]:
     """Language to the perplexities of its documents, float64[n], sorted; without those that have none.
 
-    `source` is a run's folder (its ``4-documents``), a folder of Parquet files, or one file of scored documents: Parquet
-    or JSON lines with ``perplexity`` and ``lang``. With `lang` only that language, and documents that do not say theirs
-    count as `lang`. Memory: 8 bytes a document, twice while sorting.
+    `source` is a run's folder (its ``4-documents``), a folder of Parquet files, or one file of scored documents:
+    Parquet or JSON lines with ``perplexity`` and ``lang``. With `lang` only that language, and documents that do not
+    say theirs count as `lang`. Memory: 8 bytes a document, twice while sorting.
     """
     root = Path(source)
     folder = root / "4-documents" if (root / "4-documents").is_dir() else root

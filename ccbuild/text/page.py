@@ -15,7 +15,7 @@ from ccbuild.text.clean import paragraphs
 from ccbuild.text.hostile import WORDS, PageLimits, Survey, strip_tags, survey
 from ccbuild.text.robots import meta_robots
 
-__all__ = ["ExtractConfig", "PageText", "html_text", "page_paragraphs", "page_text"]
+__all__ = ["ExtractConfig", "PageText", "html_text", "page_text"]
 
 _HTML = ("text/html", "application/xhtml+xml", "")
 _ROBOTS = sum(1 << WORDS.index(word) for word in ("robots", "ccbot"))
@@ -25,12 +25,12 @@ _ROBOTS = sum(1 << WORDS.index(word) for word in ("robots", "ccbot"))
 class ExtractConfig:
     """How a payload becomes paragraphs."""
 
-    text: Literal["main", "resiliparse", "trafilatura", "all"] = "main"
+    text: Literal["main", "all", "resiliparse", "trafilatura"] = "main"
     """`main`: prose and what stands in it, found block by block. `resiliparse`: Resiliparse's main content; it loses
     lists and keeps link lists. `trafilatura`: needs that package, and twenty times the time. `all`: every visible
     text, menus included, as WET files have it."""
-    max_payload_bytes: int = 16 << 20
-    """A longer body is cut here and the page marked as truncated."""
+    max_payload_bytes: int = 5 << 20
+    """A longer body is cut here and the page marked as truncated. Common Crawl cuts at 1 MiB, since 2025 at 5."""
     max_paragraph_chars: int = 100_000
     """A longer paragraph is dropped: it is a data dump, and costs whatever meets it a long time."""
     limits: PageLimits = field(default_factory=PageLimits)
@@ -49,14 +49,6 @@ class PageText:
     """Directives of the page's `<meta name="robots">`, sorted, in lower case."""
     unparsed: str | None = None
     """The limit that the page is over, so that no parser saw it: a field of `PageLimits`."""
-
-
-def page_paragraphs(
-    kind: str, status: int | None, content_type: str, payload: bytes, config: ExtractConfig
-) -> tuple[list[str], str] | str:
-    """(paragraphs, encoding) of `page_text`, or the reason to drop the record."""
-    found = page_text(kind, status, content_type, payload, config)
-    return found if isinstance(found, str) else (found.paragraphs, found.charset)
 
 
 def page_text(
@@ -89,7 +81,7 @@ def page_text(
     return PageText(paragraphs=found, charset=charset, robots=robots, unparsed=facts.hostile)
 
 
-def html_text(html: str, facts: Survey, text: Literal["main", "resiliparse", "trafilatura", "all"]) -> str:
+def html_text(html: str, facts: Survey, text: Literal["main", "all", "resiliparse", "trafilatura"]) -> str:
     """Text of a sound HTML page, a block a line, not yet cleaned."""
     if text == "main":
         return main_text(html, facts.words, facts.root)

@@ -195,7 +195,7 @@ def check_sources(sources: Iterable[Source]) -> None:
             raise InputError(f"{source.path} is empty. Fetch it again, or leave it out.")
         if source.crawl is None and "://" not in source.path:
             with open_input(source.path) as stream:
-                check_archive(source.path, stream.read(1024))
+                check_archive(source.path, stream.read(1 << 16))
 
 
 def check_snapshots(recipe: Recipe, sources: Iterable[Source]) -> None:

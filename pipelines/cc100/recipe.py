@@ -69,9 +69,13 @@ class PrepareConfig:
     """fastText model of the catalogue."""
     prose: str | None = location("catalogue:eld")
     """Well-formed text to estimate perplexity models from: `catalogue:eld` (60 languages), or a pattern with `{lang}`,
-    such as `prose/{lang}/*.txt.xz`: UTF-8, a paragraph a line, plain or .xz or .gz."""
+    such as `prose/{lang}/*.txt.xz`: UTF-8, a paragraph a line; JSON lines (Cirrussearch dumps, WikiExtractor) or
+    Parquet with `text`; plain, .xz or .gz."""
     languages: tuple[str, ...] = ("all",)
     """Languages that get a model; `all`: every one that the prose has."""
+    heldout: float = 0.02
+    """Share of the prose's distinct lines that no model sees, under 0.5: its perplexity stands in the manifest, beside
+    which that of a damaged or foreign text shows. 0: none."""
     lm: EstimateConfig = field(default_factory=EstimateConfig)
     """How a model is estimated."""
 
@@ -79,6 +83,8 @@ class PrepareConfig:
         if self.identifier not in catalogue.entries():
             known = ", ".join(sorted(catalogue.entries()))
             raise ConfigError(f"prepare.identifier is {self.identifier!r}; the catalogue has {known}.")
+        if not 0 <= self.heldout < 0.5:
+            raise ConfigError(f"prepare.heldout is {self.heldout}; it lies between 0 and 0.5.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,9 @@ from cc100.layout import Run
 from cc100.run import ledger_of
 from ccbuild.langid.codes import CC100
 
+DAMAGE_LINES = 20
+"""Damaged ranges that a terminal shows."""
+
 __all__ = ["LanguageRow", "Loss", "Summary", "summarise", "table"]
 
 
@@ -119,8 +122,10 @@ def table(summary: Summary, most: int = 12) -> str:
     if rest:
         numbers = "".join(f"{sum(getattr(row, name) for row in rest):>12,}" for name in columns)
         lines.append(f"{f'{len(rest)} more':<26}{numbers}")
-    for entry in summary.damage:
-        lines.append(
-            f"damaged: {entry['archive']} at byte {entry['offset']:,}, {entry['length']:,} bytes: {entry['cause']}"
-        )
+    for entry in summary.damage[:DAMAGE_LINES]:
+        saved = f"; {entry['saved']} records saved" if entry.get("saved") else ""
+        place = f"{entry['archive']} at byte {entry['offset']:,}, {entry['length']:,} bytes"
+        lines.append(f"damaged: {place}: {entry['cause']}{saved}")
+    if len(summary.damage) > DAMAGE_LINES:
+        lines.append(f"damaged: {len(summary.damage) - DAMAGE_LINES:,} more, all in summary.json")
     return "\n".join(lines)

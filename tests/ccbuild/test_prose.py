@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import json
 import lzma
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ccbuild.errors import ConfigError, DataError, InputError
-from ccbuild.prose import find_prose, read_lines
+from ccbuild.prose import find_prose, read_documents, read_lines, read_paragraphs, split_prose
 
 
 @pytest.fixture
@@ -75,3 +78,92 @@ def test_what_cannot_be_read_is_named(in_folder: Path, name: str) -> None:
 
 def test_no_prose_is_no_model() -> None:
     assert find_prose(None) == {}
+
+
+PARAGRAPHS = ["Moja kwa moja.", "Mbili {si JSON}.", "Tatu ☃."]
+
+
+def json_lines(*records: object) -> bytes:
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
+
+
+FORMS = {
+    "plain.txt": "\n".join(PARAGRAPHS).encode(),
+    "plain.txt.xz": lzma.compress("\n".join(PARAGRAPHS).encode()),
+    "swwiki-20181203-cirrussearch-content.json.gz": gzip.compress(
+        json_lines(
+            {"index": {"_type": "page", "_id": "1"}},
+            {"title": "A", "namespace": 0, "text": PARAGRAPHS[0], "opening_text": "Moja"},
+            {"index": {"_type": "page", "_id": "2"}},
+            {"title": "Mtumiaji:B", "namespace": 2, "text": "user page"},
+            {"index": {"_type": "page", "_id": "3"}},
+            {"title": "C", "namespace": 0, "text": "\n".join(PARAGRAPHS[1:])},
+        )
+    ),
+    "wiki_00": json_lines(
+        {"id": "1", "url": "https://sw.wikipedia.org/wiki?curid=1", "title": "A", "text": PARAGRAPHS[0]},
+        {"id": "2", "title": "B", "text": "\n".join(PARAGRAPHS[1:])},
+    ),
+    "train-00000-of-00001.parquet": b"",
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_forms_of_prose(in_folder: Path, name: str) -> None:
+    Path(name).write_bytes(FORMS[name])
+    if name.endswith(".parquet"):
+        texts = [PARAGRAPHS[0], "\n".join(PARAGRAPHS[1:])]
+        pq.write_table(pa.table({"id": ["1", "2"], "title": ["A", "B"], "text": texts}), name)
+    assert list(read_paragraphs(name)) == PARAGRAPHS
+
+
+def test_text_that_begins_with_a_brace_is_text(in_folder: Path) -> None:
+    Path("prose.txt").write_text("{{Infobox}}\nMoja.\n")
+    assert list(read_paragraphs("prose.txt")) == ["{{Infobox}}", "Moja."]
+
+
+def test_documents_of_each_form(in_folder: Path) -> None:
+    Path("corpus.txt.xz").write_bytes(lzma.compress(b"one\ntwo\n\n\nthree\n"))
+    assert [d["text"] for d in read_documents("corpus.txt.xz")] == ["one\ntwo", "three"]
+    assert [d["text"] for d in read_documents("corpus.txt.xz", "line")] == ["one", "two", "", "", "three"]
+    Path("corpus.txt").write_text("one\n\ntwo\n")
+    assert [d["text"] for d in read_documents("corpus.txt")] == ["one", "", "two"]
+    assert [d["text"] for d in read_documents("corpus.txt", "blank")] == ["one", "two"]
+    pq.write_table(pa.table({"doc_id": [7], "text": ["one"], "when": [None], "tags": [["a"]]}), "corpus.parquet")
+    (row,) = read_documents("corpus.parquet")
+    assert (row["doc_id"], row["text"], "tags" in row) == (7, "one", False)
+    Path("empty.jsonl").write_text("")
+    assert list(read_documents("empty.jsonl")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error"),
+    [
+        ("a.jsonl", b'{"text": "x"}\n{"text": ', InputError),
+        ("b.jsonl", b'{"title": "x"}\n', InputError),
+        ("c.jsonl", b"[1]\n", InputError),
+        ("d.parquet", b"PAR1 and nothing more", DataError),
+    ],
+)
+def test_damaged_documents_are_named(in_folder: Path, name: str, content: bytes, error: type[Exception]) -> None:
+    Path(name).write_bytes(content)
+    with pytest.raises(error, match=name):
+        list(read_documents(name))
+
+
+def test_parquet_without_text(in_folder: Path) -> None:
+    pq.write_table(pa.table({"content": ["one"]}), "a.parquet")
+    with pytest.raises(InputError, match="no column 'text'. It has content"):
+        list(read_documents("a.parquet"))
+    with pytest.raises(InputError, match="is not a file"):
+        list(read_documents("b.parquet"))
+
+
+def test_each_line_falls_to_one_side_wherever_it_stands() -> None:
+    lines = [f"Line {i}" for i in range(2000)]
+    train, heldout = split_prose([*lines, *lines, " LINE 7 "], 0.1)
+    assert len(train) + len(heldout) == 2000
+    assert 150 < len(heldout) < 250
+    again, apart = split_prose(reversed(lines), 0.1)
+    assert (set(again), set(apart)) == (set(train), set(heldout))
+    assert split_prose(lines, 0.0) == (lines, [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +51,7 @@ class ExtractShard:
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         ledger = Ledger()
         archives: dict[str, Any] = {}
+        unparsed: Counter[str] = Counter()
         damage: list[dict[str, Any]] = []
         with (
             pq.ParquetWriter(unit.path(f"{self.name}.parquet"), PAGE_SCHEMA, **PARQUET) as pages,
@@ -69,17 +72,16 @@ class ExtractShard:
                 )
                 for page in reader:
                     out.add(page)
+                unparsed.update(reader.unparsed)
                 archives[source.name] = {"size": reader.size, "sha256": reader.sha256}
-                damage += [
-                    {"archive": source.name, "offset": d.offset, "length": d.length, "cause": d.cause}
-                    for d in reader.damage
-                ]
+                damage += [{"archive": source.name, **dataclasses.asdict(d)} for d in reader.damage]
             out.flush()
         with timings.measure("write"):
             prints = Prints.concatenate(out.prints)
             made = scheme(self.run.recipe.dedup.signature, self.run.recipe.dedup.paragraphs)
             counts = write_prints(unit.path(f"../{FOLDERS['prints']}/{self.name}.parquet"), prints, scheme=made)
         facts = {"archives": archives, "damage": damage, "prints": counts, "documents": out.rows}
+        facts["unparsed"] = {limit: unparsed[limit] for limit in sorted(unparsed)}
         return unit.commit(ledger, facts=facts)
 
 

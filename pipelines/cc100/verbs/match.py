@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cc100.layout import Run, shard_name
+from cc100.layout import Run
 from cc100.verbs.task import Step
 from ccbuild.dedup.decisions import EQUAL, Decisions, GoneDocuments, decide_paragraphs, matches
 from ccbuild.dedup.external import Rows, Sorter, groups_whole
@@ -165,9 +165,11 @@ class NoteEqual(_Task):
     """The documents that are copies of an earlier one, a bit each, so that their bands need not be matched."""
 
     edges: tuple[str, ...]
+    prints: str
+    """Digest of the prints of all shards."""
 
     def unit(self) -> Unit:
-        return self.made_of(self.edges)
+        return self.made_of(self.edges, prints=self.prints)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         gone = GoneDocuments.of(np.empty(0, np.uint64), _documents(self.run))
@@ -221,9 +223,11 @@ class DecideDocuments(_Task):
 
     edges: tuple[str, ...]
     lengths: tuple[str, ...]
+    prints: str
+    """Digest of the prints of all shards."""
 
     def unit(self) -> Unit:
-        return self.made_of((*self.edges, *self.lengths), documents=_documents(self.run).tolist())
+        return self.made_of((*self.edges, *self.lengths), prints=self.prints)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         gone = GoneDocuments.of(np.empty(0, np.uint64), _documents(self.run))
@@ -451,8 +455,9 @@ def steps(run: Run) -> Iterator[Step]:
     count = {k: sum(m.facts["prints"][k] for m in manifests.values()) for k in ("documents", "bands", "paragraphs")}
     buckets = {kind: plan.buckets(n, config.bucket_prints) for kind, n in count.items()}
     files: tuple[str, ...] = ()
-    for tasks, files in _merge_prints(run, shards):
-        yield Step("prints", tasks)
+    for merges, merged in _merge_prints(run, shards):
+        yield Step("prints", merges)
+        files = merged
 
     edges: list[str] = []
     lengths: tuple[str, ...] = ()
@@ -462,7 +467,7 @@ def steps(run: Run) -> Iterator[Step]:
             yield Step(label, found)
             edges += [task.name for task in found]
             if kind == DOCUMENT:
-                yield Step("copies", [NoteEqual(run, "equal", tuple(edges))])
+                yield Step("copies", [NoteEqual(run, "equal", tuple(edges), prints)])
         for merges, names in _merge_rows(run, _EDGES, "merged-edges", edges):
             yield Step("merge", merges)
             edges = names
@@ -471,7 +476,7 @@ def steps(run: Run) -> Iterator[Step]:
             measured = [MeasureLengths(run, f"lengths-{i:05d}", group) for i, group in enumerate(groups)]
             yield Step("lengths", measured)
             lengths = tuple(task.name for task in measured)
-    yield Step("decide", [DecideDocuments(run, "documents", tuple(edges), lengths)])
+    yield Step("decide", [DecideDocuments(run, "documents", tuple(edges), lengths, prints)])
 
     parts: list[str] = []
     if config.paragraphs:

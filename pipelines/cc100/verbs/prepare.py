@@ -12,7 +12,8 @@ from ccbuild import catalogue
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.lm.estimate import estimate_files
-from ccbuild.prose import Prose, find_prose
+from ccbuild.lm.score import Scorer
+from ccbuild.prose import Prose, find_prose, split_prose
 from ccbuild.runner import Timings
 from ccbuild.storage import Manifest, Unit, facts_of
 
@@ -43,7 +44,7 @@ class TakeIdentifier:
 
 @dataclass(frozen=True, slots=True)
 class EstimateModel:
-    """Pieces and a 5-gram model of one language."""
+    """Pieces and an n-gram model of one language, from each distinct line of its prose once."""
 
     run: Run
     prose: Prose
@@ -56,17 +57,25 @@ class EstimateModel:
         return self.run.unit("prepare", self.name, {"prose": self.prose.digest()})
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        ledger = Ledger()
+        ledger, config = Ledger(), self.run.recipe.prepare
         pieces, ngrams = (unit.path(f"{self.name}{end}") for end in (".sp.model", ".binary"))
         try:
             with timings.measure("estimate"):
-                made = estimate_files(self.prose.lines(), pieces, ngrams, self.run.recipe.prepare.lm)
+                lines, heldout = split_prose(self.prose.lines(), config.heldout)
+                made = estimate_files(lines, pieces, ngrams, config.lm)
         except InputError as error:  # too little text for a model is a fact of the language, not a failure of the run
             ledger["models"].drop("too_little_prose")
             unit.discard()
             return unit.commit(ledger, facts={"why": str(error)})
         ledger["models"].keep()
-        return unit.commit(ledger, facts=facts_of(made))
+        with timings.measure("heldout"):
+            score = Scorer(pieces, ngrams, ngrams_sha256=made.binary_sha256).score(heldout)
+        facts = {
+            "lines": len(heldout),
+            "pieces": score.pieces,
+            "perplexity": score.perplexity if score.pieces else None,
+        }
+        return unit.commit(ledger, facts={**facts_of(made), "heldout": facts})
 
 
 def steps(run: Run) -> Iterator[Step]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccbuild.lm.cutoffs import Cutoffs, bucket, cutoffs
+from ccbuild.errors import InputError
+from ccbuild.lm.cutoffs import Cutoffs, bucket, calibrate, cutoffs, interval, read_cutoffs, write_cutoffs
 
 
 @pytest.mark.parametrize("n", [30, 31, 32, 300, 3001])
@@ -62,3 +64,70 @@ def test_no_model_and_no_text() -> None:
 def test_shares_out_of_order() -> None:
     with pytest.raises(ValueError, match=r"0 < head < middle < 1"):
         cutoffs(np.arange(50.0), 0.6, 0.3)
+
+
+def test_percentiles_recover_known_quantiles() -> None:
+    """Log-normal perplexities, the median 300: quantiles are 300 * exp(0.8 z)."""
+    drawn = 300 * np.exp(0.8 * np.random.default_rng(1).standard_normal(20_000))
+    z = {30: -0.524401, 60: 0.253347, 95: 1.644854}
+    for row in calibrate("sw", np.append(drawn, np.nan), list(z)):
+        truth = 300 * np.exp(0.8 * z[int(row.percentile)])
+        assert row.low <= truth <= row.high
+        assert row.perplexity == pytest.approx(truth, rel=0.03)
+        assert row.high - row.low < 0.12 * truth
+        assert row.documents == 20_000
+
+
+@pytest.mark.parametrize(
+    ("n", "share", "level"), [(40, 1 / 3, 0.95), (200, 0.3, 0.95), (200, 0.6, 0.8), (1000, 0.9, 0.9)]
+)
+def test_intervals_cover_at_the_stated_rate(n: int, share: float, level: float) -> None:
+    """Uniform samples, so that the quantile is the share itself; not much wider than they must be, either."""
+    rng = np.random.default_rng(n)
+    trials = 2000
+    bounds = [interval(np.sort(rng.random(n)), share, level) for _ in range(trials)]
+    covered = sum(low <= share <= high for low, high in filter(None, bounds))
+    error = 3 * (level * (1 - level) / trials) ** 0.5
+    assert level - error < covered / trials < level + error + 1.5 / n**0.5 * (1 - level) ** 0.5
+
+
+def test_samples_too_small_for_an_interval() -> None:
+    assert interval(np.arange(3.0), 0.5) is None
+    assert interval(np.arange(100.0), 0.001) is None
+    with pytest.raises(InputError, match=r"sw: 29 scored documents are too few.*leave the language whole"):
+        calibrate("sw", np.arange(29.0), [30])
+    with pytest.raises(InputError, match="too few for the 99.9th"):
+        calibrate("sw", np.arange(100.0), [99.9])
+    with pytest.raises(InputError, match="100 is no percentile"):
+        calibrate("sw", np.arange(100.0), [100])
+
+
+def test_a_table_of_its_own(tmp_path: Path) -> None:
+    values = np.arange(1.0, 301.0)
+    rows = [*calibrate("sw", values, [60, 30]), *calibrate("ha", values * 2, [30, 60]), *calibrate("xh", values, [30])]
+    write_cutoffs(tmp_path / "cutoffs.csv", rows)
+    assert read_cutoffs(tmp_path / "cutoffs.csv") == {
+        "ha": Cutoffs(182.0, 362.0, 300),
+        "sw": cutoffs(values, 0.3, 0.6),
+    }
+    again = tmp_path / "again.csv"
+    write_cutoffs(again, reversed(rows))
+    assert again.read_bytes() == (tmp_path / "cutoffs.csv").read_bytes()
+
+
+def test_ccnets_table(tmp_path: Path) -> None:
+    """The form of cc_net's data/cutoff.csv; values made up."""
+    path = tmp_path / "cutoff.csv"
+    path.write_text(",af,ar\n0,10.5,20\n30,341.0,1005.5\n60,510.25,\n100,9e4,1e6\n")
+    assert read_cutoffs(path) == {"af": Cutoffs(341.0, 510.25, 0)}
+    assert read_cutoffs(path, 0, 30)["ar"] == Cutoffs(20.0, 1005.5, 0)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "a,b\nx,y\n", "lang,percentile,perplexity,low,high,documents\nsw,30\n", ",af\n30,1\n"]
+)
+def test_files_that_are_no_tables(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "cutoffs.csv"
+    path.write_text(content)
+    with pytest.raises(InputError, match="cutoffs"):
+        read_cutoffs(path)

@@ -104,7 +104,7 @@ def test_probabilities_sum_to_one(
     contexts = [("<s>", *rest) for rest in product("abz", repeat=order - 2)] + list(product("abcz", repeat=order - 1))
     for context in [(), *contexts]:
         total = sum(probability(model, context, word) for word in vocabulary)
-        assert total == pytest.approx(1.0, abs=2e-4)  # five decimals of each logarithm
+        assert total == pytest.approx(1.0, abs=1e-6)
 
 
 def test_hand_counted() -> None:

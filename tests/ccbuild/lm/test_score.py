@@ -11,7 +11,7 @@ import sentencepiece
 
 from ccbuild.errors import DataError, InputError
 from ccbuild.lm.estimate import Estimated
-from ccbuild.lm.score import Score, Scorer, perplexity
+from ccbuild.lm.score import Score, Scorer, perplexity, sample
 from ccbuild.text.normalise import normalise_ccnet
 
 DOCUMENT = ["Everyone has the Right to LIFE.", "\x00 No one shall be held in slavery…", "", "99 % Ψ ☃"]
@@ -102,3 +102,70 @@ def test_files_that_are_not_models(small_model: Estimated, tmp_path: Path) -> No
         Scorer(small_model.sp_model, tmp_path / "absent")
     with pytest.raises(InputError, match="no definition 'line'"):
         Scorer(small_model.sp_model, small_model.binary, definition="line")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("place", ["header", "counts", "tables", "end"])
+def test_a_changed_binary_never_ends_this_process(small_model: Estimated, tmp_path: Path, place: str) -> None:
+    """Its hash is asked first; without one, it is opened in a process of its own. What is left is a wrong number."""
+    content = bytearray(small_model.binary.read_bytes())
+    start = {"header": 64, "counts": 100, "tables": len(content) // 3, "end": len(content) - 3000}[place]
+    if place == "end":
+        del content[start:]
+    else:
+        content[start : start + 40] = b"\xff" * 40
+    bad = tmp_path / "bad.binary"
+    bad.write_bytes(content)
+    with pytest.raises(DataError, match=r"has SHA-256 .*, stated is"):
+        Scorer(small_model.sp_model, bad, ngrams_sha256=small_model.binary_sha256)
+    if place == "tables":
+        Scorer(small_model.sp_model, bad).score(DOCUMENT)
+    else:
+        with pytest.raises(DataError, match=r"not a model that KenLM reads.*exit code"):
+            Scorer(small_model.sp_model, bad)
+
+
+def test_a_binary_without_a_hash_is_tried_apart(small_model: Estimated, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("ccbuild.lm.score._try_apart", asked.append)
+    Scorer(small_model.sp_model, small_model.binary, ngrams_sha256=small_model.binary_sha256)
+    assert asked == []
+    Scorer(small_model.sp_model, small_model.binary)
+    assert asked == [small_model.binary]
+
+
+def test_arpa_and_binary_answer_alike(small_model: Estimated) -> None:
+    assert small_model.arpa is not None
+    arpa, binary = (Scorer(small_model.sp_model, path) for path in (small_model.arpa, small_model.binary))
+    assert arpa.order == binary.order == 4
+    assert arpa.score(DOCUMENT) == binary.score(DOCUMENT)
+
+
+def test_an_arpa_of_another_order_than_it_states(small_model: Estimated, tmp_path: Path) -> None:
+    assert small_model.arpa is not None
+    text = small_model.arpa.read_text(encoding="utf-8")
+    (tmp_path / "bad.arpa").write_text(text.replace("ngram 4=", "ngram 5=", 1), encoding="utf-8")
+    with pytest.raises(DataError, match="not a model that KenLM reads"):
+        Scorer(small_model.sp_model, tmp_path / "bad.arpa")
+
+
+def test_paragraphs_add_up(small_model: Estimated) -> None:
+    scorer = Scorer(small_model.sp_model, small_model.binary)
+    parts = scorer.score_paragraphs(DOCUMENT)
+    assert len(parts) == len(DOCUMENT)
+    assert parts[2] == Score(0.0, 0)
+    assert scorer.score(DOCUMENT) == Score(sum(p.log10 for p in parts), sum(p.pieces for p in parts))
+
+
+def test_a_sample_is_spread_seeded_and_the_same_for_the_same_text() -> None:
+    paragraphs = [f"{i:03} of a document" for i in range(100)]
+    taken = sample(paragraphs, 0.25, 1000)
+    assert len(taken) == 25
+    assert {int(p[:3]) // 4 for p in taken} == set(range(25))
+    assert sample(list(paragraphs), 0.25, 1000) == taken
+    assert {tuple(sample(paragraphs, 0.25, 1000, seed)) for seed in range(40)} == {
+        tuple(paragraphs[i::4]) for i in range(4)
+    }
+    assert sample(paragraphs, 0.25, 10_000) is paragraphs
+    assert sample(paragraphs, 1.0, 0) is paragraphs
+    assert sample(paragraphs[:1], 0.1, 0) == paragraphs[:1]
+    assert sample([], 0.1, 0) == []

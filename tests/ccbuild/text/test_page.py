@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ccbuild.errors import ConfigError
 from ccbuild.text.charset import decode
 from ccbuild.text.clean import paragraphs
-from ccbuild.text.page import ExtractConfig, PageText, page_paragraphs, page_text
+from ccbuild.text.page import ExtractConfig, PageText, page_text
 
 RUSSIAN = "Комитет соберётся на следующей неделе, чтобы обсудить доклад о работе школы."
 JAPANESE = "委員会は来週再び集まって報告書について話し合います。"
@@ -102,12 +102,13 @@ def kept(payload: str, **settings: Any) -> list[str]:
 )
 def test_reasons(status: int, mime: str, payload: bytes, reason: str) -> None:
     assert page_text("response", status, mime, payload, ExtractConfig()) == reason
-    assert page_paragraphs("response", status, mime, payload, ExtractConfig()) == reason
+    assert page_text("response", status, mime, payload, ExtractConfig()) == reason
 
 
 def test_wet_text_is_taken_as_it_stands() -> None:
-    found = page_paragraphs("conversion", None, "text/plain", b"Menu\n\nErster  Absatz.\n", ExtractConfig())
-    assert found == (["Menu", "Erster Absatz."], "utf-8")
+    found = page_text("conversion", None, "text/plain", b"Menu\n\nErster  Absatz.\n", ExtractConfig())
+    assert isinstance(found, PageText)
+    assert (found.paragraphs, found.charset) == (["Menu", "Erster Absatz."], "utf-8")
 
 
 def test_all_keeps_what_main_leaves_out() -> None:

@@ -1,0 +1,223 @@
+"""Benchmark of `match` over prints of synthetic documents with planted duplicates: memory, time, growth, reads.
+
+    python tests/bench/match.py [--documents 1000000 10000000] [--memory 1024] [--shards 100] [--folder DIR] [--json]
+    python tests/bench/match.py --reads 90000 [--per-shard 50]
+
+Of the documents a tenth are copies of an earlier one and a tenth near copies at Jaccard similarities of 0.6 to 0.9: each
+of the 14 bands of a near copy agrees with probability s^8, so 1 - (1 - s^8)^14 of them should be found. Every document
+has 4 paragraphs, one in three of them from a small pool. Each size runs in a process of its own, so that the peak of
+its memory is its own; making the prints is not timed. --reads: so many small shards, and how many files and reads a
+run of them costs, by a count of what is opened and read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from cc100.layout import Run
+from cc100.recipe import Recipe, load_recipe
+from cc100.verbs import match
+from cc100.verbs.task import execute
+from ccbuild.dedup.decisions import GoneDocuments
+from ccbuild.dedup.prints import Prints, band_prints, document_prints, paragraph_prints, scheme, write_prints
+from ccbuild.ledger import Ledger
+from ccbuild.storage import Unit
+
+SIMILARITIES = (0.6, 0.7, 0.8, 0.9)
+BANDS, ROWS = 14, 8
+PLANTED = 5
+"""One document in this many is a copy, half of them near ones."""
+
+
+def mix(values: np.ndarray, salt: int) -> np.ndarray:
+    """splitmix64 of `values`: hashes that differ where `values` do."""
+    x = values.astype(np.uint64) * np.uint64(64) + np.uint64(salt) + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (x ^ (x >> np.uint64(31))) | np.uint64(1)
+
+
+def originals(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(document that each repeats, itself for an original; similarity, 1 for a copy, 0 for an original)."""
+    rng = np.random.default_rng(0)
+    number = np.arange(n)
+    copies = (number % PLANTED == PLANTED - 1) & (number > 10)
+    source = np.where(copies, rng.integers(0, np.maximum(number // PLANTED, 1)) * PLANTED, number)
+    similarity = np.where(copies, rng.choice((1.0, 1.0, 1.0, 1.0, *SIMILARITIES), n), 0.0)
+    return source, similarity
+
+
+def make(run: Run, n: int, shards: int) -> None:
+    """Prints and manifests of `n` documents in `shards` shards, as `extract` leaves them."""
+    source, similarity = originals(n)
+    rng = np.random.default_rng(1)
+    made = scheme(run.recipe.dedup.signature, run.recipe.dedup.paragraphs)
+    edges = np.linspace(0, n, shards + 1).astype(np.int64)
+    run.folder("prints").mkdir(parents=True)
+    for shard in range(shards):
+        number = np.arange(edges[shard], edges[shard + 1])
+        ids = (np.uint64(shard) << np.uint64(32)) + np.arange(len(number), dtype=np.uint64)
+        same, alike = source[number], similarity[number]
+        whole = np.where((alike == 1) | (alike == 0), mix(same, 0), mix(number, 1))
+        agree = rng.random((len(number), BANDS)) < np.where(alike == 0, 1, alike**ROWS)[:, None]
+        bands = np.stack([np.where(agree[:, b], mix(same, 2 + b), mix(number, 20 + b)) for b in range(BANDS)], axis=1)
+        pool = rng.random((len(number), 4)) < 1 / 3
+        texts = np.stack([mix(number, 40 + p) for p in range(4)], axis=1)
+        lines = np.where(pool, mix(rng.integers(0, 1000, (len(number), 4)), 50), texts)
+        everyone = np.ones(len(number), np.bool_)
+        parts = [document_prints(whole, ids), band_prints(bands, everyone, ids)]
+        parts.append(paragraph_prints(lines.ravel(), np.full(len(number), 4), ids))
+        name = f"part-{shard:05d}"
+        counts = write_prints(run.folder("prints") / f"{name}.parquet", Prints.concatenate(parts), scheme=made)
+        with Unit(run.folder("extract"), "extract", name, settings={}) as unit:
+            unit.commit(Ledger(), facts={"documents": len(number), "prints": counts})
+
+
+def measure(folder: Path, n: int, shards: int, memory: int) -> dict[str, Any]:
+    """Make, match in this process, check what was found."""
+    run = Run(folder, recipe(memory))
+    peak_before = peak()
+    start_cpu, start = time.process_time(), time.monotonic()
+    seconds: dict[str, float] = {}
+    for step in match.steps(run):
+        begin = time.monotonic()
+        for task in step.tasks:
+            execute(task)
+        seconds[step.label] = round(seconds.get(step.label, 0) + time.monotonic() - begin, 1)
+    return {
+        "documents": n,
+        "shards": shards,
+        "memory_megabytes": memory,
+        "seconds": round(time.monotonic() - start, 1),
+        "cpu_seconds": round(time.process_time() - start_cpu, 1),
+        "peak_megabytes": peak() >> 10,
+        "before_megabytes": peak_before >> 10,
+        "peak_over_setting": round(peak() / 1024 / memory, 2),
+        "seconds_by_step": seconds,
+        "prints_megabytes": folder_size(run.folder("prints")),
+        "duplicates_megabytes": folder_size(run.folder("match")),
+        "found": found(run, n, shards),
+    }
+
+
+def recipe(memory: int) -> Recipe:
+    return load_recipe("cc100", [f"match.memory_megabytes={memory}"])
+
+
+def peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def folder_size(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.iterdir()) >> 20
+
+
+def found(run: Run, n: int, shards: int) -> dict[str, Any]:
+    """Share of the planted duplicates that went, beside what theory says; documents that went and were no copies."""
+    _, similarity = originals(n)
+    edges = np.linspace(0, n, shards + 1).astype(np.int64)
+    gone = GoneDocuments.read(run.folder("match") / "documents.bits", np.diff(edges))
+    bits = np.unpackbits(np.asarray(gone.bits), bitorder="little")[:n].astype(bool)
+    shares = {"copies": [float(bits[similarity == 1].mean()), 1.0], "originals that went": [int(bits[similarity == 0].sum()), 0]}
+    for s in SIMILARITIES:
+        shares[f"near, {s}"] = [round(float(bits[similarity == s].mean()), 4), round(1 - (1 - s**ROWS) ** BANDS, 4)]
+    return shares
+
+
+def count_reads(folder: Path, shards: int, per_shard: int, memory: int) -> dict[str, Any]:
+    """Files written, and files opened and row groups read by each step, for many small shards."""
+    run = Run(folder, recipe(memory))
+    make(run, shards * per_shard, shards)
+    counts: dict[str, Counter[str]] = {}
+    label = ""
+    opened, read = pq.ParquetFile.__init__, pq.ParquetFile.read_row_group
+
+    def opening(self: Any, *arguments: Any, **options: Any) -> None:
+        counts[label]["opened"] += 1
+        opened(self, *arguments, **options)
+
+    def reading(self: Any, *arguments: Any, **options: Any) -> Any:
+        counts[label]["row groups"] += 1
+        return read(self, *arguments, **options)
+
+    pq.ParquetFile.__init__, pq.ParquetFile.read_row_group = opening, reading
+    start = time.monotonic()
+    for step in steps_labelled(run):
+        label = step.label
+        counter = counts.setdefault(label, Counter())
+        for task in step.tasks:
+            execute(task)
+            counter["units"] += 1
+    files = len(list(run.folder("match").iterdir()))
+    return {
+        "shards": shards,
+        "seconds": round(time.monotonic() - start, 1),
+        "files": files,
+        "steps": {name: dict(c) for name, c in counts.items()},
+    }
+
+
+def steps_labelled(run: Run) -> Iterator[Any]:
+    yield from match.steps(run)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--memory", type=int, default=1024, help="match.memory_megabytes")
+    parser.add_argument("--shards", type=int, default=100)
+    parser.add_argument("--reads", type=int, help="count files and reads for so many shards")
+    parser.add_argument("--per-shard", type=int, default=50, help="documents of a shard with --reads")
+    parser.add_argument("--folder", help="where the prints go (default: a temporary folder)")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(Path(options.one[0]), int(options.one[1]), options.shards, options.memory)))
+        return
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        if options.reads:
+            print(json.dumps(count_reads(Path(folder), options.reads, options.per_shard, options.memory), indent=1))
+            return
+        results = [one(Path(folder) / str(n), n, options) for n in options.documents]
+    report(results, options.json)
+
+
+def one(folder: Path, n: int, options: argparse.Namespace) -> dict[str, Any]:
+    """One size, matched in a process of its own."""
+    make(Run(folder, recipe(options.memory)), n, options.shards)
+    command = [sys.executable, os.path.abspath(__file__), "--one", str(folder), str(n)]
+    command += ["--shards", str(options.shards), "--memory", str(options.memory)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def report(results: list[dict[str, Any]], as_json: bool) -> None:
+    facts = {"machine": f"{platform.machine()}, Python {platform.python_version()}", "results": results}
+    print(json.dumps(facts, indent=1) if as_json else json.dumps(facts))
+    if len(results) > 1 and not as_json:
+        first, last = results[0], results[-1]
+        times = last["cpu_seconds"] / first["cpu_seconds"]
+        print(f"{last['documents'] / first['documents']:.0f} times the documents: {times:.1f} times the CPU time")
+
+
+if __name__ == "__main__":
+    main()
