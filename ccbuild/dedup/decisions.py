@@ -78,7 +78,8 @@ class Decisions:
     equal: NDArray[np.bool_]
     """True where `match` is an equal document, False where it is a near one."""
     cluster_size: NDArray[np.int64]
-    """Documents that `partner` stands for, itself included; with ``none``, documents of the cluster."""
+    """Documents of the cluster; with ``first`` those up to this one, so that it never changes when a run grows: the
+    largest of a partner says for how many it stands, itself included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,8 @@ def _best(
 def judge(
     doc: NDArray[np.uint64], root: NDArray[np.uint64], policy: DocumentPolicy, length_of: LengthOf | None = None
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]]:
-    """(documents that go, partner of each, size of its cluster), by cluster, of whole clusters named by their smallest.
+    """(documents that go, partner of each, size of its cluster as `Decisions` has it), by cluster; `doc` are whole
+    clusters, each named by its smallest.
 
     >>> doc, root = np.array([1, 5, 9], np.uint64), np.array([1, 1, 1], np.uint64)
     >>> [column.tolist() for column in judge(doc, root, "newest")]
@@ -258,7 +260,9 @@ def judge(
         partner[many] = doc[many + 1]
         return doc, partner, size
     kept = root
-    if policy == "newest":
+    if policy == "first":
+        size = np.arange(len(doc)) - np.repeat(starts, sizes) + 1
+    elif policy == "newest":
         kept = np.repeat(doc[starts + sizes - 1], sizes)
     elif policy == "longest":
         if length_of is None:

@@ -41,7 +41,7 @@ class Dropped:
     similarity: float
     """To the row that it agrees with best: 1, or Jaccard estimated from bands."""
     cluster_size: int
-    """Rows that the partner stands for, itself included."""
+    """Rows that the partner stands for, itself included; with `none`, rows of the cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,11 @@ def _share(n: int, of: int) -> float:
 
 def _listed(decided: Decisions) -> Iterator[tuple[int, int, float, bool, int]]:
     columns = (decided.doc, decided.partner, decided.similarity, decided.equal, decided.cluster_size)
-    return zip(*(column.tolist() for column in columns), strict=True)
+    rows = list(zip(*(column.tolist() for column in columns), strict=True))
+    sizes: dict[int, int] = {}
+    for _, partner, _, _, size in rows:
+        sizes[partner] = max(size, sizes.get(partner, 0))
+    return ((doc, partner, similarity, equal, sizes[partner]) for doc, partner, similarity, equal, _ in rows)
 
 
 def _dropped(corpus: Corpus, doc: int, partner: int, similarity: float, equal: bool, size: int) -> Dropped:

@@ -34,8 +34,8 @@ class Plan:
 
     @property
     def bucket_files(self) -> int:
-        """Most files that a bucket is read from, so that each of its reads is a row group (about a megabyte)."""
-        return max(3 * FAN_IN, self.bucket_rows // _ROW_GROUP)
+        """Most files that a bucket is read from, so that each of its reads is most of a row group (a megabyte)."""
+        return max(4 * FAN_IN, self.bucket_rows // _ROW_GROUP)
 
     def buckets(self, rows: int, most: int = 0) -> int:
         """Buckets for so many prints, a fifth of each left free for uneven hashes; `most` prints each, if not 0."""
@@ -46,7 +46,7 @@ class Plan:
 def levels(files: int, at_most: int) -> list[int]:
     """Files after each round of merging `FAN_IN` at a time, until there are `at_most` or fewer.
 
-    >>> levels(90_000, 96), levels(96, 96)
+    >>> levels(90_000, 128), levels(128, 128)
     ([2813, 88], [])
     """
     counts = []

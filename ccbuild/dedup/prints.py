@@ -362,11 +362,22 @@ def merge_prints(
             waiting = Prints.empty()
             for low, high in bucket_bounds(max(1, -(-rows * 5 // (max_rows * 4)))):  # a fifth of room for uneven ranges
                 parts = [read_prints(path, kind, low, high) for path in paths]
-                ordered = Prints.concatenate([waiting, Prints.concatenate(parts).sorted()])
+                ordered = Prints.concatenate([waiting, _merged(parts)])
                 whole = len(ordered) // row_group_rows * row_group_rows
                 _write_rows(writer, ordered.take(slice(0, whole)), row_group_rows)
                 waiting = ordered.take(slice(whole, None))
             _write_rows(writer, waiting, row_group_rows)
+
+
+def _merged(parts: Sequence[Prints]) -> Prints:
+    """Sorted parts of one kind as one. Shards have each their own addresses, so that a stable sort by hash, which
+    finds the parts' own order, is enough (a third of the time of a sort by all columns); it is checked."""
+    together = Prints.concatenate(sorted((p for p in parts if len(p)), key=lambda p: int(p.doc_id.min())))
+    ordered = together.take(np.argsort(together.hash, kind="stable"))
+    hash, doc_id = ordered.hash, ordered.doc_id
+    if np.any((hash[1:] == hash[:-1]) & (doc_id[1:] < doc_id[:-1])):
+        return together.sorted()
+    return ordered
 
 
 def _rows_of(path: str | Path, kind: int) -> int:

@@ -16,6 +16,7 @@ statistics for the discounts with its own count in place of its adjusted one. On
 from __future__ import annotations
 
 import dataclasses
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ _FALLBACK = (0.5, 1.0, 1.5)
 _SMALLEST = 1e-99
 """Stands in for a probability of nothing, which has no logarithm; ``lmplz`` writes ``-inf``."""
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.int64] | NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 
@@ -80,12 +81,12 @@ def read_sentences(sentences: Iterable[Sequence[str]]) -> Text:
     That is ``lmplz --skip_symbols``: these three are the model's own, and a text can hold anything.
     """
     words: dict[str, int] = {word: number for number, word in enumerate(_SPECIAL)}
-    tokens: list[int] = []
+    tokens = array("q")
     for sentence in sentences:
         tokens.append(BOS)
         tokens.extend([words.setdefault(word, len(words)) for word in sentence if word not in _SPECIAL])
         tokens.append(EOS)
-    return Text(list(words), np.array(tokens, dtype=np.int64))
+    return Text(list(words), np.frombuffer(tokens, np.int64) if tokens else np.zeros(0, np.int64))
 
 
 def _longest(tokens: Ints) -> int:
@@ -103,8 +104,8 @@ class _Counted:
     """Index of the n-gram without its first word, among those of the order below."""
     own: Ints
     """How often it occurs."""
-    at: Ints
-    """int64[len(tokens)]: the index of the n-gram that starts there; -1 where none does."""
+    last: int | None
+    """Index of the n-gram of the quirk in the module's docstring; None at the longest order."""
 
 
 def estimate_ngrams(text: Text, order: int, prune: Sequence[int] = ()) -> list[NGrams]:
@@ -122,15 +123,14 @@ def estimate_ngrams(text: Text, order: int, prune: Sequence[int] = ()) -> list[N
     thresholds = [*prune, *[prune[-1] if prune else 0] * order][:order]
     counted = _count(text, order)
     adjusted = _adjust(counted)
-    ends = _last_in_suffix_order(text.tokens, order)
     ngrams: list[NGrams] = []
     lower: Floats = np.full(1, 1.0 / (len(text.words) - 1))
     for k, (gram, count, threshold) in enumerate(zip(counted, adjusted, thresholds, strict=True)):
         kept = (gram.own > threshold) | (gram.word <= EOS if k == 0 else False)
-        seen = count.copy()
-        if k + 1 < order and k < len(ends):  # the quirk in the module's docstring
-            last = gram.at[ends[k]]
-            seen[last] = gram.own[last]
+        seen = count
+        if gram.last is not None:
+            seen = count.copy()
+            seen[gram.last] = gram.own[gram.last]
         discounts = _discounts(seen)
         probability, gamma = _interpolate(gram, count, kept, discounts, lower)
         if k:
@@ -147,13 +147,13 @@ def estimate_ngrams(text: Text, order: int, prune: Sequence[int] = ()) -> list[N
 def _count(text: Text, order: int) -> list[_Counted]:
     """Every order's distinct n-grams. One of order k is one of order k-1 and a word, so a single integer sorts it."""
     tokens, nwords = text.tokens, len(text.words)
-    own = np.bincount(tokens, minlength=nwords)
+    ends = _last_in_suffix_order(tokens, order)
     none = np.zeros(nwords, dtype=np.int64)
-    orders = [_Counted(none, np.arange(nwords), none, own, tokens)]
+    orders = [_Counted(none, np.arange(nwords), none, np.bincount(tokens, minlength=nwords), int(tokens[ends[0]]))]
     starts = np.arange(len(tokens))
+    below = tokens  # the n-gram of the order below that starts at each token; -1 where none does
     for k in range(2, order + 1):
         starts = starts[tokens[starts + k - 2] != EOS]  # an n-gram ends with its sentence
-        below = orders[-1].at
         key = below[starts] * nwords + tokens[starts + k - 1]
         by_key = np.argsort(key)
         key = key[by_key]
@@ -162,8 +162,16 @@ def _count(text: Text, order: int) -> list[_Counted]:
         at = np.full(len(tokens), -1, dtype=np.int64)
         at[starts[by_key]] = np.repeat(np.arange(len(first)), own)
         prefix, word = np.divmod(key[first], nwords)
-        orders.append(_Counted(prefix, word, below[starts[by_key[first]] + 1], own, at))
+        suffix = below[starts[by_key[first]] + 1]
+        last = int(at[ends[k - 1]]) if k < order and k <= len(ends) else None
+        orders.append(_Counted(_narrow(prefix), _narrow(word), _narrow(suffix), _narrow(own), last))
+        below = at
     return orders
+
+
+def _narrow(values: Ints) -> Ints:
+    """`values` in half the memory where they fit: there are as many of them as n-grams."""
+    return values.astype(np.int32) if values.max(initial=0) < 1 << 31 else values
 
 
 def _adjust(orders: Sequence[_Counted]) -> list[Ints]:
@@ -177,7 +185,7 @@ def _adjust(orders: Sequence[_Counted]) -> list[Ints]:
             adjusted.append(gram.own)
             break
         neighbours = np.bincount(orders[k + 1].suffix, minlength=len(gram.own))
-        adjusted.append(np.where(after_bos, gram.own, neighbours) if k else neighbours)
+        adjusted.append(_narrow(np.where(after_bos, gram.own, neighbours) if k else neighbours))
     return adjusted
 
 

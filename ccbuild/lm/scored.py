@@ -29,8 +29,10 @@ def read_perplexities(source: str | Path, lang: str | None = None) -> dict[str, 
         files = sorted(folder.glob("*.parquet"))
         if not files:
             raise InputError(f"{folder} holds no Parquet files of scored documents. Name a run's folder, or a file.")
-    else:
+    elif root.is_file():
         files = [root]
+    else:
+        raise InputError(f"{root} is not a file. Name a run's folder, or scored documents.")
     found: dict[str, list[NDArray[np.float64]]] = {}
     for path in files:
         for code, values in (_of_parquet if path.suffix == ".parquet" else _of_lines)(path, lang).items():

@@ -9,7 +9,6 @@ __all__ = ["paragraphs"]
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]")
 _UNCLEAN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]")
-_UNEVEN = re.compile(r"[^\S\n ]|  |\n ")
 
 
 def paragraphs(text: str) -> list[str]:
@@ -20,9 +19,18 @@ def paragraphs(text: str) -> list[str]:
     >>> paragraphs("A\x00 page \t of\r\n\r\n two lines\u2028three")
     ['A page of', 'two lines', 'three']
     """
-    if _UNCLEAN.search(text):
-        text = _CONTROL.sub("", _BREAKS.sub("\n", text))
-    lines = text.split("\n")
-    if _UNEVEN.search(text):  # most text has single spaces only, and splitting it into words is most of the cost
-        lines = [" ".join(line.split()) for line in lines]
-    return [stripped for line in lines if (stripped := line.strip())]
+    found = []
+    for line in text.replace("\t", " ").replace("\xa0", " ").split("\n"):
+        if line.isprintable() and "  " not in line:  # most lines; its only white space is the space
+            if stripped := line.strip():
+                found.append(stripped)
+        else:
+            found += _cleaned(line)
+    return found
+
+
+def _cleaned(line: str) -> list[str]:
+    """The paragraphs of a line that may hold any white space and control characters."""
+    if _UNCLEAN.search(line):
+        line = _CONTROL.sub("", _BREAKS.sub("\n", line))
+    return [joined for part in line.split("\n") if (joined := " ".join(part.split()))]

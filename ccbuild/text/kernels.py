@@ -1,6 +1,6 @@
-"""Compiled loops over the bytes of a page: what it would cost a parser, and its text without tags.
+"""Compiled loops over the bytes of a page: what it would cost a parser, its text without tags, and its blocks.
 
-Both walk the page as the tokenizer of the HTML standard does (https://html.spec.whatwg.org/#tokenization): tags with
+The first two walk the page as the tokenizer of the HTML standard does (https://html.spec.whatwg.org/#tokenization): tags with
 quoted attributes, comments, raw text. They stand in a file of their own because numba's cache on disk watches only the
 file that a function stands in; the file is imported where it is used, as numba costs half a second to import.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["scan_page", "scan_words", "strip_page"]
+__all__ = ["ideographs", "scan_page", "scan_words", "split_blocks", "strip_page"]
 
 _compiled = njit(cache=True, nogil=True)
 
@@ -32,6 +32,11 @@ P_NAME, ARTICLE_NAME, MAIN_NAME, SVG_NAME, MATH_NAME, A_NAME = range(6)
 
 _LT, _GT, _SLASH, _BANG, _QUESTION, _NEWLINE = (ord(c) for c in "<>/!?\n")
 _DASH, _EQUALS, _QUOTE, _APOSTROPHE, _SPACE, _C, _I, _N, _S, _T = (ord(c) for c in "-=\"' cinst")
+_HASH, _A = ord("#"), ord("a")
+OPEN, CLOSE = 1, 2
+"""Marks in place of the tags of a link while blocks are parsed; as controls they are no part of a cleaned text."""
+PRE = 1
+"""Number of the block element `pre`, in which an empty line ends nothing."""
 _WALK = 64
 """Open elements that an end tag is compared with; one that lies deeper stays open, which errs on the safe side."""
 _SAME = 3
@@ -400,3 +405,152 @@ def strip_page(page: Any, table: Any, words: Any, into: Any) -> Any:
             into[written] = _NEWLINE
             written += 1
     return written
+
+
+@_compiled
+def ideographs(text: Any, most: int) -> Any:
+    """How many of the first `most` characters are kana, Han or Hangul: U+3040-30FF, U+3400-9FFF, U+AC00-D7AF."""
+    chars = found = 0
+    for i in range(len(text)):
+        lead = text[i]
+        if lead & 0xC0 == 0x80:
+            continue
+        chars += 1
+        if chars > most:
+            break
+        if 0xE3 <= lead <= 0xED and i + 2 < len(text):
+            point = (lead & 0x0F) << 12 | (text[i + 1] & 0x3F) << 6 | text[i + 2] & 0x3F
+            found += 0x3040 <= point <= 0x30FF or 0x3400 <= point <= 0x9FFF or 0xAC00 <= point <= 0xD7AF
+    return found
+
+
+@_compiled
+def _follows(text: Any, i: int, end: int, what: Any) -> Any:
+    """Whether the bytes `what` stand at `i`, before `end`."""
+    if i < 0 or i + len(what) > end:
+        return False
+    for j in range(len(what)):  # noqa: SIM110  numba compiles no generator
+        if text[i + j] != what[j]:
+            return False
+    return True
+
+
+@_compiled
+def _mark_links(markup: Any, anchor: Any, flat: Any) -> Any:
+    """Write `markup` with a mark in place of each tag of a link, anchors and links within the page left out; its
+    length."""
+    n, i, written = len(markup), 0, 0
+    while i < n:
+        c = markup[i]
+        if c == _LT:
+            if _follows(markup, i, n, anchor):
+                stop = i + len(anchor)
+                while stop < n and markup[stop] != _QUOTE:
+                    stop += 1
+                if stop + 1 < n and markup[stop + 1] == _GT:
+                    if stop > i + len(anchor) and markup[i + len(anchor)] != _HASH:
+                        flat[written] = OPEN
+                        written += 1
+                    i = stop + 2
+                    continue
+            elif i + 3 < n and markup[i + 1] == _SLASH and markup[i + 2] == _A and markup[i + 3] == _GT:
+                c = CLOSE
+                i += 3
+        flat[written] = c
+        written += 1
+        i += 1
+    return written
+
+
+@_compiled
+def _block_tag(text: Any, begin: int, end: int, tags: Any) -> Any:
+    """Number of the block element that opens the line ``text[begin:end]``; 0 for none."""
+    while begin < end and (text[begin] == _SPACE or text[begin] == OPEN or text[begin] == CLOSE):
+        begin += 1
+    if begin >= end or text[begin] != _LT:
+        return 0
+    stop = begin
+    while stop < end and text[stop] != _GT:
+        stop += 1
+    stop = min(stop, end - 1)
+    if not 1 <= stop - begin - 1 <= 3:
+        return 0
+    key = 0
+    for j in range(stop - 1, begin, -1):
+        key = key << 8 | text[j]
+    for tag in range(1, len(tags)):
+        if tags[tag] == key:
+            return tag
+    return 0
+
+
+@_compiled
+def _closes(text: Any, begin: int, end: int, key: int, size: int) -> Any:
+    """Whether the line ends with the end tag of the element whose packed name, of `size` bytes, is `key`."""
+    i = end - size - 3
+    if i < begin or text[end - 1] != _GT or text[i] != _LT or text[i + 1] != _SLASH:
+        return False
+    for j in range(size):
+        if text[i + 2 + j] != key >> 8 * j & 0xFF:
+            return False
+    return True
+
+
+@_compiled
+def split_blocks(markup: Any, anchor: Any, tags: Any, into: Any, found: Any) -> Any:
+    """Write the text of each line that has some, and a line feed; (lines, bytes) written.
+
+    `markup` is minimal HTML in UTF-8, `tags` the packed names of block elements from 1 on. `found` gets for each line
+    the number of its element and how many of its characters are links.
+    """
+    flat = np.empty(len(markup), np.uint8)
+    n = _mark_links(markup, anchor, flat)
+    begin = written = count = tag = 0
+    in_link = False
+    while begin <= n:
+        end, opening = begin, 0
+        while end < n and flat[end] != _NEWLINE:
+            opening += flat[end] == _LT
+            end += 1
+        if end == begin:
+            if tags[tag] != tags[PRE]:
+                tag = 0
+            begin += 1
+            continue
+        closed, i, stop, labels, start = False, begin, end, 0, written
+        if opening:
+            named = _block_tag(flat, begin, end, tags)
+            tag = named if named else tag
+            size = 0
+            while tags[tag] >> 8 * size:
+                size += 1
+            closed = _closes(flat, begin, end, tags[tag], size)
+            if closed and opening == 2 and flat[begin] == _LT:  # the common line: one element, whole
+                i, stop, opening = begin + size + 2, end - size - 3, 0
+        while i < stop:
+            c = flat[i]
+            i += 1
+            if c == OPEN:
+                in_link = True
+            elif c == CLOSE:
+                in_link = False
+            elif c == _LT and opening:
+                after = i
+                while after < stop and flat[after] != _GT:
+                    after += 1
+                if after < stop:
+                    i = after + 1
+                    continue
+                opening, i = 0, i - 1  # no tag ends in the rest of the line
+            else:
+                into[written] = c
+                written += 1
+                labels += in_link and c & 0xC0 != 0x80
+        if written > start:
+            found[count, 0], found[count, 1] = tag, labels
+            count += 1
+            into[written] = _NEWLINE
+            written += 1
+        tag = 0 if closed else tag
+        begin = end + 1
+    return count, written

@@ -3,18 +3,17 @@
     python tests/bench/match.py [--documents 1000000 10000000] [--memory 1024] [--shards 100] [--folder DIR] [--json]
     python tests/bench/match.py --reads 90000 [--per-shard 50]
 
-Of the documents a tenth are copies of an earlier one and a tenth near copies at Jaccard similarities of 0.6 to 0.9: each
-of the 14 bands of a near copy agrees with probability s^8, so 1 - (1 - s^8)^14 of them should be found. Every document
-has 4 paragraphs, one in three of them from a small pool. Each size runs in a process of its own, so that the peak of
-its memory is its own; making the prints is not timed. --reads: so many small shards, and how many files and reads a
-run of them costs, by a count of what is opened and read.
+Of the documents a tenth are copies of an earlier one and a tenth near copies at Jaccard similarities of 0.6 to 0.9.
+Each of the 14 bands of a near copy agrees with probability s^8, so 1 - (1 - s^8)^14 of them should be found. Every
+document has 4 paragraphs, one in three of them from a small pool. Each size runs in a process of its own, so that the
+peak of its memory is its own; making the prints is not timed. --reads: so many small shards, and how many files and
+reads a run of them costs, by a count of what is opened and read.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import resource
 import subprocess
@@ -133,7 +132,10 @@ def found(run: Run, n: int, shards: int) -> dict[str, Any]:
     edges = np.linspace(0, n, shards + 1).astype(np.int64)
     gone = GoneDocuments.read(run.folder("match") / "documents.bits", np.diff(edges))
     bits = np.unpackbits(np.asarray(gone.bits), bitorder="little")[:n].astype(bool)
-    shares = {"copies": [float(bits[similarity == 1].mean()), 1.0], "originals that went": [int(bits[similarity == 0].sum()), 0]}
+    shares = {
+        "copies": [float(bits[similarity == 1].mean()), 1.0],
+        "originals that went": [int(bits[similarity == 0].sum()), 0],
+    }
     for s in SIMILARITIES:
         shares[f"near, {s}"] = [round(float(bits[similarity == s].mean()), 4), round(1 - (1 - s**ROWS) ** BANDS, 4)]
     return shares
@@ -201,7 +203,7 @@ def main() -> None:
 def one(folder: Path, n: int, options: argparse.Namespace) -> dict[str, Any]:
     """One size, matched in a process of its own."""
     make(Run(folder, recipe(options.memory)), n, options.shards)
-    command = [sys.executable, os.path.abspath(__file__), "--one", str(folder), str(n)]
+    command = [sys.executable, str(Path(__file__).resolve()), "--one", str(folder), str(n)]
     command += ["--shards", str(options.shards), "--memory", str(options.memory)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

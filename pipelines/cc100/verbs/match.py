@@ -23,9 +23,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cc100.layout import Run
+from cc100.layout import Run, shard_name
 from cc100.verbs.task import Step
-from ccbuild.dedup.decisions import EQUAL, Decisions, GoneDocuments, decide_paragraphs, matches
+from ccbuild.dedup.corpus import confirmed
+from ccbuild.dedup.decisions import EQUAL, Decisions, Edges, GoneDocuments, decide_paragraphs, matches
 from ccbuild.dedup.external import Rows, Sorter, groups_whole
 from ccbuild.dedup.plan import FAN_IN, Plan, levels
 from ccbuild.dedup.prints import BAND, DOCUMENT, PARAGRAPH, Keep, Prints, bucket_bounds, merge_prints, pieces, scheme
@@ -54,7 +55,7 @@ _GONE = pa.schema(
 )
 _REPEATED = pa.schema([f for f in DUPLICATE_SCHEMA if f.name not in ("similarity", "kind")])
 _DUPLICATES = DUPLICATE_SCHEMA.append(pa.field("cluster_size", pa.int64()))
-"""What a shard drops; `cluster_size`, of documents only: how many documents `partner` stands for, itself included."""
+"""What a shard drops; `cluster_size`, of documents only, as `Decisions` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +152,47 @@ class MatchDocuments(_Bucket):
             for prints in self.pieces(self.kind, keep):
                 ledger["prints"].keep(len(prints))
                 found = matches(prints.hash, prints.doc_id)
-                rows = np.empty(len(found.doc), EDGE)
-                rows["doc"], rows["partner"] = found.doc, found.partner
-                rows["rank"] = EQUAL if self.kind == DOCUMENT else found.agreeing
-                edges.add(rows)
+                edges.add(_edge_rows(found.doc, found.partner, EQUAL if self.kind == DOCUMENT else found.agreeing))
         with timings.measure("write"):
             n = write_blocks(unit.path(f"{self.name}.parquet"), _EDGES, edges.blocks())
         return unit.commit(ledger, facts={"edges": n})
+
+
+@dataclass(frozen=True, slots=True)
+class CheckEdges(_Task):
+    """The near edges of a bucket whose true Jaccard similarity, of the texts, is high enough."""
+
+    edges: str
+    prints: str
+    """Digest of the prints of all shards."""
+
+    def unit(self) -> Unit:
+        return self.made_of((self.edges,), prints=self.prints)
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        recipe, ledger = self.run.recipe, Ledger()
+
+        def kept() -> Iterator[Rows]:
+            for rows in stream_rows(self.path(self.edges), AGAIN):
+                near = Edges(rows["doc"], rows["partner"], rows["rank"])
+                found = confirmed(near, recipe.match.min_jaccard, recipe.dedup.signature.ngram, self._texts)
+                ledger["edges"].drop("low_jaccard", len(rows) - len(found.doc))
+                ledger["edges"].keep(len(found.doc))
+                yield _edge_rows(found.doc, found.partner, found.agreeing)
+
+        with timings.measure("check"):
+            n = write_blocks(unit.path(f"{self.name}.parquet"), _EDGES, kept())
+        return unit.commit(ledger, facts={"edges": n})
+
+    def _texts(self, doc: NDArray[np.uint64]) -> dict[int, str]:
+        """Texts of `doc`, shard by shard."""
+        found: dict[int, str] = {}
+        for shard in np.unique(doc >> np.uint64(32)).tolist():
+            path = self.run.folder("extract") / f"{shard_name(shard)}.parquet"
+            chosen = doc[doc >> np.uint64(32) == shard].tolist()
+            table = pq.read_table(path, columns=["doc_id", "text"], filters=[("doc_id", "in", chosen)])
+            found.update(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +407,12 @@ def _documents(run: Run) -> NDArray[np.int64]:
     return rows
 
 
+def _edge_rows(doc: NDArray[np.uint64], partner: NDArray[np.uint64], rank: NDArray[np.int32] | int) -> Rows:
+    rows = np.empty(len(doc), EDGE)
+    rows["doc"], rows["partner"], rows["rank"] = doc, partner, rank
+    return rows
+
+
 def _gone_rows(part: Decisions) -> Rows:
     rows = np.empty(len(part.doc), dtype_of(_GONE))
     columns = (part.doc, part.partner, part.similarity, part.equal, part.cluster_size)
@@ -465,12 +506,17 @@ def steps(run: Run) -> Iterator[Step]:
         for kind, label, n in ((DOCUMENT, "equal", buckets["documents"]), (BAND, "edges", buckets["bands"])):
             found = [MatchDocuments(run, f"{label}-{b:05d}", b, n, prints, files, kind) for b in range(n)]
             yield Step(label, found)
-            edges += [task.name for task in found]
+            names = [task.name for task in found]
+            if kind == BAND and config.min_jaccard > 0:
+                checks = [CheckEdges(run, f"checked-{b:05d}", name, prints) for b, name in enumerate(names)]
+                yield Step("check", checks)
+                names = [task.name for task in checks]
+            edges += names
             if kind == DOCUMENT:
                 yield Step("copies", [NoteEqual(run, "equal", tuple(edges), prints)])
-        for merges, names in _merge_rows(run, _EDGES, "merged-edges", edges):
+        for merges, edges_merged in _merge_rows(run, _EDGES, "merged-edges", edges):
             yield Step("merge", merges)
-            edges = names
+            edges = edges_merged
         if config.keep_document == "longest":
             groups = _groups(shards)
             measured = [MeasureLengths(run, f"lengths-{i:05d}", group) for i, group in enumerate(groups)]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cc100.layout import Run
 from cc100.verbs.task import Step
 from ccbuild.ledger import Ledger
-from ccbuild.lm.cutoffs import Cutoffs, bucket, cutoffs
+from ccbuild.lm.cutoffs import Cutoffs, bucket, cutoffs, interval
 from ccbuild.records import DOCUMENT_SCHEMA
 from ccbuild.runner import Timings
 from ccbuild.storage import PARQUET, Manifest, Unit, digest_of
@@ -92,7 +92,15 @@ class PublishLanguage:
             "paragraphs": paragraphs,
             "characters": characters,
             "buckets": {k: counts[k] for k in sorted(counts)},
-            "cutoffs": None if cut is None else {"head": cut.head, "middle": cut.middle, "documents": cut.n},
+            "cutoffs": None
+            if cut is None
+            else {
+                "head": cut.head,
+                "middle": cut.middle,
+                "documents": cut.n,
+                "head_95": interval(np.sort(values), config.head),
+                "middle_95": interval(np.sort(values), config.middle),
+            },
         }
         return unit.commit(ledger, facts=facts)
 

@@ -136,11 +136,11 @@ def test_each_policy_keeps_what_it_says_of_each_cluster(edges: list[tuple[int, i
         assert size == len(cluster[d]) or policy == "first"
 
 
-def test_cluster_size_counts_what_a_kept_document_stands_for() -> None:
+def test_cluster_size_counts_up_to_the_document_when_the_first_stays() -> None:
     edges = matches(np.array([1, 1, 2, 2, 3, 3], np.uint64), np.array([1, 2, 2, 3, 7, 8], np.uint64))
     nothing = matches(np.empty(0, np.uint64), np.empty(0, np.uint64))
     decided = decide_documents(nothing, edges, CONFIG)
-    assert dict(zip(decided.doc.tolist(), decided.cluster_size.tolist(), strict=True)) == {2: 3, 3: 3, 8: 2}
+    assert dict(zip(decided.doc.tolist(), decided.cluster_size.tolist(), strict=True)) == {2: 2, 3: 3, 8: 2}
 
 
 def test_longest_needs_lengths() -> None:

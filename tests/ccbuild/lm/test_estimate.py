@@ -98,6 +98,12 @@ def test_no_text_at_all_with_no_least(tmp_path: Path) -> None:
         estimate([], tmp_path / "en", EstimateConfig(min_characters=0))
 
 
+def test_more_memory_than_there_may_be(tmp_path: Path) -> None:
+    lines = [" ".join(chr(97 + (i * j) % 26) for j in range(1, 60)) for i in range(1, 9000)]
+    with pytest.raises(InputError, match=r"need about .* MiB, memory_megabytes is 64.*tool=kenlm"):
+        estimate_files(lines, tmp_path / "a", tmp_path / "b", EstimateConfig(memory_megabytes=64, pieces=40, order=6))
+
+
 def test_sentences_too_short_for_the_order(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"No sentence is long enough for order 5.*order="):
         estimate(["a"] * 6000, tmp_path / "en", EstimateConfig())

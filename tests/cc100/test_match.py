@@ -1,0 +1,310 @@
+"""`match` over prints: nothing but the prints decides, whatever the memory, the order, the groups, the growth."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import random
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cc100.engines import local_cluster
+from cc100.layout import FOLDERS, Run
+from cc100.recipe import load_recipe
+from cc100.verbs import match
+from cc100.verbs.task import execute
+from ccbuild.dedup import external, plan, rounds
+from ccbuild.dedup.plan import Plan
+from ccbuild.dedup.prints import Prints, band_prints, document_prints, paragraph_prints, scheme, write_prints
+from ccbuild.dedup.signatures import SignatureConfig
+from ccbuild.errors import ConfigError, DataError, MismatchError, StorageError
+from ccbuild.ledger import Ledger
+from ccbuild.records import doc_id
+from ccbuild.storage import Unit
+
+BANDS, ROWS, DOCUMENTS = 4, 2, 60
+SETTINGS = (f"dedup.signature.bands={BANDS}", f"dedup.signature.rows={ROWS}")
+SIGNATURE = SignatureConfig(bands=BANDS, rows=ROWS)
+
+
+def a_run(root: Path, *overrides: str) -> Run:
+    return Run(root, load_recipe("cc100", [*SETTINGS, *overrides]))
+
+
+def add_shard(
+    run: Run, shard: int, whole: np.ndarray, bands: np.ndarray, lines: np.ndarray, texts: list[str] | None = None
+) -> None:
+    """A shard as `extract` leaves it; the length of a text follows from its address."""
+    n, name = len(whole), f"part-{shard:05d}"
+    ids = np.array([doc_id(shard, row) for row in range(n)], np.uint64)
+    parts = [document_prints(whole, ids), band_prints(bands, np.ones(n, np.bool_), ids)]
+    parts.append(paragraph_prints(lines.ravel(), np.full(n, lines.shape[1]), ids))
+    run.folder("prints").mkdir(parents=True, exist_ok=True)
+    target = run.folder("prints") / f"{name}.parquet"
+    counts = write_prints(target, Prints.concatenate(parts), scheme=scheme(SIGNATURE, "fast"))
+    with Unit(run.folder("extract"), "extract", name, settings={}, inputs={"shard": shard, "n": n}) as unit:
+        texts = texts or ["x" * int(i * 7919 % 101) for i in ids.tolist()]
+        pq.write_table(pa.table({"doc_id": ids, "text": texts}), unit.path(f"{name}.parquet"))
+        unit.commit(Ledger(), facts={"documents": n, "prints": counts})
+
+
+def fill(run: Run, shards: range) -> None:
+    """Shards of documents that repeat each other within and across shards; a shard's do not depend on the others."""
+    for shard in shards:
+        rng = np.random.default_rng(shard)
+        whole = rng.integers(1, 400, DOCUMENTS).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        bands = whole[:, None] * np.arange(3, 3 + 2 * BANDS, 2, dtype=np.uint64)
+        bands = np.where(rng.random(bands.shape) < 0.05, bands[rng.permutation(DOCUMENTS)], bands)
+        lines = rng.integers(0, 500, (DOCUMENTS, 3)).astype(np.uint64) * np.uint64(0xD1B54A32D192ED03)
+        fake = whole + (rng.random(DOCUMENTS) < 0.5).astype(np.uint64) * rng.integers(1, 9, DOCUMENTS).astype(np.uint64)
+        add_shard(run, shard, fake, bands, lines)
+
+
+def go(run: Run, seed: int | None = None) -> list[str]:
+    """All steps of `match`; the tasks of a step in an order drawn from `seed`. The labels of the steps."""
+    labels = []
+    for step in match.steps(run):
+        tasks = list(step.tasks)
+        if seed is not None:
+            random.Random(seed).shuffle(tasks)
+        for task in tasks:
+            execute(task)
+        labels.append(step.label)
+    return labels
+
+
+def digests(run: Run) -> dict[str, str]:
+    paths = sorted((run.root / FOLDERS["match"]).glob("part-*.parquet"))
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+
+
+def duplicates(run: Run) -> list[dict[str, object]]:
+    return [
+        row
+        for path in sorted((run.root / FOLDERS["match"]).glob("part-*.parquet"))
+        for row in pq.read_table(path).to_pylist()
+    ]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Six shards matched the plain way. Nobody writes into it."""
+    run = a_run(tmp_path_factory.mktemp("plain"))
+    fill(run, range(6))
+    go(run)
+    return run
+
+
+def test_the_plain_run_drops_every_kind(plain: Run) -> None:
+    rows = duplicates(plain)
+    assert {row["kind"] for row in rows} == {"exact_duplicate", "near_duplicate", "duplicate_paragraph"}
+    gone = {row["doc_id"] for row in rows if row["paragraph"] is None}
+    assert 50 < len(gone) < 6 * DOCUMENTS
+    for row in rows:
+        assert row["partner"] not in gone
+        assert (row["doc_id"] in gone) == (row["paragraph"] is None)
+        assert (row["cluster_size"] is None) == (row["paragraph"] is not None)
+
+
+def test_every_paragraph_of_the_documents_that_stay_stays_once(plain: Run) -> None:
+    rows = duplicates(plain)
+    gone = {row["doc_id"] for row in rows if row["paragraph"] is None}
+    cut = {(row["doc_id"], row["paragraph"]) for row in rows}
+    seen: list[int] = []
+    everything: set[int] = set()
+    for path in sorted(plain.folder("prints").iterdir()):
+        for row in pq.read_table(path, filters=[("kind", "=", 2)]).to_pylist():
+            if row["doc_id"] not in gone:
+                everything.add(row["hash"])
+                if (row["doc_id"], row["paragraph"]) not in cut:
+                    seen.append(row["hash"])
+    assert sorted(seen) == sorted(everything)
+
+
+@pytest.mark.parametrize("overrides", [("match.bucket_prints=100",), ("match.memory_megabytes=256",)])
+def test_memory_buckets_and_order_change_nothing(plain: Run, tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    run = a_run(tmp_path, *overrides)
+    fill(run, range(5, -1, -1) if overrides[0].endswith("256") else range(6))
+    go(run, seed=1)
+    assert digests(run) == digests(plain)
+
+
+def test_many_shards_are_merged_in_groups_and_change_nothing(
+    plain: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (plan, match):
+        monkeypatch.setattr(module, "FAN_IN", 2)
+    monkeypatch.setattr(Plan, "bucket_files", 2)
+    monkeypatch.setattr(Plan, "bucket_rows", 37)
+    run = a_run(tmp_path, "match.bucket_prints=200")
+    fill(run, range(6))
+    labels = go(run, seed=2)
+    assert labels.count("prints") == 2
+    assert {"merge", "groups"} <= set(labels)
+    assert digests(run) == digests(plain)
+
+
+@pytest.mark.parametrize("keep", ["first", "newest", "longest", "none"])
+def test_edges_that_do_not_fit_are_decided_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: str) -> None:
+    run = a_run(tmp_path / "at-once", f"match.keep_document={keep}")
+    fill(run, range(6))
+    go(run)
+    monkeypatch.setattr(rounds, "BYTES_PER_EDGE", 1 << 40)
+    monkeypatch.setattr(Plan, "nbytes", 1 << 17)
+    monkeypatch.setattr(rounds, "decide_documents", None)  # not to be asked
+    spilled = a_run(tmp_path / "rounds", f"match.keep_document={keep}")
+    fill(spilled, range(6))
+    go(spilled)
+    assert digests(spilled) == digests(run)
+
+
+@pytest.mark.parametrize("keep", ["first", "newest", "longest", "none"])
+def test_building_a_then_adding_b_is_building_both(tmp_path: Path, keep: str) -> None:
+    grown, whole = (a_run(tmp_path / name, f"match.keep_document={keep}") for name in ("grown", "whole"))
+    fill(grown, range(4))
+    go(grown)
+    first = digests(grown)
+    fill(grown, range(4, 6))
+    go(grown)
+    fill(whole, range(6))
+    go(whole)
+    assert digests(grown) == digests(whole)
+    if keep == "first":  # what was decided on documents stays decided
+        assert {name: digests(grown)[name] for name in first} == first
+
+
+def test_a_shard_without_duplicates_is_growth_too(tmp_path: Path) -> None:
+    run, whole = a_run(tmp_path / "grown"), a_run(tmp_path / "whole")
+    fill(run, range(2))
+    go(run)
+    for each in (run, whole):
+        alone = np.array([[11, 13, 15, 17]], np.uint64)
+        add_shard(each, 2, alone[:, 0], alone, alone[:, :2])
+    go(run)
+    fill(whole, range(2))
+    go(whole)
+    assert digests(run) == digests(whole)
+
+
+def test_workers_change_nothing(plain: Run, tmp_path: Path) -> None:
+    run = a_run(tmp_path, "match.bucket_prints=200")
+    fill(run, range(6))
+    with local_cluster(2) as engine:
+        for step in match.steps(run):
+            for task, result in engine(execute, step.tasks):
+                assert not isinstance(result, Exception), (task.name, result)
+    assert digests(run) == digests(plain)
+
+
+def test_each_policy_keeps_its_copy(tmp_path: Path) -> None:
+    """Three near documents: the second is the longest."""
+    lengths = {row: row * 7919 % 101 for row in range(3)}
+    assert max(lengths, key=lambda row: lengths[row]) == 2  # 0, 41, 82
+    bands = np.array([[5, 6, 7, 8]] * 3 + [[11, 12, 13, 14]], np.uint64)
+    for keep, gone in (("first", [1, 2]), ("newest", [0, 1]), ("longest", [0, 1]), ("none", [0, 1, 2])):
+        run = a_run(tmp_path / keep, f"match.keep_document={keep}")
+        add_shard(run, 0, np.array([1, 2, 3, 4], np.uint64), bands, np.array([[21], [22], [23], [24]], np.uint64))
+        go(run)
+        rows = duplicates(run)
+        assert [row["doc_id"] for row in rows] == gone
+        assert [row["cluster_size"] for row in rows] == ([2, 3] if keep == "first" else [3] * len(gone))
+
+
+def test_a_million_equal_documents(tmp_path: Path) -> None:
+    """More rows of one hash than a bucket's memory of 256 MB holds: they come in parts, and all but the first go."""
+    n = 1_000_000
+    run = a_run(tmp_path, "match.memory_megabytes=256")
+    assert Plan(256).bucket_rows < n
+    same = np.full(n, 77, np.uint64)
+    add_shard(run, 0, same, np.full((n, 1), 78, np.uint64), np.full((n, 1), 79, np.uint64))
+    go(run)
+    rows = pq.read_table(run.folder("match") / "part-00000.parquet")
+    assert rows.num_rows == n - 1
+    assert rows["partner"].unique().to_pylist() == [0]
+    assert np.array_equal(rows["cluster_size"].to_numpy(), np.arange(2, n + 1))
+    assert rows["kind"].unique().to_pylist() == ["exact_duplicate"]
+
+
+def test_near_documents_must_be_near_indeed_when_the_texts_are_asked(tmp_path: Path) -> None:
+    """The bands say that four documents are near; the texts say that only the last is near to the first."""
+    words = [f"w{i}" for i in range(40)]
+    texts = [
+        " ".join(words),
+        "another text of some ten words that has nothing in common",
+        "",
+        " ".join([*words, "end"]),
+    ]
+    run = a_run(tmp_path, "match.min_jaccard=0.7")
+    bands = np.array([[5, 6, 7, 8]] * 4, np.uint64)
+    add_shard(run, 0, np.array([1, 2, 3, 4], np.uint64), bands, np.array([[21], [22], [23], [24]], np.uint64), texts)
+    labels = go(run)
+    assert "check" in labels
+    assert [(row["doc_id"], row["partner"]) for row in duplicates(run)] == [(3, 0)]
+    manifest = run.manifest("match", "checked-00000")
+    assert manifest is not None
+    assert manifest.ledger["edges"].dropped == {"low_jaccard": 2}
+
+
+def test_prints_of_another_scheme_are_refused(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    fill(run, range(2))
+    other = a_run(tmp_path, "dedup.signature.seed=9")
+    with pytest.raises(MismatchError, match="seed=1, the config says 9"):
+        go(other)
+
+
+def test_a_file_cut_short_is_refused_by_name(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    fill(run, range(2))
+    steps = match.steps(run)
+    for step in steps:
+        if step.label == "decide":
+            break
+        for task in step.tasks:
+            execute(task)
+    hurt = run.folder("match") / "edges-00000.parquet"
+    hurt.write_bytes(hurt.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"edges-00000\.parquet.*--from match"):
+        execute(step.tasks[0])
+    hurt = run.folder("prints") / "part-00001.parquet"
+    hurt.write_bytes(hurt.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"part-00001\.parquet.*ccbuild extract"):
+        go(run)
+
+
+def test_a_full_disk_in_a_spill_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = a_run(tmp_path)
+    fill(run, range(2))
+    write = external.write_rows
+
+    def full(path: Path, blocks: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(external, "write_rows", full)
+    monkeypatch.setattr(external.Sorter, "add", lambda self, rows: self._write([rows]))
+    with pytest.raises(StorageError, match="No space left"):
+        go(run)
+    assert list(run.folder("match").iterdir()) == []
+    monkeypatch.undo()
+    assert external.write_rows is write
+    go(run)
+    assert len(digests(run)) == 2
+
+
+def test_a_threshold_of_the_recipe_makes_bands_and_rows(tmp_path: Path) -> None:
+    recipe = load_recipe("cc100", ["dedup.threshold=0.8"])
+    assert (recipe.dedup.signature.bands, recipe.dedup.signature.rows) == (9, 12)
+    assert load_recipe("cc100").dedup.signature == SignatureConfig()
+
+
+@pytest.mark.parametrize(
+    "setting", ["match.memory_megabytes=100", "match.bucket_prints=-1", "dedup.threshold=3", "match.min_jaccard=2"]
+)
+def test_settings_out_of_range_are_refused(setting: str) -> None:
+    with pytest.raises(ConfigError):
+        load_recipe("cc100", [setting])
