@@ -1,4 +1,4 @@
-"""What the README shows is what the commands print."""
+"""What the README shows is what the commands print. `python tests/test_readme.py` writes what they print now."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,10 +41,16 @@ def portable(output: str) -> str:
     return output.strip("\n")
 
 
+def printed(command: str, folder: Path) -> str:
+    paths = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", command], cwd=folder, env=paths, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_the_transcript(small_run: Path, tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "small").symlink_to(small_run)
-    paths = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     transcript = list(shown())
     assert transcript[0][0] == DEMO
     assert len(transcript) >= 4
@@ -51,11 +58,7 @@ def test_the_transcript(small_run: Path, tmp_path: Path) -> None:
         if command == DEMO:
             said = (small_run.parent / "stdout.txt").read_text(encoding="utf-8").replace(str(small_run), "runs/small")
         else:
-            done = subprocess.run(
-                ["bash", "-c", command], cwd=tmp_path, env=paths, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, done.stderr
-            said = done.stdout
+            said = printed(command, tmp_path)
         assert portable(said) == portable(output), command
 
 
@@ -74,3 +77,11 @@ def test_every_command_is_named() -> None:
 def test_every_entry_of_the_catalogue_and_its_licence_is_named(name: str) -> None:
     row = next(line for line in README.splitlines() if line.startswith("|") and f"`{name}`" in line)
     assert catalogue.entries()[name].licence.replace("-", " ") in row.replace("-", " ")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        written = README
+        for command, output in shown():
+            written = written.replace(f"$ {command}\n{output}\n", f"$ {command}\n{printed(command, Path(folder))}")
+    (ROOT / "README.md").write_text(written, encoding="utf-8")

@@ -56,7 +56,7 @@ def sample(paragraphs: Sequence[str], share: float, min_characters: int, seed: i
     give equal samples wherever they stand. Spread over the document, since its ends are often unlike its middle.
 
     >>> sample(["one", "two", "three", "four"], 0.5, 10)
-    ['one', 'three']
+    ['two', 'four']
     """
     step = min(round(1 / share), len(paragraphs))
     if step < 2 or sum(map(len, paragraphs)) < min_characters:

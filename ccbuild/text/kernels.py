@@ -1,8 +1,9 @@
 """Compiled loops over the bytes of a page: what it would cost a parser, its text without tags, and its blocks.
 
-The first two walk the page as the tokenizer of the HTML standard does (https://html.spec.whatwg.org/#tokenization): tags with
-quoted attributes, comments, raw text. They stand in a file of their own because numba's cache on disk watches only the
-file that a function stands in; the file is imported where it is used, as numba costs half a second to import.
+The first two walk the page as the tokenizer of the HTML standard does (https://html.spec.whatwg.org/#tokenization):
+tags with quoted attributes, comments, raw text. They stand in a file of their own because numba's cache on disk
+watches only the file that a function stands in; the file is imported where it is used, as numba costs half a second to
+import.
 """
 
 from __future__ import annotations
@@ -490,10 +491,10 @@ def _closes(text: Any, begin: int, end: int, key: int, size: int) -> Any:
     i = end - size - 3
     if i < begin or text[end - 1] != _GT or text[i] != _LT or text[i + 1] != _SLASH:
         return False
+    same = True
     for j in range(size):
-        if text[i + 2 + j] != key >> 8 * j & 0xFF:
-            return False
-    return True
+        same &= text[i + 2 + j] == key >> 8 * j & 0xFF
+    return same
 
 
 @_compiled

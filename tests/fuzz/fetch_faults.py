@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from ccbuild.crawl.body import Body, RangeFile
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.fetch import fetch_file, open_archive
-from ccbuild.errors import NetworkError
 from ccbuild.crawl.http import Client
+from ccbuild.errors import NetworkError
 from tests.ccbuild.crawl.server import FakeClock, Site, serving
 
 MENDABLE = ("503", "503-date", "429", "500", "reset", "short", "redirect-on", "garbage", "chunked-cut")

@@ -125,7 +125,7 @@ def test_parts_of_a_batch_add_up(tmp_path: Path, tokens: Path, small: Any) -> No
         train(small(*still, f"run.micro_batch={micro}"), tokens, tmp_path / name)
     one, many = weights(tmp_path / "one", 2), weights(tmp_path / "many", 2)
     for name in one:
-        torch.testing.assert_close(one[name], many[name], atol=1e-6, rtol=0)
+        torch.testing.assert_close(one[name], many[name], atol=1e-5, rtol=0)
     # Adam hides a gradient of the wrong size, its norm does not
     for what in ("loss", "gradient_norm"):
         assert losses(tmp_path / "one", what) == pytest.approx(losses(tmp_path / "many", what), abs=1e-6)

@@ -20,7 +20,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def documents() -> list[list[str]]:
-    """500 documents of one to six paragraphs: sentences of the Declaration, damaged in every way that normalising sees."""
+    """500 documents of one to six paragraphs: sentences of the Declaration, damaged in ways that normalising sees."""
     rng = random.Random(500)
     lines = (GOLDEN / "udhr.txt").read_text(encoding="utf-8").splitlines()
     signs = [
@@ -93,7 +93,8 @@ sys.modules["sacremoses"] = type(sys)("sacremoses")
 from pathlib import Path
 from cc_net import perplexity
 folder, documents, out, csv = map(Path, sys.argv[1:])
-sp = perplexity.MultiSentencePiece({"en": folder / "en.sp.model"}, field="raw_content", output_field="t", normalize=True)
+model = {"en": folder / "en.sp.model"}
+sp = perplexity.MultiSentencePiece(model, field="raw_content", output_field="t", normalize=True)
 lm = perplexity.DocLM({"en": folder / "en.arpa"}, field="t", output_field="perplexity", normalize=False)
 sp.get_sp("en"), lm.get_lm("en")
 found = [lm.do(sp.do({"raw_content": "\\n".join(d), "language": "en"})) for d in json.loads(documents.read_text())]
