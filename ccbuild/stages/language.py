@@ -7,64 +7,121 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal, Protocol
 
 from ccbuild.errors import ConfigError, InputError
-from ccbuild.langid.codes import CC100, is_code
-from ccbuild.langid.identify import UNDETERMINED, Identified, Identifier
+from ccbuild.langid.cascade import UNDETERMINED, Cascade, Identifier
+from ccbuild.langid.codes import CC100, check_codes
+from ccbuild.langid.model import LanguageModel
+from ccbuild.langid.noise import NOISE
+from ccbuild.langid.supplement import Supplement
+from ccbuild.langid.thresholds import Thresholds
+from ccbuild.langid.votes import vote
 from ccbuild.records import Document, Dropped
 from ccbuild.stages.stage import Stage
 from ccbuild.storage import read_manifest
 
-__all__ = ["LanguageConfig", "open_identifier"]
+__all__ = ["LanguageConfig", "open_cascade"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageConfig:
     """Which languages are kept, and how sure the identifier must be."""
 
+    form: Literal["paragraphs", "ccnet"] = "paragraphs"
+    """`paragraphs`: the cascade, paragraphs voting by their characters. `ccnet`: the model alone on the whole text,
+    newlines deleted, the score rounded to two digits."""
     min_score: float = 0.5
-    """Least score of the identifier, 0 to 1. CCNet (1911.00359, section 3.3): 0.5."""
+    """Least score, 0 to 1, of languages that `thresholds` does not name. CCNet (1911.00359, section 3.3): 0.5."""
+    thresholds: str | None = None
+    """A table that `ccbuild langid calibrate` wrote: least score by language; null: `min_score` for all."""
     languages: tuple[str, ...] = ("all",)
     """Codes to keep; `all` keeps every label of the identifier, `cc100` the 116 codes of CC-100."""
+    noise: bool = True
+    """Drop menus, lists of keywords, code, numbers, mash, mojibake and repetitions, as `noise_<kind>`."""
+    mixed: Literal["drop", "keep"] = "drop"
+    """Pages that two languages share (less than 65 % of the characters in the first, more than 20 in the second)."""
+    foreign: Literal["keep", "drop"] = "keep"
+    """`drop`: paragraphs of 80 characters or more in another language than the page's are taken out of it."""
+    outside: Literal["own", "und"] = "own"
+    """Languages outside CC-100 keep their own code, or become `und` and are dropped as `no_letters` are."""
+    sample_chars: int = 0
+    """Characters of a page that are asked about, whole paragraphs chosen by `seed`; 0: all."""
+    seed: int = 0
+    """Which paragraphs these are: the same for the same page and seed."""
 
     def __post_init__(self) -> None:
         """Refuse what no text can meet."""
         if not 0 <= self.min_score <= 1:
             raise ConfigError(f"language.min_score is {self.min_score}; a score lies between 0 and 1.")
-        unknown = [code for code in self.languages if not is_code(code)]
-        if unknown or not self.languages:
-            raise ConfigError(f"language.languages is {list(self.languages)}; it takes codes, `all` or `cc100`.")
+        if not self.languages:
+            raise ConfigError("language.languages is empty; it takes codes, `all` or `cc100`.")
+        check_codes((c for c in self.languages if c not in ("all", "cc100")), "language.languages")
+        if self.sample_chars < 0 or not 0 <= self.seed < 1 << 32:
+            raise ConfigError("language.sample_chars is 0 or more, language.seed 0 to 2**32 - 1.")
 
     def build(self, models: Path) -> Stage:
         """The stage; reads the identifier of the folder `models`."""
-        identifier = open_identifier(models)
         wanted = {code for entry in self.languages for code in (CC100 if entry == "cc100" else (entry,))}
+        least = Thresholds.read(self.thresholds) if self.thresholds else Thresholds({})
+        cascade = open_cascade(models, self.outside)
 
-        def judge(document: Document, answer: Identified) -> Document | Dropped:
-            if answer.code == UNDETERMINED:
+        def named(document: Document, code: str, score: float) -> Document | Dropped:
+            if code == UNDETERMINED:
                 return Dropped("no_letters")
-            if answer.score < self.min_score:
+            if score < least.of(code, self.min_score):
                 return Dropped("language_unsure")
-            if "all" not in wanted and answer.code not in wanted:
+            if "all" not in wanted and code not in wanted:
                 return Dropped("other_language")
-            return dataclasses.replace(document, lang=answer.code, lang_score=answer.score)
+            return dataclasses.replace(document, lang=code, lang_score=score)
 
-        def language(documents: Sequence[Document]) -> list[Document | Dropped]:
-            answers = identifier.identify([d.text for d in documents])
-            return [judge(d, a) for d, a in zip(documents, answers, strict=True)]
+        def by_model(documents: Sequence[Document]) -> list[Document | Dropped]:
+            answers = Identifier(cascade.model).identify([d.text for d in documents])
+            return [named(d, a.code, a.score) for d, a in zip(documents, answers, strict=True)]
 
-        return Stage("language", language)
+        def by_paragraphs(documents: Sequence[Document]) -> list[Document | Dropped]:
+            return [self._routed(document, cascade, named) for document in documents]
+
+        return Stage("language", by_model if self.form == "ccnet" else by_paragraphs)
+
+    def _routed(self, document: Document, cascade: Cascade, named: Named) -> Document | Dropped:
+        found = vote(cascade, document.paragraphs, self.sample_chars, self.seed, self.noise)
+        if found.code == NOISE:
+            return Dropped("no_letters" if found.why == "no_letters" else f"noise_{found.why}")
+        if found.mixed and self.mixed == "drop":
+            return Dropped("mixed_languages")
+        answer = named(document, found.code, found.score)
+        if self.foreign == "drop" and isinstance(answer, Document) and found.share < 1:
+            left = tuple(p for p in document.paragraphs if not _is_foreign(cascade, p, found.code))
+            return dataclasses.replace(answer, paragraphs=left) if left else Dropped("mixed_languages")
+        return answer
 
 
-def open_identifier(models: Path) -> Identifier:
+def _is_foreign(cascade: Cascade, paragraph: str, code: str) -> bool:
+    if len(paragraph) < 80:
+        return False
+    answer = cascade.identify_one(paragraph, test_noise=False)
+    return answer.code not in (code, UNDETERMINED) and answer.score >= 0.5
+
+
+class Named(Protocol):
+    """Sets the language of a document, or drops it."""
+
+    def __call__(self, document: Document, code: str, score: float) -> Document | Dropped: ...
+
+
+def open_cascade(models: Path, outside: Literal["own", "und"] = "own") -> Cascade:
     """The identifier that `prepare` put into `models`, verified; once a process as long as it stays the same."""
     manifest = read_manifest(models / "identifier.json")
     if manifest is None:
         raise InputError(f"{models} holds no language identifier. Run the verb prepare first.")
-    ((name, facts),) = manifest.outputs.items()
-    return _open(models / name, facts["sha256"])
+    files = {name: facts["sha256"] for name, facts in manifest.outputs.items()}
+    model = manifest.facts["model"]
+    supplement = manifest.facts.get("supplement")
+    opened = _open(models / model, files[model], models / supplement if supplement else None)
+    return Cascade(*opened, outside)
 
 
 @lru_cache(maxsize=1)
-def _open(path: Path, sha256: str) -> Identifier:
-    return Identifier(path, sha256)
+def _open(path: Path, sha256: str, supplement: Path | None) -> tuple[LanguageModel, Supplement | None]:
+    return LanguageModel(path, sha256), Supplement(supplement) if supplement else None

@@ -65,8 +65,11 @@ class UnitConfig:
 class PrepareConfig:
     """Where the language identifier and the perplexity models come from."""
 
-    identifier: str = "lid.176.ftz"
-    """fastText model of the catalogue."""
+    identifier: str = location("lid.176.ftz")
+    """fastText model that is asked first: an entry of the catalogue, or a path. Labels like `hau_Latn` are mapped."""
+    supplement: str | None = location("catalogue")
+    """What is asked where the identifier is not sure: `catalogue`, trained from its texts once and cached; the path of
+    an .ftz that `ccbuild langid train` wrote; null: nothing."""
     prose: str | None = location("catalogue:eld")
     """Well-formed text to estimate perplexity models from: `catalogue:eld` (60 languages), or a pattern with `{lang}`,
     such as `prose/{lang}/*.txt.xz`: UTF-8, a paragraph a line; JSON lines (Cirrussearch dumps, WikiExtractor) or
@@ -80,9 +83,11 @@ class PrepareConfig:
     """How a model is estimated."""
 
     def __post_init__(self) -> None:
-        if self.identifier not in catalogue.entries():
+        if self.identifier not in catalogue.entries() and not Path(self.identifier).is_file():
             known = ", ".join(sorted(catalogue.entries()))
-            raise ConfigError(f"prepare.identifier is {self.identifier!r}; the catalogue has {known}.")
+            raise ConfigError(f"prepare.identifier is {self.identifier!r}: it is no file, and the catalogue has {known}.")
+        if self.supplement not in (None, "catalogue") and not Path(str(self.supplement)).is_file():
+            raise ConfigError(f"prepare.supplement is {self.supplement!r}; it is `catalogue`, null or a file.")
         if not 0 <= self.heldout < 0.5:
             raise ConfigError(f"prepare.heldout is {self.heldout}; it lies between 0 and 0.5.")
 

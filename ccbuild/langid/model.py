@@ -1,0 +1,72 @@
+"""fastText models that may be asked: verified before they load, tried on canary sentences, labels made codes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import fasttext
+
+from ccbuild.errors import DataError, InputError
+from ccbuild.langid.codes import from_label, is_code
+
+__all__ = ["CANARIES", "LABEL", "LanguageModel", "escape"]
+
+LABEL = "__label__"
+"""What fastText takes for a label, wherever it stands."""
+
+CANARIES = {
+    "en": "The committee will meet again next week to discuss the report.",
+    "ru": "Комитет соберётся на следующей неделе, чтобы обсудить доклад.",
+    "de": "Der Ausschuss wird nächste Woche erneut zusammentreten, um den Bericht zu besprechen.",
+    "ar": "ستجتمع اللجنة مرة أخرى الأسبوع المقبل لمناقشة التقرير.",
+}
+"""A truncated model loads without a word and labels everything alike; these must come out right."""
+
+
+def escape(text: str) -> str:
+    """`text` as one line in which fastText reads no label, no end and nothing that is not Unicode."""
+    line = text.replace("\n", " ").replace("\0", " ")
+    if LABEL in line:
+        line = line.replace(LABEL, "label ")
+    return line if line.isascii() else line.encode("utf-8", "ignore").decode()
+
+
+class LanguageModel:
+    """A fastText identifier.
+
+    `sha256` is what the catalogue or a manifest states of the file; another hash is a `DataError` before fastText
+    sees the bytes. A label that cannot be a code is a `DataError` too, and so is a wrong answer to a canary sentence.
+    """
+
+    def __init__(self, path: str | Path, sha256: str | None = None, canaries: Mapping[str, str] = CANARIES) -> None:
+        source = Path(path)
+        if not source.is_file():
+            raise InputError(f"{source} is not a file. `ccbuild catalogue fetch lid.176.ftz` prints where it puts one.")
+        with source.open("rb") as stream:
+            self.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        if sha256 is not None and self.sha256 != sha256:
+            raise DataError(f"{source} has SHA-256 {self.sha256}, stated is {sha256}. Fetch the model again.")
+        try:
+            self._model = fasttext.load_model(str(source))
+            labels = self._model.get_labels()
+        except (ValueError, MemoryError, RuntimeError) as error:
+            raise DataError(f"{source} is no fastText model: {error}. Fetch the model again.") from error
+        self._codes = {label: from_label(label.removeprefix(LABEL)) for label in labels}
+        for label, code in self._codes.items():
+            if not is_code(code):
+                raise DataError(f"{source} has the label {label!r}, which is no language code. Use another model.")
+        self.codes = frozenset(self._codes.values())
+        """Every code that the model can answer with; `zh` where it does not tell the scripts apart."""
+        found = {code: self.ask(text, 1)[0][0] for code, text in canaries.items() if code in self.codes}
+        wrong = sorted(code for code, answer in found.items() if answer != code)
+        if wrong or not found:
+            raise DataError(
+                f"{source} labels the canary sentence in {', '.join(wrong)} as {', '.join(found[c] for c in wrong)}: "
+                "the file is damaged or no language identifier. Fetch the model again."
+            )
+
+    def ask(self, line: str, k: int) -> list[tuple[str, float]]:
+        """The `k` most probable (code, probability) of one escaped line, the best first; labels of one code apart."""
+        return [(self._codes[label], min(p, 1.0)) for p, label in self._model.f.predict(line + "\n", k, 0.0, "strict")]

@@ -1,0 +1,99 @@
+"""Pages: the answers to their paragraphs, weighted by characters, and what of a page is in another language."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ccbuild.langid.cascade import UNDETERMINED, Cascade
+from ccbuild.langid.noise import NOISE, noise
+
+__all__ = ["MIXED", "Vote", "chunks", "sample", "vote"]
+
+MIXED = "mul"
+"""ISO 639-2: more than one language."""
+
+_CHUNK = 300
+"""Characters from which a paragraph is asked about by itself; shorter ones are joined with what follows."""
+_MAJORITY, _MINORITY = 0.65, 0.2
+"""A page is mixed when its language has less of the characters than the first and another more than the second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """What the paragraphs of a page say together."""
+
+    code: str
+    """The language with most characters; ``und`` and ``zxx`` win only where no paragraph has a language."""
+    score: float
+    """Mean score of the paragraphs in that language, by characters."""
+    share: float
+    """Share of the characters with a language that are in it."""
+    second: str
+    second_share: float
+    why: str = ""
+    """The reason of the noise, for ``zxx``."""
+
+    @property
+    def mixed(self) -> bool:
+        """Whether two languages share the page."""
+        return self.share < _MAJORITY and self.second_share > _MINORITY
+
+
+def chunks(paragraphs: Sequence[str], nchars: int = _CHUNK) -> list[list[int]]:
+    """Indices of neighbouring paragraphs, joined until they have `nchars` characters."""
+    found: list[list[int]] = []
+    size = nchars
+    for index, paragraph in enumerate(paragraphs):
+        if size >= nchars:
+            found.append([])
+            size = 0
+        found[-1].append(index)
+        size += len(paragraph) + 1
+    return found
+
+
+def sample(pieces: Sequence[str], most: int, seed: int) -> list[str]:
+    """As many of `pieces` as make up `most` characters, each cut at that, in their order; the same for the same text."""
+    if sum(map(len, pieces)) <= most:
+        return list(pieces)
+    key = hashlib.blake2b("\n".join(pieces).encode("utf-8", "surrogatepass"), digest_size=8, key=seed.to_bytes(8))
+    order = list(range(len(pieces)))
+    random.Random(key.digest()).shuffle(order)
+    taken, left = [], most
+    for index in order:
+        if left <= 0:
+            break
+        taken.append((index, pieces[index][:left]))
+        left -= len(pieces[index])
+    return [piece for _, piece in sorted(taken)]
+
+
+def vote(cascade: Cascade, paragraphs: Sequence[str], most: int = 0, seed: int = 0, test_noise: bool = True) -> Vote:
+    """The language of a page. `most`: characters of it that are asked about, 0: all."""
+    page = "\n".join(paragraphs)
+    why = noise(page[: 4 * most] if most else page) if test_noise else None
+    if why:
+        return Vote(code=NOISE, score=1.0, share=1.0, second=UNDETERMINED, second_share=0.0, why=why)
+    pieces = ["\n".join(paragraphs[i] for i in chunk) for chunk in chunks(paragraphs)]
+    scored: dict[str, float] = {}
+    size: dict[str, int] = {}
+    for piece in sample(pieces, most, seed) if most else pieces:
+        answer = cascade.identify_one(piece, test_noise=False)
+        size[answer.code] = size.get(answer.code, 0) + len(piece)
+        scored[answer.code] = scored.get(answer.code, 0.0) + answer.score * len(piece)
+    spoken = [code for code in size if code != UNDETERMINED]
+    if not spoken:
+        return Vote(code=UNDETERMINED, score=0.0, share=1.0, second=UNDETERMINED, second_share=0.0)
+    total = sum(size[code] for code in spoken)
+    ranked = sorted(spoken, key=lambda code: (-scored[code], code))
+    second = ranked[1] if len(ranked) > 1 else UNDETERMINED
+    return Vote(
+        code=ranked[0],
+        score=scored[ranked[0]] / size[ranked[0]],
+        share=size[ranked[0]] / total,
+        second=second,
+        second_share=size.get(second, 0) / total if second != UNDETERMINED else 0.0,
+    )
