@@ -106,7 +106,11 @@ def parse_blocks(markup: str) -> list[Block]:
     scale = 1.0
     if not markup.isascii():
         scale += 2 * kernels.ideographs(letters, _HEAD) / min(len(markup), _HEAD)
-    texts = into[:written].tobytes().decode("utf-8", "surrogatepass").split("\n")
+    del letters
+    text = str(into[:written].data, "utf-8", "surrogatepass")
+    del into
+    texts = text.split("\n")
+    del text
     found: list[Block] = []
     new = tuple.__new__  # half the time of Block(…)
     for (tag, labels), line in zip(lines[:count].tolist(), texts, strict=False):

@@ -23,13 +23,20 @@ open, or open all the time; of `IMPLIED` the end tag may be left out, and the ne
 and bounds what an end tag within it can close; `RAW` holds text up to its end tag; a `CELL`, a row too, ends all that
 was opened in the one before."""
 
-DEEPEST, MOST_FORMATS, ELEMENTS, ATTRIBUTES, OPTIONS, MASK, PARAGRAPHS, DEPTH, FORMATS, SCOPES, FOREIGN, ROOTS = range(
-    12
-)
+DEEPEST, MOST_FORMATS, ELEMENTS, ATTRIBUTES, OPTIONS, NODES, INDENT, MASK, PARAGRAPHS, ROOTS = range(10)
 """Places in the state of a scan; from `ROOTS` on, for article and for main: how many, and the paragraphs that were met
 before the last start and before the last end of it."""
-STATE = ROOTS + 6
-P_NAME, ARTICLE_NAME, MAIN_NAME, SVG_NAME, MATH_NAME, A_NAME = range(6)
+DEPTH, FORMATS, SCOPES, FOREIGN = range(ROOTS + 6, ROOTS + 10)
+STATE = ROOTS + 10
+
+
+def packed(name: str) -> np.uint64:
+    """The key of the name of an element: its first eight bytes, and how many more there are."""
+    return np.uint64(int.from_bytes(name[:8].encode(), "little") + max(len(name) - 8, 0))
+
+
+_P_NAME, _BR_NAME, _A_NAME = packed("p"), packed("br"), packed("a")
+_ARTICLE_NAME, _MAIN_NAME, _SVG_NAME, _MATH_NAME = packed("article"), packed("main"), packed("svg"), packed("math")
 
 _LT, _GT, _SLASH, _BANG, _QUESTION, _NEWLINE = (ord(c) for c in "<>/!?\n")
 _DASH, _EQUALS, _QUOTE, _APOSTROPHE, _SPACE, _C, _I, _N, _S, _T = (ord(c) for c in "-=\"' cinst")
@@ -74,9 +81,16 @@ def _kind(key: Any, keys: Any, kinds: Any) -> Any:
 
 
 @_compiled
-def _attributes(page: Any, i: int, steps: Any, found: Any) -> Any:
-    """(index after the tag, attributes, mask of the words found in names and in values that name a class or a role)."""
-    n, count, mask, state, slash = len(page), 0, 0, 0, False
+def _step(state: Any, byte: Any, steps: Any) -> Any:
+    """Next state of the automaton; unsigned, as numba tests signed indices for being negative."""
+    return np.uint64(steps[state << np.uint64(8) | np.uint64(byte)])
+
+
+@_compiled
+def _attributes(page: Any, i: int, steps: Any, found: Any, plain: Any) -> Any:
+    """(index after the tag, attributes, mask of the words found in names and in values that name a class or a role,
+    whether a slash ends it); no word ends in the first `plain` states."""
+    n, count, mask, slash = len(page), 0, 0, False
     while i < n:
         c = page[i]
         if c == _GT:
@@ -85,26 +99,31 @@ def _attributes(page: Any, i: int, steps: Any, found: Any) -> Any:
             slash = c == _SLASH
             i += 1
             continue
-        count, start, slash = count + 1, i, False
-        while (
-            i < n and page[i] > _SPACE and page[i] != _GT and page[i] != _SLASH and (page[i] != _EQUALS or i == start)
-        ):
-            state = steps[state, page[i]]
-            mask |= found[state]
+        count, slash, state = count + 1, False, np.uint64(0)
+        first, second = c | 0x20, page[min(i + 1, n - 1)] | 0x20
+        while True:  # an equals sign that comes first belongs to the name
+            state = _step(state, c, steps)
+            if state >= plain:
+                mask |= found[state]
             i += 1
+            if i >= n:
+                break
+            c = page[i]
+            if c <= _SPACE or c in (_GT, _SLASH, _EQUALS):
+                break
         while i < n and page[i] <= _SPACE:
             i += 1
         if i < n and page[i] == _EQUALS:
-            state = steps[state, _EQUALS]
-            mask |= found[state]
-            i = _value(page, i + 1)
-            first, second = page[start] | 0x20, page[min(start + 1, n - 1)] | 0x20
+            state = _step(state, _EQUALS, steps)
+            if state >= plain:
+                mask |= found[state]
+            start, i = i + 1, _value(page, i + 1)
             style = first == _S and second == _T
             if style or first == _C or first == _I or first == _N:  # noqa: SIM109  class, id, name
                 for j in range(start, min(i, n)):
-                    state = steps[state, page[j]]
-                    mask |= found[state]
-            state = 0
+                    state = _step(state, page[j], steps)
+                    if state >= plain:
+                        mask |= found[state]
     return n, count, mask, False
 
 
@@ -223,23 +242,20 @@ def _unformat(tags: Any, marks: Any, floor: int, count: int, key: Any) -> Any:
 
 
 @_compiled
-def _count_root(s: Any, key: Any, names: Any, closing: bool) -> Any:
+def _count_root(s: Any, key: Any, closing: bool) -> Any:
     """Count paragraphs, and those before the start and the end of an article and of main."""
-    if key == names[P_NAME]:
+    if key == _P_NAME:
         s[PARAGRAPHS] += not closing
-    elif key == names[ARTICLE_NAME] or key == names[MAIN_NAME]:
-        place = ROOTS if key == names[ARTICLE_NAME] else ROOTS + 3
+    elif key == _ARTICLE_NAME or key == _MAIN_NAME:  # noqa: SIM109
+        place = ROOTS if key == _ARTICLE_NAME else ROOTS + 3
         s[place] += not closing
         s[place + (2 if closing else 1)] = s[PARAGRAPHS]
 
 
 @_compiled
-def _end_tag(
-    s: Any, key: Any, kind: int, names: Any, stack: Any, tags: Any, marks: Any, floors: Any, table: Any
-) -> Any:
+def _end_tag(s: Any, key: Any, kind: int, stack: Any, tags: Any, marks: Any, floors: Any, table: Any) -> Any:
     """Count an end tag in the state `s`."""
     keys, kinds = table
-    _count_root(s, key, names, True)
     floor = floors[s[SCOPES]]
     if kind == FORMATTING:
         s[FORMATS] = _unformat(tags, marks, floor, s[FORMATS], key)
@@ -247,10 +263,12 @@ def _end_tag(
         s[FORMATS] = floor
     if kind == OTHER or (IMPLIED <= kind <= SCOPE) or kind == CELL:  # noqa: SIM109
         left = _pop(stack, s[DEPTH], key, kind, keys, kinds)
+        s[ELEMENTS] += key == _P_NAME and left == s[DEPTH]  # an end tag without a paragraph makes an empty one
         if kind == SCOPE and left < s[DEPTH] and s[SCOPES]:
             s[FORMATS] = floor
             s[SCOPES] -= 1
         s[DEPTH] = left
+    s[ELEMENTS] += key == _BR_NAME  # read as a line break
 
 
 @_compiled
@@ -260,7 +278,6 @@ def _start_tag(
     kind: int,
     empty: bool,
     digest: Any,
-    names: Any,
     stack: Any,
     tags: Any,
     marks: Any,
@@ -270,13 +287,13 @@ def _start_tag(
     """Count a start tag in the state `s`."""
     s[ELEMENTS] += 1 if kind == FORMATTING else 1 + s[FORMATS]  # formatting is opened anew in each block
     s[OPTIONS] += kind == OPTION
-    _count_root(s, key, names, False)
+    s[INDENT] += s[DEPTH]
     floor = floors[s[SCOPES]]
     if kind == CELL and s[SCOPES]:
         s[FORMATS] = floor
     elif kind == FORMATTING and not s[FOREIGN]:
         same = 0
-        if key == names[A_NAME]:  # a link closes the one before it
+        if key == _A_NAME:  # a link closes the one before it
             s[FORMATS] = _unformat(tags, marks, floor, s[FORMATS], key)
         for j in range(floor, s[FORMATS]):
             same += marks[j] == digest and tags[j] == key
@@ -296,88 +313,100 @@ def _start_tag(
 
 
 @_compiled
-def scan_page(page: Any, table: Any, words: Any, names: Any, limits: Any, s: Any) -> Any:
+def scan_page(page: Any, table: Any, words: Any, limits: Any, s: Any) -> Any:
     """Fill the state `s` (see `hostile.Survey`) with the counts of a page, up to where one is over its limit.
 
     `limits` and the first counts of `s`: depth, open formatting, elements, attributes of one element, options.
     """
     stack, floors = np.zeros(limits[0] + 2, np.uint64), np.zeros(limits[0] + 2, np.int64)
     tags, marks = np.zeros(limits[1] + 2, np.uint64), np.zeros(limits[1] + 2, np.uint64)
-    i = 0
+    i = others = 0
     while i + 1 < len(page):
         if page[i] != _LT:
             i += 1
             continue
         after = _skip(page, i)
         if after:
+            others += after > i + 1
             i = after
             continue
         closing = page[i + 1] == _SLASH
         start = i
         key, i = _key(page, i + 1 + closing)
-        i, attributes, mask, empty = _attributes(page, i, words[0], words[1])
+        i, attributes, _, empty = _attributes(page, i, words[0], words[1], words[2])
         kind = _kind(key, table[0], table[1])
-        foreign = key == names[SVG_NAME] or key == names[SVG_NAME + 1]
+        foreign = key in (_SVG_NAME, _MATH_NAME)
         if (closing and foreign) or (not foreign and kind != OTHER and kind != RAW):
             s[FOREIGN] = 0
         if closing:
-            _end_tag(s, key, kind, names, stack, tags, marks, floors, table)
+            _end_tag(s, key, kind, stack, tags, marks, floors, table)
             continue
-        s[MASK] |= mask
+        others += attributes
         s[ATTRIBUTES] = max(s[ATTRIBUTES], attributes)
         if foreign and not empty:
             s[FOREIGN] = 1
-        digest = _digest(page, start, i) if kind == FORMATTING and key != names[A_NAME] else np.uint64(0)
-        _start_tag(s, key, kind, empty, digest, names, stack, tags, marks, floors, table)
+        digest = _digest(page, start, i) if kind == FORMATTING and key != _A_NAME else np.uint64(0)
+        _start_tag(s, key, kind, empty, digest, stack, tags, marks, floors, table)
         if kind == RAW and not s[FOREIGN]:
             i = _after_raw(page, i, key)
+        s[NODES] = s[ELEMENTS] + others
         if s[DEPTH] > limits[0] or s[FORMATS] > limits[1] or s[ELEMENTS] > limits[2] or attributes > limits[3]:
             return
-        if s[OPTIONS] > limits[4]:
+        if s[OPTIONS] > limits[4] or s[NODES] > limits[5] or s[INDENT] > limits[6]:
             return
+    s[NODES] = s[ELEMENTS] + others
 
 
 @_compiled
-def scan_words(page: Any, table: Any, words: Any, names: Any, s: Any) -> Any:
-    """Fill the state with bounds, in half the time of `scan_page`: as `DEEPEST` every element that could nest, as
-    `MOST_FORMATS` the formatting elements not closed in order; the attributes, the words and the roots as they are."""
-    i = 0
+def scan_words(page: Any, table: Any, words: Any, s: Any) -> Any:
+    """Fill the state with bounds, in a third of the time of `scan_page`: as `DEEPEST` every element that could nest, as
+    `MOST_FORMATS` the formatting elements not closed in order, as elements the end tags too that can make one; the
+    attributes, the words and the roots as they are."""
+    keys, kinds = table
+    steps, found, plain = words
+    n = len(page)
+    i = nesting = formats = most_formats = elements = most_attributes = others = mask = 0
     stack = np.zeros(_WALK, np.uint64)
-    while i + 1 < len(page):
+    while i + 1 < n:
         if page[i] != _LT:
             i += 1
             continue
         after = _skip(page, i)
         if after:
+            others += after > i + 1
             i = after
             continue
         closing = page[i + 1] == _SLASH
         key, i = _key(page, i + 1 + closing)
+        if key == _P_NAME or key == _ARTICLE_NAME or key == _MAIN_NAME:  # noqa: SIM109
+            _count_root(s, key, closing)
         if closing:
-            _count_root(s, key, names, True)
-            if s[FORMATS] > 0 and stack[s[FORMATS] % _WALK] == key:
-                s[FORMATS] -= 1
-            while i < len(page) and page[i] != _GT:
+            elements += key in (_P_NAME, _BR_NAME)
+            if formats > 0 and stack[formats % _WALK] == key:
+                formats -= 1
+            while i < n and page[i] != _GT:
                 i += 1
             continue
-        i, attributes, mask, _ = _attributes(page, i, words[0], words[1])
-        s[MASK] |= mask
-        s[ATTRIBUTES] = max(s[ATTRIBUTES], attributes)
-        s[ELEMENTS] += 1
-        _count_root(s, key, names, False)
-        kind = _kind(key, table[0], table[1])
+        i, attributes, words_here, _ = _attributes(page, i, steps, found, plain)
+        mask |= words_here
+        most_attributes = max(most_attributes, attributes)
+        others += attributes
+        elements += 1
+        kind = _kind(key, keys, kinds)
         if kind == RAW:
             i = _after_raw(page, i, key)
         elif kind == OPTION:
             s[OPTIONS] += 1
         elif kind == FORMATTING:
-            s[DEEPEST] += 1
-            if key != names[A_NAME]:
-                s[FORMATS] += 1
-                stack[s[FORMATS] % _WALK] = key
-                s[MOST_FORMATS] = max(s[MOST_FORMATS], s[FORMATS])
+            nesting += 1
+            if key != _A_NAME:
+                formats += 1
+                stack[formats % _WALK] = key
+                most_formats = max(most_formats, formats)
         elif kind != VOID and kind != IMPLIED and kind != CELL:
-            s[DEEPEST] += 1
+            nesting += 1
+    s[DEEPEST], s[MOST_FORMATS], s[ELEMENTS], s[ATTRIBUTES] = nesting, most_formats, elements, most_attributes
+    s[NODES], s[MASK] = elements + others, mask
 
 
 @_compiled
@@ -398,7 +427,7 @@ def strip_page(page: Any, table: Any, words: Any, into: Any) -> Any:
             continue
         closing = page[i + 1] == _SLASH
         key, i = _key(page, i + 1 + closing)
-        i = _attributes(page, i, words[0], words[1])[0]
+        i = _attributes(page, i, words[0], words[1], words[2])[0]
         kind = _kind(key, table[0], table[1])
         if kind == RAW and not closing:
             i = _after_raw(page, i, key)
@@ -504,7 +533,7 @@ def split_blocks(markup: Any, anchor: Any, tags: Any, into: Any, found: Any) -> 
     `markup` is minimal HTML in UTF-8, `tags` the packed names of block elements from 1 on. `found` gets for each line
     the number of its element and how many of its characters are links.
     """
-    flat = np.empty(len(markup), np.uint8)
+    flat = into  # what is written is never ahead of what is read
     n = _mark_links(markup, anchor, flat)
     begin = written = count = tag = 0
     in_link = False
