@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -23,14 +22,12 @@ from numpy.typing import NDArray
 from ccbuild.dedup.clusters import clusters
 from ccbuild.dedup.paragraphs import NO_PRINT
 from ccbuild.dedup.signatures import SignatureConfig, similarity_from_bands
-from ccbuild.errors import DataError
 
 __all__ = [
     "EQUAL",
     "Decisions",
     "DocumentPolicy",
     "Edges",
-    "GoneDocuments",
     "LengthOf",
     "ParagraphDecisions",
     "ParagraphPolicy",
@@ -92,49 +89,6 @@ class ParagraphDecisions:
     """Document of the paragraph that is repeated: the first of its kind; where that is the paragraph itself (policy
     ``none``), the second."""
     partner_paragraph: NDArray[np.int32]
-
-
-@dataclass(frozen=True, slots=True)
-class GoneDocuments:
-    """The documents that go, a bit each: 3 billion documents are 375 MB, which may be a memory-mapped file."""
-
-    first_bit: NDArray[np.int64]
-    """[shards + 1] where each shard's bits start."""
-    bits: NDArray[np.uint8]
-    """Eight documents a byte, the first in the lowest bit."""
-
-    @classmethod
-    def of(cls, doc: NDArray[np.uint64], rows: Sequence[int] | NDArray[np.int64]) -> GoneDocuments:
-        """The bitmap of the documents `doc` in shards of ``rows[shard]`` documents each."""
-        first_bit = np.concatenate(([0], np.cumsum(rows))).astype(np.int64)
-        gone = cls(first_bit, np.zeros((int(first_bit[-1]) + 7) // 8, np.uint8))
-        gone.add(doc)
-        return gone
-
-    @classmethod
-    def read(cls, path: Path, rows: Sequence[int] | NDArray[np.int64]) -> GoneDocuments:
-        """The bitmap whose bits lie in the file `path`, mapped into memory."""
-        first_bit = np.concatenate(([0], np.cumsum(rows))).astype(np.int64)
-        size = (int(first_bit[-1]) + 7) // 8
-        if not path.is_file() or path.stat().st_size != size:
-            raise DataError(f"{path} is not a bitmap of {first_bit[-1]:,} documents. Delete it and run match again.")
-        return cls(first_bit, np.memmap(path, np.uint8, "r") if size else np.empty(0, np.uint8))
-
-    def add(self, doc: NDArray[np.uint64]) -> None:
-        """Mark `doc` as gone."""
-        position = self._position(doc)
-        np.bitwise_or.at(self.bits, position >> 3, np.left_shift(1, position & 7).astype(np.uint8))
-
-    def _position(self, doc: NDArray[np.uint64]) -> NDArray[np.int64]:
-        shard, row = (doc >> np.uint64(32)).astype(np.int64), (doc & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        if np.any(shard >= len(self.first_bit) - 1) or np.any(row >= np.diff(self.first_bit)[shard]):
-            raise ValueError("a doc_id lies outside the shards of this bitmap")
-        return np.asarray(self.first_bit[shard] + row, np.int64)
-
-    def contains(self, doc: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Whether each of `doc` goes, bool[n]."""
-        position = self._position(doc)
-        return np.asarray((self.bits[position >> 3] >> (position & 7).astype(np.uint8)) & 1, np.bool_)
 
 
 def matches(hash: NDArray[np.uint64], doc_id: NDArray[np.uint64]) -> Edges:
@@ -277,10 +231,9 @@ def decide_paragraphs(
     hash: NDArray[np.uint64],
     doc_id: NDArray[np.uint64],
     paragraph: NDArray[np.int32],
-    gone: NDArray[np.uint64] | GoneDocuments,
     policy: ParagraphPolicy = "first",
 ) -> ParagraphDecisions:
-    """The paragraphs that go from the documents that stay; `gone` names the others (sorted doc_ids, or a bitmap).
+    """The paragraphs that go, of documents that stay.
 
     ``first``: of the paragraphs that share a hash the first by (doc_id, paragraph) stays.
     ``none``: cc_net 1.0.0 (`HashesCollector`, `DuplicatesRemover`, `finalize_doc`), within the documents given: a
@@ -288,7 +241,6 @@ def decide_paragraphs(
     only keeps its first place there. cc_net calls a hash of 0 a duplicate; here it matches nothing.
     """
     stays = hash != NO_PRINT
-    stays &= ~gone.contains(doc_id) if isinstance(gone, GoneDocuments) else ~_among(doc_id, gone)
     hash, doc_id, paragraph = hash[stays], doc_id[stays], paragraph[stays]
     order = np.lexsort((paragraph, doc_id, hash))
     hash, doc_id, paragraph = hash[order], doc_id[order], paragraph[order]
@@ -323,11 +275,3 @@ def _paragraph_decisions(
     doc, place, other = doc_id[goes], paragraph[goes], partner[goes]
     order = np.lexsort((place, doc))
     return ParagraphDecisions(doc[order], place[order], doc_id[other[order]], paragraph[other[order]])
-
-
-def _among(doc_id: NDArray[np.uint64], members: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Whether each of `doc_id` is in `members`, which is sorted."""
-    if len(members) == 0:
-        return np.zeros(len(doc_id), np.bool_)
-    position = np.minimum(np.searchsorted(members, doc_id), len(members) - 1)
-    return np.asarray(members[position] == doc_id, np.bool_)

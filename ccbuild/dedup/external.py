@@ -14,7 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows", "Sorter", "first_of_groups", "groups_whole", "merged", "read_rows", "sort_rows", "write_rows"]
+__all__ = [
+    "Lookup",
+    "Rows",
+    "Sorter",
+    "first_of_groups",
+    "groups_whole",
+    "merged",
+    "read_rows",
+    "sort_rows",
+    "write_rows",
+]
 
 Rows = NDArray[Any]
 """A structured array, one record a row."""
@@ -113,6 +123,39 @@ def groups_whole(blocks: Iterable[Rows], key: str) -> Iterator[Rows]:
         waiting = [block[cut:].copy()]
     if waiting:
         yield np.concatenate(waiting)
+
+
+class Lookup:
+    """Finds rows of a stream that is sorted by `key` and has each key once, by keys asked for in ascending order.
+
+    >>> stream = iter([np.array([(1, 7), (4, 8)], [("n", "<u8"), ("v", "<u8")])])
+    >>> present, rows = Lookup(stream, "n").find(np.array([1, 1, 2, 4], np.uint64))
+    >>> present.tolist(), rows["v"].tolist()
+    ([True, True, False, True], [7, 7, 8])
+    """
+
+    def __init__(self, blocks: Iterator[Rows], key: str) -> None:
+        self._blocks, self._key = blocks, key
+        self._block: Rows | None = None
+
+    def find(self, keys: NDArray[Any]) -> tuple[NDArray[np.bool_], Rows]:
+        """(which of the sorted `keys` there are, a row for each of these). Holds a block of the stream beside them."""
+        present, parts, done = np.zeros(len(keys), np.bool_), [], 0
+        while done < len(keys):
+            if self._block is None:
+                self._block = next(self._blocks, None)
+                if self._block is None:
+                    break
+            column = self._block[self._key]
+            upto = done + int(np.searchsorted(keys[done:], column[-1], "right")) if len(column) else done
+            at = np.searchsorted(column, keys[done:upto])
+            found = column[at] == keys[done:upto]
+            present[done:upto] = found
+            parts.append(self._block[at[found]])
+            done = upto
+            if done < len(keys):
+                self._block = None  # all of its keys have been passed
+        return present, np.concatenate(parts) if parts else np.empty(0)
 
 
 class Sorter:

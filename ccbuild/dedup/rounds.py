@@ -19,7 +19,7 @@ from ccbuild.dedup.decisions import (
     decisions_of,
     judge,
 )
-from ccbuild.dedup.external import Rows, Sorter, first_of_groups, groups_whole, read_rows, sort_rows
+from ccbuild.dedup.external import Lookup, Rows, Sorter, first_of_groups, groups_whole, read_rows, sort_rows
 from ccbuild.dedup.signatures import SignatureConfig
 
 __all__ = ["EDGE", "decide_by_rounds", "decide_edges"]
@@ -113,17 +113,7 @@ def _note_best(edges: Iterable[Rows], path: Path, *, follow: bool) -> Iterator[R
 
 def _joined(judged: Iterable[Rows], best: Iterator[Rows], config: SignatureConfig) -> Iterator[Decisions]:
     """Decisions of the rows of `judged`, each with its row of `best`; both are sorted by document."""
-    waiting = np.empty(0, EDGE)
+    lookup = Lookup(best, "doc")
     for block in judged:
-        last = block["doc"][-1]
-        parts = [waiting]
-        while len(parts[-1]) == 0 or parts[-1]["doc"][-1] < last:
-            following = next(best, None)
-            if following is None:
-                break
-            parts.append(following)
-        waiting = np.concatenate(parts)
-        at = np.searchsorted(waiting["doc"], block["doc"])
-        rows = waiting[at]
+        _, rows = lookup.find(block["doc"])
         yield decisions_of(block["doc"], block["partner"], block["size"], rows["partner"], rows["rank"], config)
-        waiting = waiting[at[-1] + 1 :]

@@ -19,6 +19,7 @@ MEANINGS: dict[str, str] = {
     "truncated_member": "the file ends in the middle of a record",
     "exact_duplicate": "the same text as an earlier page",
     "near_duplicate": "almost the same text as an earlier page (MinHash)",
+    "recapture": "the same address fetched again, with the same text or almost",
     "duplicate_paragraph": "a paragraph that stands on an earlier page",
     "only_duplicate_paragraphs": "nothing left once repeated paragraphs are gone",
     "too_short": "too few characters once repeated paragraphs are gone",

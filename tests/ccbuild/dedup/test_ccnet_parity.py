@@ -53,7 +53,7 @@ def test_policy_none_on_a_wet_part_removes_what_cc_net_removes() -> None:
     hashes, counts = text_paragraph_hashes(texts, "ccnet")
     doc = np.repeat(np.arange(len(texts), dtype=np.uint64), counts)
     place = (np.arange(len(hashes)) - np.repeat(np.cumsum(counts) - counts, counts)).astype(np.int32)
-    decided = decide_paragraphs(hashes, doc, place, np.empty(0, np.uint64), "none")
+    decided = decide_paragraphs(hashes, doc, place, "none")
     gone = set(zip(decided.doc.tolist(), decided.paragraph.tolist(), strict=True))
     kept = [[p for p in range(n) if (d, p) not in gone] for d, n in enumerate(counts.tolist())]
     assert (len(texts), len(hashes), sum(map(len, kept))) == tuple(
