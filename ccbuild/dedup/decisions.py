@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccbuild.dedup.clusters import clusters
+from ccbuild.dedup.groups import group_starts
 from ccbuild.dedup.paragraphs import NO_PRINT
 from ccbuild.dedup.signatures import SignatureConfig, similarity_from_bands
 
@@ -98,7 +99,7 @@ def matches(hash: NDArray[np.uint64], doc_id: NDArray[np.uint64]) -> Edges:
     """
     rows = np.argsort(hash)
     hash, doc_id = hash[rows], doc_id[rows]
-    starts = _group_starts(hash)
+    starts = group_starts(hash)
     if len(starts) == 0:
         return _edges(doc_id, doc_id, np.empty(0, np.int32))
     smallest = np.repeat(np.minimum.reduceat(doc_id, starts), np.diff(starts, append=len(hash)))
@@ -106,7 +107,7 @@ def matches(hash: NDArray[np.uint64], doc_id: NDArray[np.uint64]) -> Edges:
     hash, doc_id, smallest = hash[later], doc_id[later], smallest[later]
     order = np.lexsort((hash, doc_id))  # a document that has a hash twice shares it once
     hash, doc_id, smallest = hash[order], doc_id[order], smallest[order]
-    once = _group_starts(hash, doc_id)
+    once = group_starts(hash, doc_id)
     return _edges(doc_id[once], smallest[once], np.ones(len(once), np.int32))
 
 
@@ -123,20 +124,9 @@ def _edges(doc: NDArray[np.uint64], partner: NDArray[np.uint64], agreeing: NDArr
     """Edges sorted, each pair once, its counts summed."""
     order = np.lexsort((partner, doc))
     doc, partner, agreeing = doc[order], partner[order], agreeing[order]
-    starts = _group_starts(doc, partner)
+    starts = group_starts(doc, partner)
     summed = np.add.reduceat(agreeing, starts).astype(np.int32) if len(starts) else agreeing
     return Edges(doc[starts], partner[starts], summed)
-
-
-def _group_starts(*columns: NDArray[np.uint64]) -> NDArray[np.intp]:
-    """Where runs of rows equal in all `columns` start."""
-    if len(columns[0]) == 0:
-        return np.empty(0, np.intp)
-    changes = np.zeros(len(columns[0]), np.bool_)
-    changes[0] = True
-    for column in columns:
-        changes[1:] |= column[1:] != column[:-1]
-    return np.flatnonzero(changes)
 
 
 def decide_documents(
@@ -189,7 +179,7 @@ def _best(
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int32]]:
     """Of each document the edge with the highest rank, then the smallest match; sorted by document."""
     best = np.lexsort((match, -rank, doc))
-    best = best[_group_starts(doc[best])]
+    best = best[group_starts(doc[best])]
     return doc[best], match[best], rank[best]
 
 
@@ -205,7 +195,7 @@ def judge(
     """
     order = np.lexsort((doc, root))
     doc, root = doc[order], root[order]
-    starts = _group_starts(root)
+    starts = group_starts(root)
     sizes = np.diff(starts, append=len(doc))
     size = np.repeat(sizes, sizes)
     if policy == "none":
@@ -244,7 +234,7 @@ def decide_paragraphs(
     hash, doc_id, paragraph = hash[stays], doc_id[stays], paragraph[stays]
     order = np.lexsort((paragraph, doc_id, hash))
     hash, doc_id, paragraph = hash[order], doc_id[order], paragraph[order]
-    starts = _group_starts(hash)
+    starts = group_starts(hash)
     sizes = np.diff(starts, append=len(hash))
     partner = np.repeat(starts, sizes)
     goes = np.ones(len(hash), np.bool_)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ccbuild.dedup.groups import group_starts
+
 __all__ = [
     "Lookup",
     "Rows",
@@ -43,13 +45,7 @@ def sort_rows(rows: Rows, keys: Sequence[str]) -> Rows:
 
 def first_of_groups(rows: Rows, keys: Sequence[str]) -> NDArray[np.intp]:
     """Where runs of rows equal in `keys` start, in rows that are sorted by them."""
-    if len(rows) == 0:
-        return np.empty(0, np.intp)
-    changes = np.zeros(len(rows), np.bool_)
-    changes[0] = True
-    for key in keys:
-        changes[1:] |= rows[key][1:] != rows[key][:-1]
-    return np.flatnonzero(changes)
+    return group_starts(*(rows[key] for key in keys))
 
 
 def write_rows(path: Path, blocks: Iterable[Rows]) -> None:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ccbuild.dedup.external import Rows, merged
+from ccbuild.dedup.groups import distinct, group_starts
 from ccbuild.dedup.paragraphs import NO_PRINT, ParagraphForm, document_hash
 from ccbuild.dedup.signatures import SignatureConfig
 from ccbuild.errors import DataError, InputError, MismatchError
@@ -296,7 +297,7 @@ def oldest(
     repeats. Reads the row groups between the lowest and the highest hash; holds 13 bytes for each of `hashes` and a row
     group. Prints that `keep` refuses are not looked at.
     """
-    wanted = np.unique(hashes)
+    wanted = distinct(hashes) if paths else hashes[:0]
     first = Prints(
         np.full(len(wanted), kind, np.uint8),
         wanted,
@@ -308,7 +309,7 @@ def oldest(
             found = part.take(_rows_of_hashes(part.hash, wanted))
             if keep is not None:
                 found = found.take(keep(found))
-            found = found.take(np.concatenate((np.ones(1, np.bool_), found.hash[1:] != found.hash[:-1]))[: len(found)])
+            found = found.take(group_starts(found.hash))
             at = np.searchsorted(wanted, found.hash)
             earlier = found.doc_id < first.doc_id[at]
             first.doc_id[at[earlier]], first.paragraph[at[earlier]] = found.doc_id[earlier], found.paragraph[earlier]
@@ -319,6 +320,9 @@ def _rows_of_hashes(column: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> N
     """Where `column` has one of `wanted`; both are sorted."""
     if len(column):
         wanted = wanted[np.searchsorted(wanted, column[0]) : np.searchsorted(wanted, column[-1], "right")]
+    if len(wanted) > len(column):
+        at = np.minimum(np.searchsorted(wanted, column), len(wanted) - 1)
+        return np.flatnonzero(wanted[at] == column)
     first, last = (np.searchsorted(column, wanted, side) for side in ("left", "right"))
     counts = last - first
     return np.asarray(np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum()), np.intp)

@@ -20,6 +20,7 @@ from ccbuild.dedup.decisions import (
     judge,
 )
 from ccbuild.dedup.external import Lookup, Rows, Sorter, first_of_groups, groups_whole, read_rows, sort_rows
+from ccbuild.dedup.groups import distinct
 from ccbuild.dedup.signatures import SignatureConfig
 
 __all__ = ["EDGE", "decide_by_rounds", "decide_edges"]
@@ -54,7 +55,7 @@ def decide_by_rounds(
         by_root.add(block)
     judged = Sorter(_JUDGED, ("doc",), folder, nbytes // 3)
     for block in groups_whole(by_root.blocks(), "partner"):
-        roots = np.unique(block["partner"])
+        roots = distinct(block["partner"])
         members = np.concatenate((roots, block["doc"])), np.concatenate((roots, block["partner"]))
         columns = judge(*members, policy, length_of)
         rows = np.empty(len(columns[0]), _JUDGED)

@@ -22,7 +22,7 @@ from ccbuild.dedup.bitmap import DocumentSet
 from ccbuild.dedup.captures import recaptures
 from ccbuild.dedup.corpus import confirmed
 from ccbuild.dedup.decisions import EQUAL, Decisions, Edges, decide_paragraphs, matches
-from ccbuild.dedup.external import Rows, Sorter, groups_whole, merged
+from ccbuild.dedup.external import Rows, Sorter, first_of_groups, groups_whole, merged
 from ccbuild.dedup.plan import Plan
 from ccbuild.dedup.prints import DOCUMENT, Prints, bucket_bounds, merge_prints, oldest, pieces, scheme
 from ccbuild.dedup.rounds import EDGE, decide_edges
@@ -483,8 +483,7 @@ def _gone_rows(part: Decisions) -> Rows:
 def _once(blocks: Iterator[Rows]) -> Iterator[Rows]:
     """Each paragraph once: one whose hash filled more than a bucket's memory was decided in several parts."""
     for block in groups_whole(blocks, "doc_id"):
-        changes = (block["doc_id"][1:] != block["doc_id"][:-1]) | (block["paragraph"][1:] != block["paragraph"][:-1])
-        yield block[np.concatenate((np.ones(1, np.bool_), changes))]
+        yield block[first_of_groups(block, ("doc_id", "paragraph"))]
 
 
 def _of_shard(paths: Sequence[Path], schema: pa.Schema, shard: str) -> Rows:
