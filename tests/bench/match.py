@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +169,7 @@ def count_reads(folder: Path, shards: int, per_shard: int, memory: int) -> dict[
 
     pq.ParquetFile.__init__, pq.ParquetFile.read_row_group = opening, reading
     start = time.monotonic()
-    for step in steps_labelled(run):
+    for step in match.steps(run):
         label = step.label
         counter = counts.setdefault(label, Counter())
         for task in step.tasks:
@@ -183,10 +182,6 @@ def count_reads(folder: Path, shards: int, per_shard: int, memory: int) -> dict[
         "files": files,
         "steps": {name: dict(c) for name, c in counts.items()},
     }
-
-
-def steps_labelled(run: Run) -> Iterator[Any]:
-    yield from match.steps(run)
 
 
 def main() -> None:
