@@ -20,7 +20,7 @@ from ccbuild.dedup.decisions import (
     judge,
 )
 from ccbuild.dedup.external import Lookup, Rows, Sorter, first_of_groups, groups_whole, read_rows, sort_rows
-from ccbuild.dedup.groups import distinct
+from ccbuild.dedup.groups import distinct, group_starts
 from ccbuild.dedup.signatures import SignatureConfig
 
 __all__ = ["EDGE", "decide_by_rounds", "decide_edges"]
@@ -40,8 +40,8 @@ def decide_by_rounds(
 ) -> Iterator[Decisions]:
     """`decide_documents` of `edges` (blocks of `EDGE` sorted by (doc, partner)), in parts, in order of documents.
 
-    A pair may occur more than once: its ranks are summed. Files go to `folder`; memory is about `nbytes`, and the
-    largest cluster must fit in it.
+    A pair may occur more than once: its ranks are summed. Files go to `folder`; memory is about `nbytes`; under other
+    policies than ``first`` the largest cluster must fit in it.
     """
     found = folder / "best.rows"
     if policy != "first":
@@ -54,14 +54,40 @@ def decide_by_rounds(
     for block in clusters_by_rounds(_note_best(edges, found, follow=policy == "first"), folder, nbytes // 2):
         by_root.add(block)
     judged = Sorter(_JUDGED, ("doc",), folder, nbytes // 3)
-    for block in groups_whole(by_root.blocks(), "partner"):
-        roots = distinct(block["partner"])
-        members = np.concatenate((roots, block["doc"])), np.concatenate((roots, block["partner"]))
-        columns = judge(*members, policy, length_of)
-        rows = np.empty(len(columns[0]), _JUDGED)
-        rows["doc"], rows["partner"], rows["size"] = columns
+    members = by_root.blocks()
+    for rows in _counted(members) if policy == "first" else _judged(members, policy, length_of):
         judged.add(rows)
     yield from _joined(judged.blocks(), read_rows(found, EDGE, 1 << 16), config)
+
+
+def _counted(members: Iterable[Rows]) -> Iterator[Rows]:
+    """What `judge` says by ``first`` of `members` (document, root; the roots themselves left out; sorted by root), a
+    cluster of any size in little memory."""
+    root, count = None, 0
+    for block in members:
+        starts = group_starts(block["partner"])
+        sizes = np.diff(starts, append=len(block))
+        rows = np.empty(len(block), _JUDGED)
+        rows["doc"], rows["partner"] = block["doc"], block["partner"]
+        rows["size"] = np.arange(len(block)) - np.repeat(starts, sizes) + 2  # the root is the first
+        if block["partner"][0] == root:
+            rows["size"][: sizes[0]] += count
+        else:
+            count = 0
+        count = int(sizes[-1]) + (count if len(starts) == 1 else 0)
+        root = block["partner"][-1]
+        yield rows
+
+
+def _judged(members: Iterable[Rows], policy: DocumentPolicy, length_of: LengthOf | None) -> Iterator[Rows]:
+    """What `judge` says by another policy."""
+    for block in groups_whole(members, "partner"):
+        roots = distinct(block["partner"])
+        whole = np.concatenate((roots, block["doc"])), np.concatenate((roots, block["partner"]))
+        columns = judge(*whole, policy, length_of)
+        rows = np.empty(len(columns[0]), _JUDGED)
+        rows["doc"], rows["partner"], rows["size"] = columns
+        yield rows
 
 
 BYTES_PER_EDGE = 200

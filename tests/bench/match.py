@@ -214,8 +214,8 @@ def main() -> None:
 def grown(folder: Path, n: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """The same documents, of which the last shards come later: what the two runs of `match` take."""
     cut = options.shards - options.later
-    found = [one(folder / "grown", n, options, chosen) for chosen in (range(cut), range(cut, options.shards))]
-    ours, theirs = (digests(folder / name) for name in ("grown", f"{n}"))
+    found = [one(folder / f"{n}-grown", n, options, chosen) for chosen in (range(cut), range(cut, options.shards))]
+    ours, theirs = (digests(folder / name) for name in (f"{n}-grown", f"{n}"))
     assert ours == theirs, "a run that has grown differs from one that has not"
     return [{"grown": step, **result} for step, result in zip(("first", "then"), found, strict=True)]
 

@@ -156,7 +156,8 @@ class _Generation:
     def _buckets(self, label: str, kind: int, without: str | None, names: list[str]) -> Iterator[Step]:
         """Matches one kind of prints; puts the units' names into `names`."""
         count = sum(m.facts["prints"][_COUNTS[kind]] for m in self.shards.values())
-        buckets = self.plan.buckets(count, self.run.recipe.match.bucket_prints)
+        rows = count * 2 if self.earlier else count  # at most one known print comes with each
+        buckets = self.plan.buckets(rows, self.run.recipe.match.bucket_prints)
         index = tuple(path for generation in self.earlier for path in generation.files)
         pool, task = Pool(kind, buckets, self.files, index, self.digest), MatchDocuments
         if kind == PARAGRAPH:

@@ -157,7 +157,7 @@ class _Bucket(_Task):
         without, pool, made = self.documents(self.without) if self.without else None, self.pool, _scheme(self.run)
         keep = None if without is None else lambda prints: ~without.contains(prints.doc_id)
         low, high = bucket_bounds(pool.buckets)[self.bucket]
-        rows = self.plan.bucket_rows
+        rows = self.plan.bucket_rows // (2 if pool.index else 1)  # at most one known print for each new one
         for part in pieces(pool.files, pool.kind, low, high, max_rows=rows, scheme=made, keep=keep):
             known = oldest(pool.index, part.hash, pool.kind, scheme=made, keep=keep)
             yield Prints.concatenate([known, part])
