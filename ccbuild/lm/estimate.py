@@ -232,9 +232,7 @@ def _by_ourselves(
     sentences: Iterable[Sequence[str]], binary: Path, arpa: Path | None, config: EstimateConfig, folder: Path
 ) -> _Counted:
     text = read_sentences(sentences, folder)
-    ngrams = estimate_ngrams(
-        text, config.order, config.prune, folder=folder, memory_megabytes=config.memory_megabytes
-    )
+    ngrams = estimate_ngrams(text, config.order, config.prune, folder=folder, memory_megabytes=config.memory_megabytes)
     if arpa is not None:
         write_arpa(arpa, text.words, ngrams)
     counts = write_probing(binary, text.words, ngrams, folder=folder)
@@ -283,8 +281,8 @@ def _train_pieces(text: _Spooled, config: EstimateConfig) -> bytes:
         )
     except RuntimeError as error:
         raise InputError(
-            f"SentencePiece cannot make {pieces} pieces of {text.characters:,} characters of text ({str(error).strip()}). "
-            "Give more or more varied text, or another number of pieces."
+            f"SentencePiece cannot make {pieces} pieces of {text.characters:,} characters ({str(error).strip()}). Give "
+            "more or more varied text, or another number of pieces."
         ) from error
     return model.getvalue()
 

@@ -60,7 +60,7 @@ def enter(table: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.int
         while table[slot] != 0:
             slot += 1
             if slot == len(table):
-                slot = 0
+                slot = np.int64(0)
         table[slot] = keys[i]
         slots[i] = slot
     return slots

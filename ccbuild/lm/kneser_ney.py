@@ -67,6 +67,13 @@ class Column:
         for start in range(0, self._length, rows):
             yield self[start : start + rows]
 
+    def search(self, values: NDArray[Any]) -> list[int]:
+        """How many numbers of this column, which is sorted, are under each of `values`; reads little of it."""
+        if not self._length:
+            return [0] * len(values)
+        found: list[int] = np.searchsorted(np.memmap(self.path, self.dtype, "r"), values).tolist()
+        return found
+
     def append(self, values: NDArray[Any]) -> None:
         """Put `values` at the end."""
         with open(self.path, "ab") as out:
@@ -180,27 +187,27 @@ def read_sentences(sentences: Iterable[Sequence[str]], folder: Path) -> Text:
 class _Counted:
     """One order: what was counted, before probabilities."""
 
+    last: int | None
+    """Index of the n-gram of the quirk in the module's docstring; None at the longest order."""
     prefix: Column
     word: Column
     first: Column
     suffix: Column
     own: Column
     """How often it occurs."""
-    last: int | None
-    """Index of the n-gram of the quirk in the module's docstring; None at the longest order."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
     """The distinct n-grams of a stretch of the text, sorted."""
 
+    sampled: NDArray[np.int64]
+    """Every so many keys."""
     key: Column
     own: Column
     suffix: Column
     rank: Column
     """Index of each among those of the whole text, once runs are merged."""
-    sampled: NDArray[np.int64]
-    """Every so many keys."""
 
 
 class _Counter:
@@ -240,11 +247,10 @@ class _Counter:
         for block in self._text.tokens.blocks(self._rows):
             own += np.bincount(block, minlength=self._nwords)
         columns = [self.index(f"1.{name}", self._nwords) for name in ("prefix", "word", "first", "suffix")]
-        for column, values in zip(columns, (0 * numbers, numbers, numbers, 0 * numbers), strict=True):
+        columns.append(self.column("1.own", np.int64))
+        for column, values in zip(columns, (0 * numbers, numbers, numbers, 0 * numbers, own), strict=True):
             column.append(values)
-        counts = self.column("1.own", np.int64)
-        counts.append(own)
-        return _Counted(*columns, counts, int(np.flatnonzero(own)[-1]))
+        return _Counted(int(np.flatnonzero(own)[-1]), *columns)
 
     def _run(self, k: int, number: int, below: Column, inverse: Column, start: int) -> _Run:
         """Sort the n-grams that start in one stretch of the text; `inverse` gets which of them starts at each token."""
@@ -264,7 +270,7 @@ class _Counter:
         columns = [self.column(name, np.int64) for name in names]
         for column, values in zip(columns, (key[new], own, rest[starts[new] + 1]), strict=False):
             column.append(values)
-        return _Run(*columns, key[new][:: self._step()])
+        return _Run(key[new][:: self._step()], *columns)
 
     def _step(self) -> int:
         """Keys for which one is sampled: runs of no more than 4 times as many make a merge's part of `rows` keys."""
@@ -282,25 +288,23 @@ class _Counter:
         ]
         found: tuple[int, int] | None = None  # first word and index of the last n-gram
         for edges in self._parts(runs):
-            pairs = list(zip(runs, edges, strict=True))
-            key, own, suffix = (
-                np.concatenate([column[low:high] for column, (low, high) in chosen])
-                for chosen in zip(*(((r.key, e), (r.own, e), (r.suffix, e)) for r, e in pairs), strict=True)
-            )
+            stretches = [(run, slice(*edge)) for run, edge in zip(runs, edges, strict=True) if edge[0] < edge[1]]
+            if not stretches:
+                continue
+            key = np.concatenate([run.key[rows] for run, rows in stretches])
+            own = np.concatenate([run.own[rows] for run, rows in stretches])
+            suffix = np.concatenate([run.suffix[rows] for run, rows in stretches])
             by_key = np.argsort(key, kind="stable")
             key = key[by_key]
-            is_new = np.append(True, key[1:] != key[:-1])[: len(key)]
+            is_new = np.append(True, key[1:] != key[:-1])
             new = np.flatnonzero(is_new)
             base = len(columns[0])
             rank = np.empty(len(key), np.int64)
             rank[by_key] = base + np.cumsum(is_new) - 1
-            for (run, (low, high)), ranks in zip(
-                pairs, np.split(rank, np.cumsum([high - low for _, (low, high) in pairs])[:-1]), strict=True
-            ):
-                if high > low:
-                    run.rank.append(ranks)
-            if not len(key):
-                continue
+            taken = 0
+            for run, rows in stretches:
+                run.rank.append(rank[taken : taken + rows.stop - rows.start])
+                taken += rows.stop - rows.start
             prefix, word = np.divmod(key[new], self._nwords)
             first = lower.first[prefix[0] : prefix[-1] + 1][prefix - prefix[0]]
             suffix = suffix[by_key[new]]
@@ -312,19 +316,14 @@ class _Counter:
             if len(candidates):
                 at = candidates[np.argmax(first[candidates])]
                 found = max(found or (-1, 0), (int(first[at]), base + int(at)))
-        return _Counted(*columns, found[1] if found else None)
+        return _Counted(found[1] if found else None, *columns)
 
     def _parts(self, runs: Sequence[_Run]) -> Iterator[list[tuple[int, int]]]:
         """Stretches of each run that hold the same range of keys, `rows` of them together at most."""
         samples = np.sort(np.concatenate([run.sampled for run in runs]))
         every = max(self._rows // (2 * self._step()), 1)
         pivots = np.unique(samples[every::every])
-        edges = [
-            [0, *np.searchsorted(np.memmap(r.key.path, np.int64, "r"), pivots).tolist(), len(r.key)]
-            if len(r.key)
-            else [0] * (len(pivots) + 2)
-            for r in runs
-        ]
+        edges = [[0, *run.key.search(pivots), len(run.key)] for run in runs]
         return (list(part) for part in zip(*(list(pairwise(e)) for e in edges), strict=True))
 
     def _starts(self, k: int, runs: Sequence[_Run], inverse: Column, total: int) -> Column:

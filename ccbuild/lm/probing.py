@@ -47,9 +47,7 @@ def is_probing(path: str | Path) -> bool:
         return stream.read(len(_MAGIC)).startswith(_MAGIC[:33])
 
 
-def write_probing(
-    path: str | Path, words: Sequence[str], ngrams: Sequence[NGrams], *, folder: Path
-) -> tuple[int, ...]:
+def write_probing(path: str | Path, words: Sequence[str], ngrams: Sequence[NGrams], *, folder: Path) -> tuple[int, ...]:
     """Write the model; the number of n-grams of each order written. `folder` takes temporary files.
 
     `words` are the vocabulary, ``<unk>`` first; every suffix and prefix of a kept n-gram must be kept, as

@@ -201,7 +201,18 @@ def bench_estimate(options: argparse.Namespace) -> None:
             if programs is None:
                 print("lmplz and build_binary are not on the PATH")
                 continue
-            command = [programs.lmplz, "-o", "5", "-S", f"{options.memory}M", "-T", f"{folder}/", "--skip_symbols", "--text", text]
+            command = [
+                programs.lmplz,
+                "-o",
+                "5",
+                "-S",
+                f"{options.memory}M",
+                "-T",
+                f"{folder}/",
+                "--skip_symbols",
+                "--text",
+                text,
+            ]
             command += ["--arpa", f"{folder}/arpa"]
             wall, theirs, _ = _spent(lambda c=command: subprocess.run(c, check=True, capture_output=True))
             print(f"lmplz, to ARPA      {wall:7.1f} s {theirs:7.1f} CPU s; ours {cpu / theirs:.2f} times that")

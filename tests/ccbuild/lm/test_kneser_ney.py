@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import subprocess
 from itertools import product
@@ -15,18 +16,18 @@ from hypothesis import strategies as st
 from ccbuild.lm.arpa import write_arpa
 from ccbuild.lm.kneser_ney import BOS, EOS, estimate_ngrams, read_sentences
 from ccbuild.lm.probing import write_probing
+from tests.ccbuild.lm.golden.make import CASES, GOLDEN, text_of
 
-# Each made by KenLM 0.3.0:  lmplz <options> --text <name>.txt --arpa <name>.arpa
-# udhr.txt: the Universal Declaration of Human Rights; letters.txt: random, so few that unigrams need the fallback;
-# short.txt: so short that the last n-gram of each order (the quirk in kneser_ney's docstring) shows.
-GOLDEN = Path(__file__).parent / "golden"
+# KenLM 0.3.0:  lmplz <options> --text <name>.txt --arpa <name>.arpa
+# letters.txt: random, so few that unigrams need the fallback; short.txt: so short that the last n-gram of each order
+# (the quirk in kneser_ney's docstring) shows.
 MADE_WITH = {
-    "udhr.3.arpa": "-o 3",
-    "udhr.5.pruned.arpa": "-o 5 --prune 0 0 1",
-    "short.4.arpa": "-o 4 --discount_fallback",
-    "letters.5.pruned.arpa": "-o 5 --discount_fallback --prune 0 0 1 3",
+    "short.4": "-o 4 --discount_fallback",
+    "letters.5.pruned": "-o 5 --discount_fallback --prune 0 0 1 3",
+    **CASES,
 }
-FALLBACKS = {"udhr.3.arpa": [], "udhr.5.pruned.arpa": [], "short.4.arpa": [4], "letters.5.pruned.arpa": [1, 2]}
+FALLBACKS = {"short.4": [4], "letters.5.pruned": [1, 2]}
+"""Orders without discounts of their own; of the others `lmplz` found none where it was not allowed stand-ins."""
 
 Model = dict[tuple[str, ...], tuple[float, float]]
 
@@ -34,7 +35,8 @@ Model = dict[tuple[str, ...], tuple[float, float]]
 def read_arpa(path: Path) -> Model:
     """Words to (log10 probability, log10 back-off)."""
     model: Model = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    content = path.read_bytes()
+    for line in (lzma.decompress(content) if path.suffix == ".xz" else content).decode().splitlines():
         log10, tab, rest = line.partition("\t")
         if tab:
             words, _, backoff = rest.partition("\t")
@@ -56,17 +58,22 @@ def assert_equal(ours: Model, theirs: Model) -> None:
 
 def options(command: str) -> tuple[int, tuple[int, ...]]:
     order = int(command.split()[1])
-    return order, tuple(map(int, command.partition("--prune")[2].split()))
+    pruned = command.partition("--prune")[2].partition("--")[0]
+    return order, tuple(map(int, pruned.split()))
 
 
 @pytest.mark.parametrize("name", MADE_WITH)
 def test_equals_lmplz(name: str, tmp_path: Path) -> None:
     order, prune = options(MADE_WITH[name])
-    lines = (GOLDEN / f"{name.split('.')[0]}.txt").read_text(encoding="utf-8").splitlines()
-    sentences = [line.split() for line in lines]
-    assert_equal(own(sentences, order, prune, tmp_path), read_arpa(GOLDEN / name))
+    sentences = [line.split() for line in text_of(name)]
+    golden = GOLDEN / f"{name}.arpa.xz"
+    assert_equal(
+        own(sentences, order, prune, tmp_path), read_arpa(golden if golden.exists() else golden.with_suffix(""))
+    )
     ngrams = estimate_ngrams(read_sentences(sentences, tmp_path), order, prune, folder=tmp_path)
-    assert [k for k, grams in enumerate(ngrams, 1) if grams.discounts.fallback] == FALLBACKS[name]
+    fallback = [k for k, grams in enumerate(ngrams, 1) if grams.discounts.fallback]
+    assert fallback == FALLBACKS.get(name, fallback)
+    assert bool(fallback) == ("--discount_fallback" in MADE_WITH[name])
 
 
 @pytest.mark.skipif(not shutil.which("lmplz"), reason="lmplz is not on the PATH")
@@ -89,6 +96,19 @@ def probability(model: Model, context: tuple[str, ...], word: str) -> float:
     if (*context, word) in model:
         return 10.0 ** model[(*context, word)][0]
     return 10.0 ** model.get(context, (0.0, 0.0))[1] * probability(model, context[1:], word)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_probabilities_of_real_text_sum_to_one(name: str, tmp_path: Path) -> None:
+    """After contexts of every length that the text has, each from a few places, and after one that it has not."""
+    order, prune = options(CASES[name])
+    sentences = [line.split() for line in text_of(name)]
+    model = own(sentences, order, prune, tmp_path)
+    vocabulary = [words[0] for words in model if len(words) == 1 and words != ("<s>",)]
+    words = [word for sentence in sentences[:3] for word in ("<s>", *sentence)]
+    contexts = {tuple(words[at : at + length]) for at in (0, 3, 9, 17, 25) for length in range(1, order)}
+    for context in [(), (words[-1], words[1]), *sorted(contexts)]:
+        assert sum(probability(model, context, word) for word in vocabulary) == pytest.approx(1.0, abs=1e-6)
 
 
 SENTENCES = st.lists(st.lists(st.sampled_from("abcde"), max_size=6), min_size=1, max_size=25)

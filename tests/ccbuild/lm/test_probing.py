@@ -16,7 +16,7 @@ from ccbuild.lm.estimate import Estimated
 from ccbuild.lm.kernels import murmur_hashes
 from ccbuild.lm.kneser_ney import estimate_ngrams, read_sentences
 from ccbuild.lm.probing import is_probing, write_probing
-from tests.ccbuild.lm.test_kneser_ney import GOLDEN
+from tests.ccbuild.lm.golden.make import GOLDEN
 
 # The golden short.4.binary and the digests below: KenLM 0.3.0, `build_binary probing model.arpa`, of the ARPA file that
 # write_arpa makes of the same text, order and pruning.
