@@ -11,7 +11,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from ccbuild.errors import ConfigError
 from ccbuild.text.blocks import main_text
 from ccbuild.text.charset import decode
-from ccbuild.text.clean import paragraphs
+from ccbuild.text.clean import ccnet_lines, paragraphs
 from ccbuild.text.hostile import WORDS, PageLimits, Survey, strip_tags, survey
 from ccbuild.text.robots import meta_robots
 
@@ -25,10 +25,12 @@ _ROBOTS = sum(1 << WORDS.index(word) for word in ("robots", "ccbot"))
 class ExtractConfig:
     """How a payload becomes paragraphs."""
 
-    text: Literal["main", "all", "resiliparse", "trafilatura"] = "main"
+    text: Literal["main", "all", "ccnet", "resiliparse", "trafilatura"] = "main"
     """`main`: prose and what stands in it, found block by block. `resiliparse`: Resiliparse's main content; it loses
     lists and keeps link lists. `trafilatura`: needs that package, and twenty times the time. `all`: every visible
-    text, menus included, as WET files have it."""
+    text, menus included, as WET files have it. `ccnet`: the same, and of a WET file the lines that cc_net takes."""
+    min_chars: int = 0
+    """Fewest characters of a page before duplicates are sought; a shorter one is refused. CCNet: 300."""
     max_payload_bytes: int = 5 << 20
     """A longer body is cut here and the page marked as truncated. Common Crawl cuts at 1 MiB, since 2025 at 5."""
     max_paragraph_chars: int = 100_000
@@ -42,7 +44,7 @@ class PageText:
     """What a payload holds."""
 
     paragraphs: list[str]
-    """Cleaned, in the order of the page; at least one."""
+    """Cleaned, in the order of the page; at least one. Only those of `ccnet` may be empty."""
     charset: str
     """The encoding that was used, as Python's codecs have it."""
     robots: tuple[str, ...] = ()
@@ -59,8 +61,9 @@ def page_text(
     `kind` is the WARC record type: a `conversion` holds plain text in UTF-8, a `response` HTML.
     """
     if kind == "conversion":
-        found = paragraphs(payload.decode("utf-8", "replace"))
-        return PageText(paragraphs=found, charset="utf-8") if found else "empty_text"
+        text = payload.decode("utf-8", "replace")
+        lines = ccnet_lines(text) if config.text == "ccnet" else paragraphs(text)
+        return _sized(lines, config) or PageText(paragraphs=lines, charset="utf-8")
     if status is not None and status != 200:
         return "http_status"
     mime = content_type.partition(";")[0].strip().lower()
@@ -71,17 +74,24 @@ def page_text(
     html, charset = decode(payload, content_type)
     if mime == "text/plain":
         found = paragraphs(html)
-        return PageText(paragraphs=found, charset=charset) if found else "empty_text"
+        return _sized(found, config) or PageText(paragraphs=found, charset=charset)
     page = payload if charset == "utf-8" and payload[:1] != b"\xef" else html.encode("utf-8", "surrogatepass")
     facts = survey(page, config.limits)
     found = paragraphs(strip_tags(page) if facts.hostile else html_text(html, facts, config.text))
-    if not found:
-        return "empty_text"
+    if refused := _sized(found, config):
+        return refused
     robots = meta_robots(html) if facts.words & _ROBOTS else ()
     return PageText(paragraphs=found, charset=charset, robots=robots, unparsed=facts.hostile)
 
 
-def html_text(html: str, facts: Survey, text: Literal["main", "all", "resiliparse", "trafilatura"]) -> str:
+def _sized(lines: list[str], config: ExtractConfig) -> str | None:
+    """The reason to drop a page of these lines; None where it is long enough."""
+    if not any(lines):
+        return "empty_text"
+    return "short_page" if sum(map(len, lines)) + len(lines) - 1 < config.min_chars else None
+
+
+def html_text(html: str, facts: Survey, text: Literal["main", "all", "ccnet", "resiliparse", "trafilatura"]) -> str:
     """Text of a sound HTML page, a block a line, not yet cleaned."""
     if text == "main":
         return main_text(html, facts.words, facts.root)

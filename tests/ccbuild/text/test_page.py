@@ -54,6 +54,26 @@ def test_one_bad_byte_does_not_change_the_charset() -> None:
     assert (text.count("\ufffd"), name) == (1, "utf-8")
 
 
+def test_a_wet_record_as_cc_net_takes_it() -> None:
+    payload = "Title\r\none\u00a0\x84two \n\n three\n".encode()
+    found = page_text("conversion", None, "text/plain", payload, ExtractConfig(text="ccnet"))
+    assert isinstance(found, PageText)
+    assert found.paragraphs == ["one\u00a0two", "", "three"]
+    found = page_text("conversion", None, "text/plain", payload, ExtractConfig(text="all"))
+    assert isinstance(found, PageText)
+    assert found.paragraphs == ["Title", "one two", "three"]
+    assert page_text("conversion", None, "text/plain", b"Title\n\n\n", ExtractConfig(text="ccnet")) == "empty_text"
+
+
+@pytest.mark.parametrize("kind", ["conversion", "response"])
+def test_a_page_shorter_than_asked_is_refused(kind: str) -> None:
+    for minimum, expected in ((len(RUSSIAN), PageText), (len(RUSSIAN) + 1, str)):
+        config = ExtractConfig(text="all", min_chars=minimum)
+        found = page_text(kind, 200, "text/html", RUSSIAN.encode(), config)
+        assert isinstance(found, expected)
+        assert expected is PageText or found == "short_page"
+
+
 @given(st.binary(max_size=300), st.text(max_size=20))
 def test_decode_takes_anything(payload: bytes, header: str) -> None:
     text, name = decode(payload, "text/html; charset=" + header)
