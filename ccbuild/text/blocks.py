@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from resiliparse.extract.html2text import extract_plain_text
 
-from ccbuild.text.hostile import WORDS
+from ccbuild.text.hostile import ELEMENTS, WORDS
 
 __all__ = ["Block", "main_blocks", "main_text", "parse_blocks"]
 
@@ -26,15 +26,15 @@ _WRAPPER = ":not(html, body, main, article, :has(main, article, h1))"
 _WORDS = ("comment", "consent", "cookie", "newsletter", "related", "share", "sidebar", "subscribe")
 """Parts of a class or an id that name furniture which can hold prose; the rest is seen from its links."""
 _ROLES = ("navigation", "banner", "contentinfo", "complementary", "dialog", "alertdialog", "menu", "menubar", "search")
-_ELEMENTS = ("title", "nav", "footer", "aside", "dialog", "template", "select", "button", "textarea", "svg", "noscript",
-             "form:not(:has(p))")  # fmt: skip
-_BY_WORD = {
+_BY_SIGN = {
+    **{name: name for name in ELEMENTS},
+    "form": "form:not(:has(p))",
     "role=": ",".join(f'[role="{role}"]' for role in _ROLES),
     "hidden": '[hidden], [aria-hidden="true"]',
     "display:": '[style*="display:none"], [style*="display: none"]',
     **{word: f':is([class*="{word}" i], [id*="{word}" i]){_WRAPPER}' for word in _WORDS},
 }
-"""Selectors that are asked only of a page with that word in its tags: each costs some 3 µs a page."""
+"""Selectors that are asked only of a page with that word or element in its tags: each costs a microsecond or more."""
 _OUTSIDE = {root: f":not({root}):not({root} *):not(:has({root}))" for root in ("main", "article")}
 
 _TAG = re.compile(r"<[^>]*>")
@@ -206,11 +206,11 @@ def _keep_run(
         keep[i] = (before and after) or ((before or after) and blocks[i].tag in ("p", "li")) or near
 
 
-@functools.cache
-def _furniture(words: int, root: str | None) -> tuple[str, ...]:
+@functools.lru_cache(maxsize=1 << 12)
+def _furniture(signs: int, root: str | None) -> tuple[str, ...]:
     """Selectors of what HTML, ARIA or a class sets apart from the content, as far as the page can hold it."""
-    asked = (_BY_WORD[word] for bit, word in enumerate(WORDS) if words >> bit & 1 and word in _BY_WORD)
-    return (*_ELEMENTS, *asked, *([_OUTSIDE[root]] if root else []))
+    asked = (_BY_SIGN[sign] for bit, sign in enumerate(WORDS + ELEMENTS) if signs >> bit & 1 and sign in _BY_SIGN)
+    return (*asked, *([_OUTSIDE[root]] if root else []))
 
 
 def main_blocks(markup: str) -> list[Block]:
@@ -226,10 +226,10 @@ def main_blocks(markup: str) -> list[Block]:
     return [block for block, kept in zip(blocks, keep, strict=True) if kept]
 
 
-def main_text(html: str, words: int, root: str | None) -> str:
+def main_text(html: str, signs: int, root: str | None) -> str:
     """The main content of a page, a block a line; not yet cleaned.
 
-    `words` and `root` are what `ccbuild.text.hostile.survey` found. Of a page with more than 100,000 lines every line
+    `signs` and `root` are what `ccbuild.text.hostile.survey` found. Of a page with more than 100,000 lines every line
     is content: to judge each would take minutes.
     """
     markup: str = extract_plain_text(
@@ -237,7 +237,7 @@ def main_text(html: str, words: int, root: str | None) -> str:
         preserve_formatting="minimal_html",
         links=True,
         alt_texts=False,
-        skip_elements=_furniture(words, root),
+        skip_elements=_furniture(signs, root),
     )
     if markup.count("\n") > _MOST_LINES:
         text = _TAG.sub("", markup)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 __all__ = ["ccnet_lines", "paragraphs"]
 
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
@@ -19,8 +21,19 @@ def paragraphs(text: str) -> list[str]:
     >>> paragraphs("A\x00 page \t of\r\n\r\n two lines\u2028three")
     ['A page of', 'two lines', 'three']
     """
+    from ccbuild.text import kernels
+
+    text = text.replace("\t", " ").replace("\xa0", " ")
+    letters = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+    unclean = kernels.uncleanness(letters) if len(letters) > 2 else 2
+    if not unclean:
+        return text.split("\n")
+    if unclean == 1:
+        into = np.empty(len(letters), np.uint8)
+        text = str(into[: kernels.collapse(letters, into)].data, "utf-8")
+        return text.split("\n") if text else []
     found = []
-    for line in text.replace("\t", " ").replace("\xa0", " ").split("\n"):
+    for line in text.split("\n"):
         if line.isprintable() and "  " not in line:  # most lines; its only white space is the space
             if stripped := line.strip():
                 found.append(stripped)

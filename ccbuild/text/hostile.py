@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["WORDS", "PageLimits", "Survey", "strip_tags", "survey"]
+__all__ = ["ELEMENTS", "WORDS", "PageLimits", "Survey", "strip_tags", "survey"]
 
 _VOID = "area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr"
 _IMPLIED = "p li dt dd"
@@ -35,6 +35,9 @@ _KINDS = ("", f"{_VOID} {_ROOTS}", _IMPLIED, _FORMATTING, _SPECIAL, _SCOPE, _RAW
 WORDS = ("role=", "hidden", "display:", "comment", "consent", "cookie", "newsletter", "related", "share", "sidebar",
          "subscribe", "robots", "ccbot")  # fmt: skip
 """What a survey looks for in the attributes of start tags, in any case of letters."""
+ELEMENTS = ("title", "nav", "footer", "aside", "dialog", "template", "select", "button", "textarea", "svg", "noscript",
+            "form")  # fmt: skip
+"""Elements that a survey looks for."""
 
 _COUNTS = (
     "max_depth",
@@ -57,24 +60,26 @@ class Survey(NamedTuple):
 
     hostile: str | None
     """The count that is over its limit, as `PageLimits` names it; None for a page that a parser can have."""
-    words: int
-    """Which of `WORDS` were found: bit i for word i."""
+    signs: int
+    """Which of `WORDS` and, after them, of `ELEMENTS` were found, a bit for each."""
     root: str | None
     """`article` or `main`, when the page has one of it that holds most of its paragraphs."""
 
 
 @functools.cache
 def _table() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Hash table from packed names to kinds: 512 places, linear probing."""
+    """Hash table from packed names to kinds, with signs above the lowest byte: 512 places, linear probing."""
     from ccbuild.text.kernels import packed
 
     keys, kinds = np.zeros(512, np.uint64), np.zeros(512, np.int64)
-    for kind, names in enumerate(_KINDS):
-        for name in names.split():
-            slot = (int(packed(name)) * 0x9E3779B97F4A7C15 & (1 << 64) - 1) >> 55
-            while keys[slot]:
-                slot = (slot + 1) & 511
-            keys[slot], kinds[slot] = packed(name), kind
+    known = {name: kind for kind, names in enumerate(_KINDS) for name in names.split()}
+    for i, name in enumerate(ELEMENTS):
+        known[name] = known.get(name, 0) | 1 << (8 + len(WORDS) + i)
+    for name, kind in known.items():
+        slot = (int(packed(name)) * 0x9E3779B97F4A7C15 & (1 << 64) - 1) >> 55
+        while keys[slot]:
+            slot = (slot + 1) & 511
+        keys[slot], kinds[slot] = packed(name), kind
     return keys, kinds
 
 
@@ -131,7 +136,7 @@ def survey(page: bytes, limits: PageLimits) -> Survey:
     >>> survey(b"<div>" * 2500, PageLimits()).hostile
     'max_depth'
     >>> survey(b"<main><p>a<br><b class=cookie-bar>c</b></main>", PageLimits())
-    Survey(hostile=None, words=32, root='main')
+    Survey(hostile=None, signs=32, root='main')
     """
     from ccbuild.text import kernels
 
@@ -139,7 +144,7 @@ def survey(page: bytes, limits: PageLimits) -> Survey:
     state = np.zeros(kernels.STATE, np.int64)
     kernels.scan_words(letters, _table(), _automaton(), state)
     counts = state.tolist()
-    words, root = counts[kernels.MASK], _root(counts[kernels.ROOTS : kernels.DEPTH], counts[kernels.PARAGRAPHS])
+    signs, root = counts[kernels.MASK], _root(counts[kernels.ROOTS : kernels.DEPTH], counts[kernels.PARAGRAPHS])
     nesting, formatting, elements, attributes, options, nodes = counts[:6]
     hostile = None
     if attributes > limits.max_attributes:
@@ -155,7 +160,7 @@ def survey(page: bytes, limits: PageLimits) -> Survey:
         or elements * min(nesting, limits.max_depth) > limits.max_indent
     ):
         hostile = _count_closely(letters, limits)
-    return Survey(hostile, words, root)
+    return Survey(hostile, signs, root)
 
 
 def _escaped_chars(page: bytes) -> int:

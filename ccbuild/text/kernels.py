@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["ideographs", "scan_page", "scan_words", "split_blocks", "strip_page"]
+__all__ = ["collapse", "ideographs", "scan_page", "scan_words", "split_blocks", "strip_page", "uncleanness"]
 
 _compiled = njit(cache=True, nogil=True)
 
@@ -70,14 +70,20 @@ def _key(page: Any, i: int) -> Any:
 
 
 @_compiled
-def _kind(key: Any, keys: Any, kinds: Any) -> Any:
-    """Kind of an element, from the hash table that `hostile.element_table` makes."""
+def _look_up(key: Any, keys: Any, kinds: Any) -> Any:
+    """What the hash table of `ccbuild.text.hostile` has of an element: its kind; its sign above the lowest byte."""
     slot = (key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(55)
     while keys[slot] != 0:
         if keys[slot] == key:
             return kinds[slot]
         slot = (slot + np.uint64(1)) & np.uint64(511)
     return 0
+
+
+@_compiled
+def _kind(key: Any, keys: Any, kinds: Any) -> Any:
+    """Kind of an element."""
+    return _look_up(key, keys, kinds) & 0xFF
 
 
 @_compiled
@@ -361,7 +367,7 @@ def scan_page(page: Any, table: Any, words: Any, limits: Any, s: Any) -> Any:
 def scan_words(page: Any, table: Any, words: Any, s: Any) -> Any:
     """Fill the state with bounds, in a third of the time of `scan_page`: as `DEEPEST` every element that could nest, as
     `MOST_FORMATS` the formatting elements not closed in order, as elements the end tags too that can make one; the
-    attributes, the words and the roots as they are."""
+    attributes, the signs and the roots as they are."""
     keys, kinds = table
     steps, found, plain = words
     n = len(page)
@@ -392,7 +398,9 @@ def scan_words(page: Any, table: Any, words: Any, s: Any) -> Any:
         most_attributes = max(most_attributes, attributes)
         others += attributes
         elements += 1
-        kind = _kind(key, keys, kinds)
+        known = _look_up(key, keys, kinds)
+        kind = known & 0xFF
+        mask |= known >> 8
         if kind == RAW:
             i = _after_raw(page, i, key)
         elif kind == OPTION:
@@ -584,3 +592,56 @@ def split_blocks(markup: Any, anchor: Any, tags: Any, into: Any, found: Any) -> 
         tag = 0 if closed else tag
         begin = end + 1
     return count, written
+
+
+@_compiled
+def collapse(text: Any, into: Any) -> Any:
+    """Write the lines of `text` that are not empty, runs of spaces as one and none at either end; bytes written."""
+    written, before = 0, _NEWLINE
+    for i in range(len(text)):
+        c = text[i]
+        if c == _SPACE or c == _NEWLINE:  # noqa: SIM109
+            if before == _NEWLINE:
+                continue
+            if before == _SPACE:
+                into[written - 1] = before = min(c, before)  # a line feed
+                continue
+        into[written] = before = c
+        written += 1
+    while written and (into[written - 1] == _NEWLINE or into[written - 1] == _SPACE):
+        written -= 1
+    return written
+
+
+@_compiled
+def uncleanness(text: Any) -> Any:
+    """What keeps text in UTF-8, of three bytes or more, from being clean: bit 0 for runs of spaces and empty lines,
+    bit 1 for other white space, control characters, surrogates and the noncharacters that `ccbuild.text.clean` knows.
+
+    All conditions are met for all bytes, so that a compiler can take many bytes at once.
+    """
+    n = len(text)
+    spaces = text[0] <= _SPACE or text[n - 1] <= _SPACE or (text[0] <= _SPACE and text[1] <= _SPACE)
+    bad = text[0] == 0x7F or text[1] == 0x7F or (text[0] == 0xC2 and text[1] <= 0xA0)
+    for c in text[:2]:
+        bad |= c < _SPACE and c != _NEWLINE
+    bad |= text[0] == 0xED and text[1] >= 0xA0
+    found = np.uint8(spaces) | np.uint8(bad) << 1
+    for i in range(2, n):
+        a, b, c = text[i - 2], text[i - 1], text[i]
+        found |= np.uint8((b <= _SPACE) & (c <= _SPACE))
+        found |= np.uint8(2) * np.uint8(
+            ((c < _SPACE) & (c != _NEWLINE))
+            | (c == 0x7F)
+            | ((b == 0xC2) & (c <= 0xA0))  # C1 controls, no-break space
+            | ((a == 0xE1) & (b == 0x9A) & (c == 0x80))  # ogham space
+            | (
+                (a == 0xE2) & (b == 0x80) & ((c <= 0x8A) | (c == 0xA8) | (c == 0xA9) | (c == 0xAF))
+            )  # spaces, separators
+            | ((a == 0xE2) & (b == 0x81) & (c == 0x9F))  # mathematical space
+            | ((a == 0xE3) & (b == 0x80) & (c == 0x80))  # ideographic space
+            | ((b == 0xED) & (c >= 0xA0))  # surrogates
+            | ((a == 0xEF) & (b == 0xB7) & (c >= 0x90) & (c <= 0xAF))
+            | ((a == 0xEF) & (((b == 0xBB) & (c == 0xBF)) | ((b == 0xBF) & (c >= 0xBE))))  # byte order mark, U+FFFE
+        )
+    return found

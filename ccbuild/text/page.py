@@ -80,7 +80,7 @@ def page_text(
     found = paragraphs(strip_tags(page) if facts.hostile else html_text(html, facts, config.text))
     if refused := _sized(found, config):
         return refused
-    robots = meta_robots(html) if facts.words & _ROBOTS else ()
+    robots = meta_robots(html) if facts.signs & _ROBOTS else ()
     return PageText(paragraphs=found, charset=charset, robots=robots, unparsed=facts.hostile)
 
 
@@ -94,7 +94,7 @@ def _sized(lines: list[str], config: ExtractConfig) -> str | None:
 def html_text(html: str, facts: Survey, text: Literal["main", "all", "ccnet", "resiliparse", "trafilatura"]) -> str:
     """Text of a sound HTML page, a block a line, not yet cleaned."""
     if text == "main":
-        return main_text(html, facts.words, facts.root)
+        return main_text(html, facts.signs, facts.root)
     if text == "trafilatura":
         return _trafilatura(html)
     whole: str = extract_plain_text(

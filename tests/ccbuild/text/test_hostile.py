@@ -83,9 +83,9 @@ def test_the_limits_are_the_recipe_s() -> None:
 
 
 def test_a_class_is_seen_in_any_case_and_only_in_a_tag() -> None:
-    seen = survey(b"<div CLASS='x ArticleComments'>", PageLimits()).words
+    seen = survey(b"<div CLASS='x ArticleComments'>", PageLimits()).signs
     assert seen
-    assert survey(b"<p>comments", PageLimits()).words == survey(b"<a href=/comments>", PageLimits()).words == 0
+    assert survey(b"<p>comments", PageLimits()).signs == survey(b"<a href=/comments>", PageLimits()).signs == 0
 
 
 def test_one_article_with_most_of_the_paragraphs_is_the_root() -> None:
