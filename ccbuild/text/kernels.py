@@ -535,11 +535,31 @@ def _closes(text: Any, begin: int, end: int, key: int, size: int) -> Any:
 
 
 @_compiled
-def split_blocks(markup: Any, anchor: Any, tags: Any, into: Any, found: Any) -> Any:
-    """Write the text of each line that has some, and a line feed; (lines, bytes) written.
+def _space(text: Any, i: int, end: int) -> Any:
+    """Bytes of the white space that stands at `i`; 0 for none."""
+    if text[i] <= _SPACE:
+        return 1
+    if text[i] == 0xC2 and i + 1 < end and text[i + 1] == 0xA0:
+        return 2
+    return 3 if text[i] == 0xE3 and i + 2 < end and text[i + 1] == 0x80 and text[i + 2] == 0x80 else 0
 
-    `markup` is minimal HTML in UTF-8, `tags` the packed names of block elements from 1 on. `found` gets for each line
-    the number of its element and how many of its characters are links.
+
+@_compiled
+def _space_before(text: Any, begin: int, i: int) -> Any:
+    """Bytes of the white space that ends at `i`; 0 for none."""
+    for width in range(1, min(i - begin, 3) + 1):
+        if _space(text, i - width, i) == width:
+            return width
+    return 0
+
+
+@_compiled
+def split_blocks(markup: Any, anchor: Any, tags: Any, into: Any, elements: Any, sizes: Any, linked: Any) -> Any:
+    """Write the text of each line that has some, without the white space around it, and a line feed; (lines, bytes)
+    written.
+
+    `markup` is minimal HTML in UTF-8, `tags` the packed names of block elements from 1 on. For each line `elements`
+    gets the number of its element, `sizes` its characters and `linked` the share of them that are links.
     """
     flat = into  # what is written is never ahead of what is read
     n = _mark_links(markup, anchor, flat)
@@ -555,7 +575,7 @@ def split_blocks(markup: Any, anchor: Any, tags: Any, into: Any, found: Any) -> 
                 tag = 0
             begin += 1
             continue
-        closed, i, stop, labels, start = False, begin, end, 0, written
+        closed, i, stop, chars, labels, start = False, begin, end, 0, 0, written
         if opening:
             named = _block_tag(flat, begin, end, tags)
             tag = named if named else tag
@@ -583,9 +603,25 @@ def split_blocks(markup: Any, anchor: Any, tags: Any, into: Any, found: Any) -> 
             else:
                 into[written] = c
                 written += 1
+                chars += c & 0xC0 != 0x80
                 labels += in_link and c & 0xC0 != 0x80
-        if written > start:
-            found[count, 0], found[count, 1] = tag, labels
+        first = start
+        while first < written:
+            width = _space(into, first, written)
+            if not width:
+                break
+            first, chars = first + width, chars - 1
+        while first < written:
+            width = _space_before(into, first, written)
+            if not width:
+                break
+            written, chars = written - width, chars - 1
+        if first > start:
+            for j in range(first, written):
+                into[j + start - first] = into[j]
+            written -= first - start
+        if chars:
+            elements[count], sizes[count], linked[count] = tag, chars, min(labels / chars, 1.0)
             count += 1
             into[written] = _NEWLINE
             written += 1
