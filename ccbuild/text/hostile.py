@@ -173,7 +173,17 @@ def _count_closely(letters: NDArray[np.uint8], limits: PageLimits) -> str | None
     """The count that is over its limit."""
     from ccbuild.text import kernels
 
-    bounds = np.array([getattr(limits, name) for name in _COUNTS])
+    bounds = np.array(
+        [
+            limits.max_depth,
+            limits.max_open_formatting,
+            limits.max_elements,
+            limits.max_attributes,
+            limits.max_options,
+            limits.max_nodes,
+            limits.max_indent,
+        ]
+    )
     state = np.zeros(kernels.STATE, np.int64)
     kernels.scan_page(letters, _table(), _automaton(), bounds, state)
     over = (state[: len(_COUNTS)] > bounds).tolist()
