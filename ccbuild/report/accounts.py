@@ -13,6 +13,7 @@ MEANINGS: dict[str, str] = {
     "not_html": "an image, a PDF, JSON: nothing that holds a page's text",
     "empty_payload": "no bytes after the header",
     "empty_text": "no text once menus and markup are gone",
+    "too_many_lines": "a list of very many very short lines",
     "short_page": "too few characters, repeated paragraphs counted in",
     "over_long": "a line longer than any sentence: a data dump",
     "only_over_long_paragraphs": "nothing but such lines",

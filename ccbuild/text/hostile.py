@@ -7,13 +7,15 @@ Resiliparse 2.0: 100,000 nested `div` 90 s, 40 KB of nested `<b><i>` 12 s, 100,0
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import html as html_entities
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ccbuild.errors import ConfigError
 
 __all__ = ["ELEMENTS", "WORDS", "PageLimits", "Survey", "strip_tags", "survey"]
 
@@ -105,7 +107,7 @@ def _automaton() -> tuple[NDArray[np.uint8], NDArray[np.int64], np.uint64]:
     return steps.ravel(), found, np.uint64(np.flatnonzero(found)[0])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PageLimits:
     """Counts above which a page is not given to an HTML parser; its text is taken by leaving out the tags."""
 
@@ -126,6 +128,11 @@ class PageLimits:
     max_text_chars: int = 8 << 20
     """Most characters of a page with quotation marks, `<`, `>` and `&` written as entities, as the parser gives them;
     a character may take four bytes, and several copies are held."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) < 1:
+                raise ConfigError(f"extract.limits.{field.name} is {getattr(self, field.name)}; it takes 1 or more.")
 
 
 def survey(page: bytes, limits: PageLimits) -> Survey:

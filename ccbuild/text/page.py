@@ -33,10 +33,22 @@ class ExtractConfig:
     """Fewest characters of a page before duplicates are sought; a shorter one is refused. CCNet: 300."""
     max_payload_bytes: int = 5 << 20
     """A longer body is cut here and the page marked as truncated. Common Crawl cuts at 1 MiB, since 2025 at 5."""
+    max_lines: int = 500_000
+    """A page with more is refused: each line takes some 80 bytes of memory beside its text."""
     max_paragraph_chars: int = 100_000
     """A longer paragraph is dropped: it is a data dump, and costs whatever meets it a long time."""
     limits: PageLimits = field(default_factory=PageLimits)
     """Counts above which a page is not parsed; its tags are left out instead, and all its text stays."""
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("max_payload_bytes", self.max_payload_bytes, 1),
+            ("max_lines", self.max_lines, 1),
+            ("max_paragraph_chars", self.max_paragraph_chars, 1),
+            ("min_chars", self.min_chars, 0),
+        ):
+            if value < least:
+                raise ConfigError(f"extract.{name} is {value}; it takes {least} or more.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +73,8 @@ def page_text(
     `kind` is the WARC record type: a `conversion` holds plain text in UTF-8, a `response` HTML.
     """
     if kind == "conversion":
-        text = payload.decode("utf-8", "replace")
-        lines = ccnet_lines(text) if config.text == "ccnet" else paragraphs(text)
-        return _sized(lines, config) or PageText(paragraphs=lines, charset="utf-8")
+        lines = _lines(payload.decode("utf-8", "replace"), config, ccnet=config.text == "ccnet")
+        return lines if isinstance(lines, str) else PageText(paragraphs=lines, charset="utf-8")
     if status is not None and status != 200:
         return "http_status"
     mime = content_type.partition(";")[0].strip().lower()
@@ -73,22 +84,25 @@ def page_text(
         return "empty_payload"
     html, charset = decode(payload, content_type)
     if mime == "text/plain":
-        found = paragraphs(html)
-        return _sized(found, config) or PageText(paragraphs=found, charset=charset)
+        found = _lines(html, config)
+        return found if isinstance(found, str) else PageText(paragraphs=found, charset=charset)
     page = payload if charset == "utf-8" and payload[:1] != b"\xef" else html.encode("utf-8", "surrogatepass")
     facts = survey(page, config.limits)
-    found = paragraphs(strip_tags(page) if facts.hostile else html_text(html, facts, config.text))
-    if refused := _sized(found, config):
-        return refused
+    found = _lines(strip_tags(page) if facts.hostile else html_text(html, facts, config.text), config)
+    if isinstance(found, str):
+        return found
     robots = meta_robots(html) if facts.signs & _ROBOTS else ()
     return PageText(paragraphs=found, charset=charset, robots=robots, unparsed=facts.hostile)
 
 
-def _sized(lines: list[str], config: ExtractConfig) -> str | None:
-    """The reason to drop a page of these lines; None where it is long enough."""
+def _lines(text: str, config: ExtractConfig, *, ccnet: bool = False) -> list[str] | str:
+    """The paragraphs of a page, or the reason to drop it."""
+    if text.count("\n") > config.max_lines:
+        return "too_many_lines"
+    lines = ccnet_lines(text) if ccnet else paragraphs(text)
     if not any(lines):
         return "empty_text"
-    return "short_page" if sum(map(len, lines)) + len(lines) - 1 < config.min_chars else None
+    return "short_page" if sum(map(len, lines)) + len(lines) - 1 < config.min_chars else lines
 
 
 def html_text(html: str, facts: Survey, text: Literal["main", "all", "ccnet", "resiliparse", "trafilatura"]) -> str:

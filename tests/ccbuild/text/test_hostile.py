@@ -41,7 +41,7 @@ HUGE = [
     ("<p>a</p><!-- " + "b " * (2 << 20), 1),
     ("<p>a</p><![CDATA[" + "b " * (2 << 20), 1),
     ("<p>a</p><script>" + "b<" * (2 << 20), 1),
-    ("<pre>" + "a\n" * (1 << 20), 1 << 20),
+    ("<pre>" + "a\n" * (1 << 18), 1 << 18),
     ("a\0b " * (1 << 20), 1),
     ("&lt;" * (1 << 20), 1),
 ]
@@ -68,6 +68,13 @@ def test_huge(html: str, count: int) -> None:
     found = page_text("response", 200, "text/html", html.encode(), ExtractConfig())
     assert isinstance(found, PageText)
     assert len(found.paragraphs) == count
+
+
+def test_a_page_of_very_many_lines_is_refused() -> None:
+    page = b"<pre>" + b"a\n" * 2000
+    assert isinstance(page_text("response", 200, "text/html", page, ExtractConfig(max_lines=2001)), PageText)
+    assert page_text("response", 200, "text/html", page, ExtractConfig(max_lines=1000)) == "too_many_lines"
+    assert page_text("conversion", None, "", page, ExtractConfig(max_lines=1000)) == "too_many_lines"
 
 
 def test_lone_surrogates_do_not_pass() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ccbuild.errors import ConfigError
 from ccbuild.text.charset import decode
 from ccbuild.text.clean import paragraphs
+from ccbuild.text.hostile import PageLimits
 from ccbuild.text.page import ExtractConfig, PageText, page_text
 
 RUSSIAN = "Комитет соберётся на следующей неделе, чтобы обсудить доклад о работе школы."
@@ -156,3 +157,14 @@ def test_robots_come_with_the_page() -> None:
     assert found.robots == ("noai", "noindex")
     assert isinstance(other := page("<p>Text about robots."), PageText)
     assert other.robots == ()
+
+
+@pytest.mark.parametrize("key", ["max_payload_bytes", "max_lines", "max_paragraph_chars", "min_chars"])
+def test_a_setting_below_its_least_is_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"extract\.{key} is -1; it takes"):
+        ExtractConfig(**{key: -1})
+
+
+def test_a_limit_of_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"extract\.limits\.max_depth is 0; it takes 1 or more"):
+        PageLimits(max_depth=0)
