@@ -64,7 +64,7 @@ def train_model(preset: str, overrides: Sequence[str], tokens: Path, out: Path) 
         if isinstance(news, str):
             note(news)
         else:
-            bar.to(news.step, news.steps, f"loss {news.loss:.3f}")
+            bar.to(news.step, news.steps, _state(news))
 
     try:
         result = train(config, tokens, out, progress=progress)
@@ -72,6 +72,16 @@ def train_model(preset: str, overrides: Sequence[str], tokens: Path, out: Path) 
         bar.close()
     facts: dict[str, Any] = dataclasses.asdict(result)
     return facts
+
+
+def _state(news: Any) -> str:
+    """What stands beside the bar: speed, loss, and the languages at its two ends."""
+    ends = sorted(news.languages, key=lambda code: float(news.languages[code]))
+    shown = [ends[0], ends[-1]] if len(ends) > 1 else ends
+    by_language = " ".join(f"{code} {news.languages[code]:.2f}" for code in shown)
+    loss = "-" if news.loss is None else f"{news.loss:.3f}"
+    skipped = f", {news.skipped} skipped" if news.skipped else ""
+    return f"loss {loss} ({by_language}), {news.tokens_per_second:,.0f} tokens/s{skipped}"
 
 
 def _train(options: argparse.Namespace) -> int:

@@ -49,7 +49,7 @@ def export(
     made = checkpoint.manifest
     config = model_config(made.settings)
     vocabulary = int(made.inputs["vocabulary_size"])
-    inputs = {"checkpoint": made.outputs["model.safetensors"]["sha256"], "step": checkpoint.step}
+    inputs = {"checkpoint": made.outputs[".metadata"]["sha256"], "step": checkpoint.step}
     tensors = to_hugging_face(checkpoint.weights(), config, vocabulary)
     with Unit(out_folder, "export", "export", settings=made.settings, inputs=inputs) as unit:
         for source in _tokenizer(tokenizer_files, made):

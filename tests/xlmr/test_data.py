@@ -9,6 +9,7 @@ import torch
 
 from ccbuild.errors import ConfigError, InputError, MismatchError
 from ccbuild.tokens import open_tokens
+from xlmr.blocks import Stream
 from xlmr.config import DataConfig
 from xlmr.data import Batch, Corpus
 from xlmr.loss import IGNORED
@@ -41,12 +42,14 @@ def test_sequences_are_blocks_of_one_languages_stream(tokens: Path) -> None:
 def test_no_token_is_left_out_and_none_is_on_both_sides(tokens: Path) -> None:
     mine = corpus(tokens, validation_blocks=4)
     sw = mine.codes.index("sw")
-    end = mine.trained_on("sw")
-    assert mine.held_out == {"am": 0, "en": 4, "ja": 4, "sw": 4}
+    stream = mine.blocks["sw"]
+    assert isinstance(stream, Stream)
+    end = stream.end
+    assert {code: b.held_out for code, b in mine.blocks.items()} == {"am": 0, "en": 4, "ja": 4, "sw": 4}
     assert end == mine.languages["sw"].tokens - 120
     starts = [max(0, min(b * 30, end - 30)) for b in range(int(mine.order.blocks[sw]))]
     assert set().union(*(range(s, s + 30) for s in starts)) == set(range(end))
-    held = [unmasked(b) for b in mine.validation(5)]
+    held = [unmasked(b) for b in mine.validation(6)]
     last = mine.languages["sw"].read(end, 120).reshape(4, 30).astype(np.int64)
     assert torch.cat(held)[-4:, 1:-1].tolist() == last.tolist()
 
@@ -54,9 +57,9 @@ def test_no_token_is_left_out_and_none_is_on_both_sides(tokens: Path) -> None:
 def test_a_language_smaller_than_a_block_is_one_padded_sequence(tokens: Path) -> None:
     mine = corpus(tokens, languages=("am",))
     batch = mine.batch(0, 3)
-    assert batch.keep is not None
-    assert batch.keep.sum(1).tolist() == [mine.languages["am"].tokens + 2] * 3
-    assert corpus(tokens, languages=("en",)).batch(0, 3).keep is None
+    assert batch.positions is not None
+    assert (batch.positions != 1).sum(1).tolist() == [mine.languages["am"].tokens + 2] * 3
+    assert corpus(tokens, languages=("en",)).batch(0, 3).positions is None
 
 
 @pytest.mark.parametrize("world", [2, 4])
@@ -64,14 +67,17 @@ def test_ranks_share_what_one_would_read(tokens: Path, world: int) -> None:
     whole = corpus(tokens).batch(64, 32)
     size = 32 // world
     parts = [corpus(tokens).batch(64 + rank * size, size) for rank in range(world)]
-    for name in ("ids", "slots", "labels", "languages", "keep"):
+    for name in ("ids", "slots", "labels", "languages", "positions"):
         assert torch.equal(torch.cat([getattr(p, name) for p in parts]), getattr(whole, name))
     assert sum(p.masked for p in parts) == whole.masked
 
 
 def test_validation_is_shared_too_and_masked_alike_every_time(tokens: Path) -> None:
     def sequences(rank: int, world: int, size: int) -> list[list[int]]:
-        return [row for b in corpus(tokens).validation(size, rank, world) for row in b.ids.tolist()]
+        batches = list(corpus(tokens).validation(size, rank, world))
+        assert len({b.ids.shape for b in batches}) == 1
+        used = [(b.labels != IGNORED).any(1) for b in batches]
+        return [row for b, u in zip(batches, used, strict=True) for row in b.ids[u].tolist()]
 
     assert sequences(0, 1, 3) == sequences(0, 1, 100)
     assert sorted(sequences(0, 2, 3) + sequences(1, 2, 3)) == sorted(sequences(0, 1, 3))
@@ -82,9 +88,9 @@ def test_languages_are_drawn_by_alpha_over_sentences_or_tokens(tokens: Path) -> 
     for what in ("sentences", "tokens"):
         wanted = np.array([getattr(languages[c], what) for c in sorted(languages)], float) ** 0.3
         mine = corpus(tokens, alpha_counts=what)
-        assert list(mine.shares.values()) == pytest.approx(list(wanted / wanted.sum()))
+        assert list(mine.shares[0].values()) == pytest.approx(list(wanted / wanted.sum()))
     drawn = np.bincount(corpus(tokens).batch(0, 4000).languages.numpy(), minlength=4) / 4000
-    assert drawn == pytest.approx(list(corpus(tokens).shares.values()), abs=0.03)
+    assert drawn == pytest.approx(list(corpus(tokens).shares[0].values()), abs=0.03)
 
 
 def test_bad_tokens_are_refused(tokens: Path, tmp_path: Path, write_tokens: Any) -> None:

@@ -29,16 +29,16 @@ def test_hashes_are_these_numbers_on_every_machine() -> None:
 
 
 def test_any_range_of_samples_is_the_same_as_in_one_piece() -> None:
-    order = Order([5, 70, 3], [0.2, 0.7, 0.1], seed=1)
+    order = Order([5, 70, 3], [(0, [0.2, 0.7, 0.1])], seed=1)
     language, block = order.samples(0, 600)
     for first, count in ((0, 1), (37, 200), (599, 1)):
-        part = Order([5, 70, 3], [0.2, 0.7, 0.1], seed=1).samples(first, count)
+        part = Order([5, 70, 3], [(0, [0.2, 0.7, 0.1])], seed=1).samples(first, count)
         assert np.array_equal(part[0], language[first : first + count])
         assert np.array_equal(part[1], block[first : first + count])
 
 
 def test_across_cycles() -> None:
-    order = Order([50, 7], [0.75, 0.25], seed=2)
+    order = Order([50, 7], [(0, [0.75, 0.25])], seed=2)
     language, block = order.samples(CYCLE - 5, 10)
     again = [order.samples(i, 1) for i in range(CYCLE - 5, CYCLE + 5)]
     assert [int(a[0][0]) for a in again] == language.tolist()
@@ -46,7 +46,7 @@ def test_across_cycles() -> None:
 
 
 def test_every_block_once_a_pass_and_passes_differ() -> None:
-    order = Order([50, 7], [0.75, 0.25], seed=2)
+    order = Order([50, 7], [(0, [0.75, 0.25])], seed=2)
     language, block = order.samples(0, CYCLE + 1000)
     for index, blocks in enumerate((50, 7)):
         mine = block[language == index]
@@ -58,7 +58,7 @@ def test_every_block_once_a_pass_and_passes_differ() -> None:
 
 def test_languages_follow_their_shares() -> None:
     shares = np.array([1e-9, 0.1, 0.3, 0.6])
-    order = Order([10] * 4, shares.tolist(), seed=3)
+    order = Order([10] * 4, [(0, shares.tolist())], seed=3)
     language, _ = order.samples(0, CYCLE)
     counts = np.bincount(language, minlength=4)
     assert abs(counts - shares * CYCLE).max() <= 1  # exact over a cycle, and nobody is left out
@@ -68,11 +68,11 @@ def test_languages_follow_their_shares() -> None:
 
 
 def test_seeking_lays_out_one_cycle_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    order, asked = Order([1000] * 100, [0.01] * 100, seed=4), []
+    order, asked = Order([1000] * 100, [(0, [0.01] * 100)], seed=4), []
     lay_out = order._cycle
-    monkeypatch.setattr(order, "_cycle", lambda cycle: (asked.append(cycle), lay_out(cycle))[1])
+    monkeypatch.setattr(order, "_cycle", lambda *cycle: (asked.append(cycle), lay_out(*cycle))[1])
     language, block = order.samples(1_000_000 * 8192, 8192)
-    assert asked == [1_000_000 * 8192 // CYCLE]
+    assert asked == [(0, 1_000_000 * 8192 // CYCLE)]
     assert language.max() == 99
     assert 0 <= block.min() <= block.max() == 999
 
