@@ -46,6 +46,13 @@ def test_overrides_and_files(tmp_path: Path) -> None:
         ("data.mask_share=0.95", "add up"),
         ("optim.warmup_steps=99999999", "within optim.steps"),
         ("run.micro_batch=0", "at least 1"),
+        ("optim.schedule=wsd", "decay_steps=0 must be at least 1"),
+        ("optim.spike=0.5", "more than 1"),
+        ("data.phases=[{start: 5}]", "the first starts at 0"),
+        ("data.phases=[{start: 0}, {start: 0}]", "each later"),
+        ("data.phases=[{start: 0, mask_prob: 1.5}]", r"phases\[0\].mask_prob is 1.5"),
+        ("data.phases=[{start: 0, begin: 1}]", "no key 'begin'"),
+        ("data.pair_share=0", "between 0 and 1"),
     ],
 )
 def test_bad_settings_are_refused(override: str, message: str) -> None:
@@ -56,6 +63,15 @@ def test_bad_settings_are_refused(override: str, message: str) -> None:
 def test_an_unknown_preset_names_the_known() -> None:
     with pytest.raises(InputError, match="base, large, tiny, xl, xxl"):
         load_preset("huge")
+
+
+def test_phases_are_settings() -> None:
+    config = load_preset("base", ["data.phases=[{start: 0, alpha: 0.7, mask_prob: 0.3}, {start: 9, languages: [sw]}]"])
+    assert [p.alpha for p in config.data.schedule()] == [0.7, 0.3]
+    assert config.data.slots == int(0.3 * 510) + 1
+    assert config.settings()["data.phases"][0]["mask_prob"] == 0.3
+    with pytest.raises(ConfigError, match="fairseq knows no data.phases"):
+        load_preset("base", ["data.phases=[{start: 0}]", "data.sampling=fairseq"])
 
 
 def test_settings_leave_out_what_only_says_where() -> None:

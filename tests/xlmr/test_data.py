@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from ccbuild.errors import ConfigError, InputError, MismatchError
-from ccbuild.tokens import open_tokens
+from ccbuild.ledger import Ledger
+from ccbuild.storage import Unit
+from ccbuild.tokens import TokenWriter, open_tokens
 from xlmr.blocks import Stream
-from xlmr.config import DataConfig
+from xlmr.config import DataConfig, PhaseConfig
 from xlmr.data import Batch, Corpus
 from xlmr.loss import IGNORED
 
@@ -93,11 +95,102 @@ def test_languages_are_drawn_by_alpha_over_sentences_or_tokens(tokens: Path) -> 
     assert drawn == pytest.approx(list(corpus(tokens).shares[0].values()), abs=0.03)
 
 
+def test_documents_are_never_mixed(tokens: Path) -> None:
+    mine = corpus(tokens, blocks="document", validation_blocks=3)
+    blocks, language = mine.blocks["en"], mine.languages["en"]
+    read = [blocks.read(k) for k in range(blocks.trained)]
+    read += [blocks.read(k, held_out=True) for k in range(blocks.held_out)]
+    assert blocks.held_out == 3
+    assert max(len(segment) for (segment,) in read) == 30
+    pieces = iter([segment.tolist() for (segment,) in read])
+    for start, end in language.bounds().tolist():
+        text: list[int] = []
+        while len(text) < end - start:
+            text += next(pieces)
+        assert text == language.read(start, end - start).tolist()
+    assert next(pieces, None) is None
+    batch = mine.batch(0, 16)
+    assert batch.positions is not None
+    assert ((batch.ids == 1) == (batch.positions == 1)).all()
+    assert ((batch.ids == 2).sum(1) == 1).all()
+
+
+def test_phases_change_alpha_masking_and_languages(tokens: Path) -> None:
+    phases = (PhaseConfig(start=0, alpha=0.0, mask_prob=0.3, languages=("en", "sw")), PhaseConfig(start=10))
+    config = DataConfig(seq_len=32, phases=phases, validation_blocks=0)
+    mine = Corpus.open(tokens, config, 1, batch=32)
+    assert mine.shares[0] == {"am": 0.0, "en": 0.5, "ja": 0.0, "sw": 0.5}
+    assert mine.shares[1] == corpus(tokens).shares[0]
+    first, second = mine.batch(0, 320), mine.batch(320, 320)
+    assert first.masked / (320 * 30) == pytest.approx(0.3, abs=0.01)
+    assert set(first.languages.tolist()) == {1, 3}
+    assert second.slots.shape == first.slots.shape == (320, 10)
+    assert second.masked / int((second.ids > 2).sum()) == pytest.approx(0.15, abs=0.01)
+    assert set(second.languages.tolist()) == {0, 1, 2, 3}
+    border = mine.batch(310, 20)
+    assert torch.equal(torch.cat([first.ids[-10:], second.ids[:10]]), border.ids)
+
+
+def test_fairseq_s_shares_are_over_blocks(tokens: Path) -> None:
+    mine = corpus(tokens, sampling="fairseq")
+    blocks = np.array([b.trained for b in mine.blocks.values()])
+    wanted = (blocks / blocks.sum()) ** 0.3
+    assert list(mine.shares[0].values()) == pytest.approx(list(wanted / wanted.sum()))
+    assert mine.order.epochs.sum() >= blocks.sum()
+
+
+def pairs(folder: Path, sw: int = 40) -> Path:
+    for code, count, first in (("en", 40, 10), ("sw", sw, 110)):
+        with (
+            Unit(folder / "en-sw", "tokens encode", code, settings={}) as unit,
+            TokenWriter(unit, code, vocabulary_size=300, vocabulary_sha256="ab" * 32) as writer,
+        ):
+            for number in range(count):
+                writer.add(number, [first + number] * (number % 20 + 1))
+            unit.commit(Ledger(), facts=writer.close())
+    return folder
+
+
+def test_aligned_pairs_stand_in_one_sequence(tokens: Path, tmp_path: Path) -> None:
+    mine = corpus(tokens, pairs=str(pairs(tmp_path)), pair_share=0.25)
+    assert mine.codes[-1] == "en-sw"
+    assert mine.shares[0]["en-sw"] == 0.25
+    assert sum(mine.shares[0].values()) == pytest.approx(1)
+    batch = mine.batch(0, 400)
+    assert batch.positions is not None
+    rows = [i for i, language in enumerate(batch.languages.tolist()) if language == len(mine.codes) - 1]
+    assert len(rows) == pytest.approx(100, abs=30)
+    english_first = 0
+    for ids, positions in zip(unmasked(batch)[rows].tolist(), batch.positions[rows].tolist(), strict=True):
+        number = next(token for token in ids if 10 <= token < 50) - 10
+        length = min(number % 20 + 1, 14)
+        sides = [[0, *[number + first] * length, 2] for first in (10, 110)]
+        english_first += ids[1] < 110
+        ordered = sides if ids[1] < 110 else sides[::-1]
+        assert ids == ordered[0] + ordered[1] + [1] * (32 - 2 * (length + 2))
+        assert positions == [*range(2, length + 4)] * 2 + [1] * (32 - 2 * (length + 2))
+    assert 0.3 < english_first / len(rows) < 0.7
+
+
+def test_pairs_that_are_not_aligned_are_refused(tokens: Path, tmp_path: Path, write_tokens: Any) -> None:
+    with pytest.raises(InputError, match="en-sw has 40 documents in en and 39 in sw"):
+        corpus(tokens, pairs=str(pairs(tmp_path / "short", sw=39)))
+    write_tokens(tmp_path / "other" / "en-sw", {"en": 50, "sw": 50}, sha256="cd" * 32)
+    with pytest.raises(MismatchError, match="in the vocabulary cdcd"):
+        corpus(tokens, pairs=str(tmp_path / "other"))
+
+
 def test_bad_tokens_are_refused(tokens: Path, tmp_path: Path, write_tokens: Any) -> None:
     with pytest.raises(InputError, match="no committed tokens"):
         corpus(tmp_path / "nothing")
     with pytest.raises(InputError, match=r"names fr, which has no tokens. There are: am, en, ja, sw"):
         corpus(tokens, languages=("en", "fr"))
+    with pytest.raises(InputError, match="data.phases names fr"):
+        corpus(tokens, phases=(PhaseConfig(start=0, languages=("fr",)),))
+    empty = write_tokens(tmp_path / "empty", {"en": 200, "sw": 0})
+    assert list(corpus(empty).languages) == ["en"]
+    with pytest.raises(InputError, match="names sw, which has no tokens"):
+        corpus(empty, languages=("sw",))
     folder = write_tokens(tmp_path / "damaged", {"en": 200})
     shard = next(folder.glob("en-*.bin"))
     shard.write_bytes(np.full(shard.stat().st_size // 4, 4000, "<u4").tobytes())

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,8 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-import xlmr
-from ccbuild.config import from_mapping, to_mapping
+from ccbuild.config import from_mapping
 from ccbuild.errors import ConfigError, InputError, MismatchError
 from xlmr.checkpoint import open_step
 from xlmr.config import TrainConfig
@@ -191,50 +186,6 @@ def test_callers_random_numbers_are_left_alone(tmp_path: Path, tokens: Path, sma
     torch.manual_seed(1)
     train(small("optim.steps=2", "run.validate=false"), tokens, tmp_path)
     assert torch.equal(torch.rand(3), wanted)
-
-
-def test_two_processes_do_as_one(tmp_path: Path, tokens: Path, small: Any) -> None:
-    still = small("model.dropout=0", "model.attention_dropout=0", "optim.steps=4", "run.micro_batch=2")
-    train(still, tokens, tmp_path / "one")
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(to_mapping(still)))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-c", _RANK, str(path), str(tokens), str(tmp_path / "two")],
-            env=os.environ
-            | {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"}
-            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "PYTHONPATH": str(Path(xlmr.__file__).parents[1])},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    ends = [process.communicate(timeout=120)[1] for process in ranks]  # all, so that none is left behind
-    assert [process.returncode for process in ranks] == [0, 0], "\n".join(ends)
-    for what in ("loss", "gradient_norm"):
-        assert losses(tmp_path / "two", what) == pytest.approx(losses(tmp_path / "one", what), abs=1e-5)
-    one, two = weights(tmp_path / "one", 4), weights(tmp_path / "two", 4)
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], atol=1e-5, rtol=0)
-    validation = [
-        json.loads((tmp_path / n / "train.json").read_text())["facts"]["validation_after"] for n in ("one", "two")
-    ]
-    assert validation[0] == pytest.approx(validation[1], abs=1e-5)
-
-
-_RANK = """
-import json, sys
-from pathlib import Path
-from ccbuild.config import from_mapping
-from xlmr.checkpoint import open_step
-from xlmr.config import TrainConfig
-from xlmr.train import train
-config = from_mapping(TrainConfig, json.loads(Path(sys.argv[1]).read_text()))
-train(config, sys.argv[2], sys.argv[3])
-"""
 
 
 def test_metrics_are_json_ready(whole: Path) -> None:
