@@ -152,6 +152,12 @@ class _Run:
                     f"run.start_from={folder} has {key}={made[key]}, this run has {mine[key]}. "
                     "Take weights of the same shape and vocabulary."
                 )
+        sha256, own = found.manifest.inputs["vocabulary_sha256"], self.corpus.tokens.vocabulary_sha256
+        if sha256 not in (None, own):
+            raise MismatchError(
+                f"run.start_from={folder} was trained with the vocabulary {sha256}, the tokens have {own}. "
+                "Encode the text with that one."
+            )
         self.inputs["start_from"] = found.manifest.outputs[".metadata"]["sha256"]
         return found
 

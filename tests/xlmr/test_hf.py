@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from ccbuild.errors import DataError, InputError, MismatchError
 from xlmr.checkpoint import find
-from xlmr.hf import export, from_hugging_face, import_weights, model_config, to_hugging_face
+from xlmr.evaluate import evaluate
+from xlmr.hf import export, from_hugging_face, import_checkpoint, import_weights, model_config, to_hugging_face
 from xlmr.model import MaskedLM
 from xlmr.train import train
 
@@ -69,6 +70,38 @@ def test_there_and_back_are_the_same_bytes(run: Path, tmp_path: Path) -> None:
     export(run, tmp_path / "again")
     for path in (tmp_path / "hf").iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["XLMRoberta", "XLMRobertaXL"])
+def test_import_and_export_give_transformers_own_bytes(kind: str, tmp_path: Path) -> None:
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=300, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=34, type_vocab_size=1,
+    )  # fmt: skip
+    theirs = getattr(transformers, f"{kind}ForMaskedLM")(config)
+    torch.nn.init.normal_(theirs.roberta.embeddings.token_type_embeddings.weight)
+    theirs.save_pretrained(tmp_path / "theirs")
+    checkpoint = import_checkpoint(tmp_path / "theirs", tmp_path / "imported")
+    assert checkpoint.step == 0
+    export(tmp_path / "imported", tmp_path / "ours")
+    names = [tmp_path / side / "model.safetensors" for side in ("theirs", "ours")]
+    assert names[0].read_bytes() == names[1].read_bytes()
+    card = (tmp_path / "ours" / "README.md").read_text()
+    assert hashlib.sha256(names[0].read_bytes()).hexdigest() in card
+    with pytest.raises(MismatchError, match="holds checkpoints already"):
+        import_checkpoint(tmp_path / "theirs", tmp_path / "imported")
+
+
+def test_a_run_starts_from_imported_weights(run: Path, tmp_path: Path, tokens: Path, small: Any) -> None:
+    export(run, tmp_path / "hf")
+    import_checkpoint(tmp_path / "hf", tmp_path / "imported")
+    norm = find(run).manifest.settings["model.norm"]
+    mine = small(f"model.norm={norm}", "optim.steps=2", f"run.start_from={tmp_path / 'imported'}")
+    result = train(mine, tokens, tmp_path / "on")
+    before = evaluate(run, tokens, {})
+    assert result.validation_before == pytest.approx({code: facts["loss"] for code, facts in before.items()}, abs=1e-6)
+    with pytest.raises(MismatchError, match=r"start_from=.* has model\.width=32, this run has 64"):
+        train(small(f"model.norm={norm}", "model.width=64", f"run.start_from={run}"), tokens, tmp_path / "other")
 
 
 def test_missing_and_surplus_tensors_are_named(run: Path, tmp_path: Path) -> None:
