@@ -95,6 +95,26 @@ def add(commands: Any) -> None:
     made.add_argument("--no-peer", action="store_true", help="leave transformers out")
     made.add_argument("--json", action="store_true", help="one JSON object")
     _preset_options(made, "optim.batch=64")
+    _add_finetune(model)
+
+
+def _add_finetune(model: Any) -> None:
+    made = command(
+        model,
+        "finetune",
+        _finetune,
+        "Fine-tune an exported model on a downstream task as published, and score it.",
+        "ccbuild model finetune --task xnli data/xnli --model runs/demo/8-model/hf --against published",
+    )
+    made.add_argument("folder", help="data of the task, unpacked as it is published")
+    made.add_argument("--task", required=True, choices=("xnli", "ner", "qa", "glue"))
+    made.add_argument("--model", required=True, help="Hugging Face directory with a tokenizer")
+    made.add_argument("--recipe", help="authors or xtreme (xnli), xtreme (ner, qa), roberta (glue)")
+    made.add_argument("--seeds", default="1", help="one run each, for example 1,2,3,4,5")
+    made.add_argument("--out", help="keeps the fine-tuned model of the last seed")
+    made.add_argument("--against", choices=("published",), help="print what others published beside it")
+    made.add_argument("--json", action="store_true", help="one JSON object")
+    settings_option(made, "setting=translate-train-all")
 
 
 def _preset_options(made: argparse.ArgumentParser, example: str) -> None:
@@ -261,3 +281,39 @@ def _bench_text(figures: dict[str, Any]) -> str:
         + (". It has not run on a GPU: speed and MFU there remain goals" if ours["device"] == "cpu" else "")
     )
     return "\n".join(lines)
+
+
+def _finetune(options: argparse.Namespace) -> int:
+    rooms, others = _room("finetune"), _room("published")
+    config = rooms.recipe(options.task, options.recipe, options.set)
+    try:
+        seeds = [int(seed) for seed in options.seeds.split(",")]
+    except ValueError as error:
+        raise InputError(f"--seeds is {options.seeds!r}; give whole numbers with commas: 1,2,3.") from error
+    theirs = others.published(options.task, setting=config.setting) if options.against else []
+    runs = [
+        rooms.finetune(options.model, options.task, options.folder, config, seed=seed, out=options.out, tell=note)
+        for seed in seeds
+    ]
+    ours = [run["scores"] for run in runs]
+    against = [{**dataclasses.asdict(row), "lines": others.compare(ours, row)} for row in theirs]
+    if options.json:
+        print(json.dumps({"runs": runs, "against": against}))
+        return 0
+    metric, count = runs[0]["metric"], len(runs)
+    print(f"{options.task}, {config.setting}, checkpoint by {config.select}, {metric} in per cent, {count} seed(s)")
+    for language in ours[0]:
+        values = [run[language] for run in ours]
+        print(f"{language:<10}{sum(values) / count:>8.2f}{_half(others.interval(values))}")
+    print(f"{'average':<10}{sum(run['average'] for run in runs) / count:>8.2f}")
+    for row in against:
+        print(f"\nagainst {row['model']} ({row['source']})\n{'':<10}{'ours':>8}{'theirs':>8}{'less':>8}")
+        for line in row["lines"]:
+            figures = "".join(f"{line[key]:>8.2f}" for key in ("ours", "theirs", "difference"))
+            print(f"{line['language']:<10}{figures}{_half(line['interval'])}")
+    return 0
+
+
+def _half(interval: float | None) -> str:
+    """The interval over seeds, where there is more than one."""
+    return "" if interval is None else f" ± {interval:.2f}"

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from ccbuild.config import from_mapping, to_mapping
-from ccbuild.errors import CcbuildError
+from ccbuild.errors import CcbuildError, ConfigError
 from ccbuild.ledger import Ledger
 from ccbuild.storage import Unit
 from ccbuild.tokens import TokenWriter
@@ -33,6 +33,7 @@ from xlmr.data import Batch, Corpus
 from xlmr.flops import H100_TFLOPS, flops_per_token
 from xlmr.hf import hugging_face_config
 from xlmr.loop import Loop
+from xlmr.masking import FIRST_PIECE
 from xlmr.model import MaskedLM
 from xlmr.parallel import compiled, join
 
@@ -44,6 +45,8 @@ def bench(config: TrainConfig, vocabulary: int, *, steps: int = 5, peer: bool = 
 
     Raises `CcbuildError` with what a side said when it failed (no memory, a package that is missing).
     """
+    if vocabulary < FIRST_PIECE + 2:
+        raise ConfigError(f"A vocabulary of {vocabulary} ids has no pieces beside the specials. Give more.")
     sides = {side: _child(side, config, vocabulary, steps) for side in ("ours", "transformers")[: 1 + peer]}
     result: dict[str, Any] = {"vocabulary": vocabulary, "sequences": config.optim.batch, **sides}
     if peer:

@@ -16,7 +16,7 @@ from xlmr.config import DataConfig
 from xlmr.counter import mix, uniform
 from xlmr.loss import IGNORED
 
-__all__ = ["Masked", "mask_sequences"]
+__all__ = ["FIRST_PIECE", "Masked", "mask_sequences"]
 
 EOS, FIRST_PIECE = 2, 4
 """Ids up to EOS are never masked; random pieces are drawn from FIRST_PIECE up to <mask>, which is the last id."""

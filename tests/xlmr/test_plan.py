@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ccbuild.cli import main
-from ccbuild.errors import ConfigError
+from ccbuild.errors import CcbuildError, ConfigError
 from ccbuild.tokens import open_tokens
 from xlmr.bench import bench
 from xlmr.config import load_preset
@@ -96,5 +96,7 @@ def test_bench_measures_both_sides_and_says_where(capsys: pytest.CaptureFixture[
 
 
 def test_bench_tells_what_went_wrong() -> None:
-    with pytest.raises(Exception, match=r"bench of ours failed: .*5 ids has no pieces.*--no-peer"):
-        bench(load_preset("tiny", ["run.device=cpu"]), 5, steps=1)
+    with pytest.raises(CcbuildError, match=r"bench of ours failed: .*allocate memory.*--no-peer"):
+        bench(load_preset("tiny", ["run.device=cpu", "model.ffn=1000000000000"]), 500, steps=1)
+    with pytest.raises(ConfigError, match="vocabulary of 5 ids"):
+        bench(load_preset("tiny"), 5, steps=1)
