@@ -61,7 +61,7 @@ def xnli(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "XNLI-1.0").mkdir()
     for language in ("en", "sw"):
         rows = ["premise\thypo\tlabel"]
-        for _ in range(200):
+        for _ in range(300):
             word = chance.choice(list(words))
             rows.append(f'{filler(chance)} "\t{word} {filler(chance)}\t{words[word]}')
         (folder / "XNLI-MT-1.0" / "multinli" / f"multinli.train.{language}.tsv").write_text("\n".join(rows) + "\n")
@@ -71,12 +71,12 @@ def xnli(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for _ in range(40):
                 word = chance.choice(list(words))
                 gold = words[word].replace("contradictory", "contradiction")
-                rows.append(f"{language}\t{gold}\t\t{filler(chance)}\t{word} {filler(chance)}\t7")
+                rows.append(f'{language}\t{gold}\t\t{filler(chance)} "\t{word} {filler(chance)}\t7')
         (folder / "XNLI-1.0" / f"xnli.{split}.tsv").write_text("\n".join(rows) + "\n")
     return folder
 
 
-QUICK = ["learning_rate=3e-3", "epochs=3", "steps_per_epoch=40", "batch=16", "max_length=32"]
+QUICK = ["learning_rate=3e-3", "epochs=3", "steps_per_epoch=30", "batch=16", "max_length=32"]
 
 
 def test_xnli_zero_shot_and_against_what_is_published(
