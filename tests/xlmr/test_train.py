@@ -165,21 +165,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, tokens: Path, s
         )
 
 
-def test_a_few_sequences_are_learnt_by_heart(tmp_path: Path, small: Any, write_tokens: Any) -> None:
-    folder = write_tokens(tmp_path / "tokens", {"en": 150})
-    learn = [
-        "optim.steps=400",
-        "model.init_std=0.06",
-        "optim.learning_rate=5e-3",
-        "model.dropout=0",
-        "data.validation_blocks=0",
-    ]
-    pace = ["run.log_every=25", "run.save_every=400", "model.attention_dropout=0"]
-    result = train(small(*learn, *pace), folder, tmp_path / "out")
-    assert result.loss < 0.5
-    assert result.validation_before == {}
-
-
 def test_callers_random_numbers_are_left_alone(tmp_path: Path, tokens: Path, small: Any) -> None:
     torch.manual_seed(1)
     wanted = torch.rand(3)
