@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import importlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -138,18 +139,21 @@ def check_preset(preset: str, overrides: Sequence[str]) -> None:
 def train_model(preset: str, overrides: Sequence[str], tokens: Path, out: Path) -> dict[str, Any]:
     """Train, with a bar; returns what the result says of itself."""
     train, config = _room("train").train, _room("config").load_preset(preset, overrides)
-    bar = Bar("train", "step")
+    bar: Bar | None = None
 
-    def progress(news: Any) -> None:
+    def progress(news: Any) -> None:  # called in the first rank alone
+        nonlocal bar
         if isinstance(news, str):
             note(news)
-        else:
-            bar.to(news.step, news.steps, _state(news))
+            return
+        bar = bar or Bar("train", "step")
+        bar.to(news.step, news.steps, _state(news))
 
     try:
         result = train(config, tokens, out, progress=progress)
     finally:
-        bar.close()
+        if bar is not None:
+            bar.close()
     facts: dict[str, Any] = dataclasses.asdict(result)
     return facts
 
@@ -165,7 +169,9 @@ def _state(news: Any) -> str:
 
 
 def _train(options: argparse.Namespace) -> int:
-    print(json.dumps(train_model(options.preset, options.set, Path(options.tokens), Path(options.out)), default=str))
+    result = train_model(options.preset, options.set, Path(options.tokens), Path(options.out))
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, one speaks
+        print(json.dumps(result, default=str))
     return 0
 
 

@@ -243,7 +243,10 @@ def _card(made: Manifest) -> str:
     """A model card from the checkpoint's manifest: what the model is, what it read, how far it came."""
     settings, facts = made.settings, made.facts
     rows = "\n".join(
-        f"| {code} | {made.inputs[f'tokens.{code}']:,} | {share:.4%} |" for code, share in facts["shares"].items()
+        f"| {code} | {made.inputs[f'tokens.{code}']:,} | {share:.4%} |"
+        if f"tokens.{code}" in made.inputs
+        else f"| {code}, {made.inputs[f'pairs.{code}']:,} aligned pairs | | {share:.4%} |"
+        for code, share in facts["shares"].items()
     )
     shape = f"{settings['model.layers']} layers of width {settings['model.width']}, {settings['model.norm']}-LayerNorm"
     trained = (

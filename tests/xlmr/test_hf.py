@@ -57,6 +57,8 @@ def test_other_heads_load_from_it(run: Path, tmp_path: Path) -> None:
         head = getattr(transformers, f"AutoModelFor{kind}")
         _, report = head.from_pretrained(tmp_path / "hf", output_loading_info=True)
         assert all(name.startswith(("classifier", "qa_outputs", "roberta.pooler")) for name in report["missing_keys"])
+        assert all(name.startswith("lm_head.") for name in report["unexpected_keys"])
+        assert not report["mismatched_keys"]
 
 
 def test_there_and_back_are_the_same_bytes(run: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from xlmr.loss import IGNORED
 from xlmr.train import train
 
 REAL_TEXT = Path(__file__).parents[3] / "shared" / "data" / "lm-text"
-LANGUAGES = ("en", "sw", "tr")
+LANGUAGES = ("sw", "tr")
 
 
 def test_sixty_four_sequences_are_learnt_by_heart(tmp_path: Path, small: Any, write_tokens: Any) -> None:
@@ -71,7 +71,7 @@ def test_real_text_is_guessed_better_than_by_counting(
         places = ["--lang", code, "--vocab", str(vocabulary), "--out", str(tokens)]
         assert main(["tokens", "encode", str(path), *places]) == 0
     capsys.readouterr()
-    steps = 600 if request.config.getoption("--full") else 200
+    steps = 600 if request.config.getoption("--full") else 160
     config = load_preset("tiny", [f"optim.steps={steps}", "run.threads=1", "data.validation_blocks=16"])
     corpus = Corpus.open(tokens, config.data, config.run.seed)
     bar, begun = unigram_loss(corpus), time.perf_counter()

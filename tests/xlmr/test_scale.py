@@ -122,6 +122,15 @@ def test_two_shards_go_on_in_one_process(one: Path, tmp_path: Path, tokens: Path
         torch.testing.assert_close(find(out).weights()[name], tensor, atol=1e-6, rtol=0)
 
 
+def test_two_processes_resume_to_the_bit_with_dropout(tmp_path: Path, tokens: Path, small: Any) -> None:
+    on_ranks(small("run.parallel=fsdp"), tokens, tmp_path / "whole")
+    on_ranks(small("run.parallel=fsdp", "run.stop_at=3"), tokens, tmp_path / "parts")
+    ends = on_ranks(small("run.parallel=fsdp"), tokens, tmp_path / "parts")
+    assert ends == ["ready\n6 True 3\n"] * 2
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+    assert digest(find(tmp_path / "parts").weights()) == digest(find(tmp_path / "whole").weights())
+
+
 def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_was(tmp_path: Path, tokens: Path, small: Any) -> None:
     config = small("optim.steps=400", "run.save_every=400", "run.log_every=10", "run.validate=false")
     whole = train(config, tokens, tmp_path / "whole")

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from ccbuild.config import from_mapping
-from ccbuild.errors import ConfigError, InputError, MismatchError
-from xlmr.checkpoint import open_step
+from ccbuild.errors import ConfigError, InputError, MismatchError, StorageError
+from xlmr.checkpoint import find, open_step
 from xlmr.config import TrainConfig
+from xlmr.hf import export
 from xlmr.metrics import Metrics
+from xlmr.parallel import Ranks
 from xlmr.train import train
 
 
@@ -163,6 +167,65 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, tokens: Path, s
             tokens,
             tmp_path,
         )
+
+
+def test_ranks_that_do_not_divide_the_batch(small: Any) -> None:
+    with pytest.raises(ConfigError, match=r"optim.batch=8 is not divided by the 3 ranks. Take a multiple of 3"):
+        Ranks(0, 3, torch.device("cpu")).share(small())
+    assert Ranks(0, 4, torch.device("cpu")).share(small("run.micro_batch=64")) == (2, 2)
+
+
+def test_too_little_memory_says_what_to_lower(tmp_path: Path, tokens: Path, small: Any) -> None:
+    with pytest.raises(ConfigError, match=r"Memory ran out .*Lower run.micro_batch .*run.loss_chunk .*model plan"):
+        train(small("model.ffn=1000000000000"), tokens, tmp_path)
+
+
+def test_ids_beyond_the_vocabulary_end_the_run(tmp_path: Path, small: Any, write_tokens: Any) -> None:
+    folder = write_tokens(tmp_path / "damaged", {"en": 2000})
+    for shard in folder.glob("en-*.bin"):
+        shard.write_bytes(np.full(shard.stat().st_size // 4, 4000, "<u4").tobytes())
+    with pytest.raises(MismatchError, match="id 4000, but the vocabulary has 300"):
+        train(small("run.validate=false"), folder, tmp_path / "out")
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    tmp_path: Path, tokens: Path, small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, seen = os.replace, []
+
+    def full(source: Any, target: Any) -> None:
+        if str(target).endswith("step-00000004"):
+            seen.append(target)
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StorageError, match=r"No space left on device.*The checkpoint before it stands"):
+        train(small("run.validate=false"), tokens, tmp_path)
+    assert len(seen) == 1
+    assert find(tmp_path).step == 2
+    monkeypatch.undo()
+    assert train(small("run.validate=false"), tokens, tmp_path).resumed_from == 2
+
+
+def test_pairs_are_trained_on_and_stand_in_the_card(
+    whole: Path, tmp_path: Path, tokens: Path, small: Any, write_tokens: Any
+) -> None:
+    for code in ("en", "sw"):  # as many documents on both sides, since they are written alike
+        write_tokens(tmp_path / code, {code: 900})
+    pair = tmp_path / "pairs" / "en-sw"
+    pair.mkdir(parents=True)
+    for code in ("en", "sw"):
+        for path in (tmp_path / code).iterdir():
+            shutil.copy(path, pair / path.name)
+    config = small(f"data.pairs={tmp_path / 'pairs'}", "data.phases=[{start: 0}, {start: 3, mask_prob: 0.3}]")
+    result = train(config, tokens, tmp_path / "run")
+    assert any("en-sw" in line for line in losses(tmp_path / "run", "languages"))  # type: ignore[operator]
+    assert losses(tmp_path / "run") != losses(whole)
+    export(result.checkpoint, tmp_path / "hf")
+    assert "| en-sw, " in (tmp_path / "hf" / "README.md").read_text()
+    with pytest.raises(MismatchError, match=r"pairs\.en-sw="):
+        train(small("data.phases=[{start: 0}, {start: 3, mask_prob: 0.3}]"), tokens, tmp_path / "run")
 
 
 def test_callers_random_numbers_are_left_alone(tmp_path: Path, tokens: Path, small: Any) -> None:
