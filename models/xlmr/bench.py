@@ -145,7 +145,7 @@ def _ours(config: TrainConfig, vocabulary: int, steps: int) -> dict[str, Any]:
             config.model, vocabulary, loss_chunk=config.run.loss_chunk, recompute=config.run.recompute
         ).initialise(1)
         model.to(ranks.device).train()
-        on = config.run.compile in ("on", "cuda_graphs") or (
+        on = config.run.compile in ("always", "cuda_graphs") or (
             config.run.compile == "auto" and ranks.device.type == "cuda"
         )
         wrapped = compiled(model, None, whole=True) if on else model

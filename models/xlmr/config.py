@@ -236,7 +236,7 @@ class RunConfig:
     """Sequences that a rank passes at once; null: its whole share of the batch. Lower it when memory runs out."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """With several ranks. ddp: each has a whole copy. fsdp: weights, gradients and moments are shared out (FSDP2)."""
-    compile: Literal["auto", "off", "on", "cuda_graphs"] = "auto"
+    compile: Literal["auto", "never", "always", "cuda_graphs"] = "auto"
     """torch.compile of the model; auto: on CUDA only. cuda_graphs: and replay it as CUDA graphs."""
     loss_chunk: int = 2048
     """Masked positions that meet the vocabulary at once: chunk × vocabulary × 4 bytes is what the loss takes."""

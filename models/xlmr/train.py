@@ -180,7 +180,7 @@ class _Run:
         with torch.device("meta"):
             model = MaskedLM(self.config.model, vocabulary, loss_chunk=run.loss_chunk, recompute=run.recompute)
         wrapped: nn.Module = model
-        if run.compile in ("on", "cuda_graphs") or (run.compile == "auto" and ranks.device.type == "cuda"):
+        if run.compile in ("always", "cuda_graphs") or (run.compile == "auto" and ranks.device.type == "cuda"):
             mode = "reduce-overhead" if run.compile == "cuda_graphs" else None
             wrapped = compiled(model, mode, whole=ranks.world == 1)
         if shard:
