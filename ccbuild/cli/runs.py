@@ -197,6 +197,9 @@ def _verbs(
                 fresh += summary.fresh
                 if summary.retired:
                     note(f"{verb}: {len(summary.retired)} units are no longer of this run and were taken back")
+                changed = [f"{count:,} {change}" for change, count in summary.changes.items() if count]
+                if changed:
+                    note(f"{verb}: shards that were judged before were judged again: {', '.join(changed)}")
     failed = {failure.unit for failure in failures}
     failures += [failure for failure in missing_shards(run) if failure.unit not in failed]
     return failures, fresh

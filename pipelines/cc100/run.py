@@ -59,6 +59,8 @@ class VerbSummary:
     seconds: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)
     """CPU seconds by stage, over all workers."""
+    changes: dict[str, int] = field(default_factory=dict)
+    """What was decided otherwise than before, in units that were done before."""
 
 
 def verbs_between(first: str | None, last: str) -> list[str]:
@@ -141,7 +143,10 @@ def _count(summary: VerbSummary, name: str, answer: Result | Exception) -> dict[
     summary.before += not answer.fresh
     for stage, seconds in answer.cpu.items():
         summary.cpu[stage] = summary.cpu.get(stage, 0.0) + seconds
-    return {"unit": name, "fresh": answer.fresh, "seconds": round(answer.seconds, 3), "cpu": answer.cpu}
+    for change, count in answer.changes.items():
+        summary.changes[change] = summary.changes.get(change, 0) + count
+    line = {"unit": name, "fresh": answer.fresh, "seconds": round(answer.seconds, 3), "cpu": answer.cpu}
+    return line | ({"changes": answer.changes} if any(answer.changes.values()) else {})
 
 
 def ledger_of(run: Run, verb: str) -> Ledger:

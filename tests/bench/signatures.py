@@ -103,11 +103,13 @@ def decisions_cases(texts: list[str]) -> dict[str, Callable[[list[str]], Any]]:
     lines = paragraph_prints(*text_paragraph_hashes(texts, "fast"), ids)
     whole = np.fromiter(map(document_hash, texts), np.uint64, len(texts))
     edges = matches(bands.hash, bands.doc_id)
-    gone = decide_documents(matches(whole, ids), edges, CONFIG).doc
+    stays = ~np.isin(lines.doc_id, decide_documents(matches(whole, ids), edges, CONFIG).doc)
     return {
         "matches of bands": lambda _: matches(bands.hash, bands.doc_id),
         "decide documents": lambda _: decide_documents(matches(whole, ids), edges, CONFIG),
-        "decide paragraphs": lambda _: decide_paragraphs(lines.hash, lines.doc_id, lines.paragraph, gone),
+        "decide paragraphs": lambda _: decide_paragraphs(
+            lines.hash[stays], lines.doc_id[stays], lines.paragraph[stays]
+        ),
     }
 
 
