@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar, cast
 
@@ -145,7 +145,7 @@ class StopSignal:
     ranks: Ranks
     _seen: bool = False
     _asked: tuple[Tensor, Any] | None = None
-    _before: Any = field(default=None)
+    _before: Any = None
 
     def __enter__(self) -> StopSignal:
         try:

@@ -198,6 +198,8 @@ def test_scores_of_answers() -> None:
     f1, exact = squad_scores("金山", ["金子"], "zh")
     assert (f1, exact) == (0.5, 0.0)
     assert squad_scores("", ["gold"]) == (0.0, 0.0)
+    assert squad_scores("المال", ["م"], "ar") == (1.0, 1.0)
+    assert squad_scores("5 $", ["5"], "hi") == (1.0, 1.0)
     assert squad_scores("silver", ["gold", "silver"]) == (1.0, 1.0)
 
 

@@ -94,7 +94,9 @@ def test_import_and_export_give_transformers_own_bytes(kind: str, tmp_path: Path
         import_checkpoint(tmp_path / "theirs", tmp_path / "imported")
 
 
-def test_a_run_starts_from_imported_weights(run: Path, tmp_path: Path, tokens: Path, small: Any) -> None:
+def test_a_run_starts_from_imported_weights(
+    run: Path, tmp_path: Path, tokens: Path, small: Any, write_tokens: Any
+) -> None:
     export(run, tmp_path / "hf")
     import_checkpoint(tmp_path / "hf", tmp_path / "imported")
     norm = find(run).manifest.settings["model.norm"]
@@ -102,6 +104,9 @@ def test_a_run_starts_from_imported_weights(run: Path, tmp_path: Path, tokens: P
     result = train(mine, tokens, tmp_path / "on")
     before = evaluate(run, tokens, {})
     assert result.validation_before == pytest.approx({code: facts["loss"] for code, facts in before.items()}, abs=1e-6)
+    other = write_tokens(tmp_path / "tokens", {"en": 2000}, sha256="cd" * 32)
+    with pytest.raises(MismatchError, match="was trained with the vocabulary abab.*, the tokens have cdcd"):
+        train(small(f"model.norm={norm}", f"run.start_from={run}"), other, tmp_path / "other")
     with pytest.raises(MismatchError, match=r"start_from=.* has model\.width=32, this run has 64"):
         train(small(f"model.norm={norm}", "model.width=64", f"run.start_from={run}"), tokens, tmp_path / "other")
 

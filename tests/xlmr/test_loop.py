@@ -64,6 +64,33 @@ def test_an_update_waits_for_nothing(tmp_path: Path, tokens: Path, small: Any) -
         assert loop.optimiser.taken == 1
 
 
+class _Widest(TorchDispatchMode):
+    """The most positions that ever met the vocabulary in one tensor."""
+
+    def __init__(self, rows: tuple[int, ...]) -> None:
+        super().__init__()
+        self.rows, self.most = rows, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(tensor, torch.Tensor) and tensor.ndim > 1 and tensor.shape[-1] in self.rows:
+                self.most = max(self.most, tensor.numel() // tensor.shape[-1])
+        return result
+
+
+def test_no_update_makes_positions_times_vocabulary(tmp_path: Path, tokens: Path, small: Any) -> None:
+    config = small("run.loss_chunk=9", "model.width=8", "model.ffn=16", "optim.batch=16")
+    with join(config.run) as ranks:
+        loop = loop_of(config, tokens, tmp_path, ranks)
+        batch = loop.corpus.batch(0, 16)
+        with _Widest((300, 384)) as widest:  # the vocabulary, and as it is padded inside
+            loop.update(1, batch)
+            assert widest.most == 9  # a chunk; (8, 384), the embedding turned round, is smaller
+            loop.model.logits(batch.ids)  # the counter sees what it should
+            assert widest.most == 16 * 32
+
+
 def gradients(config: TrainConfig, tokens: Path, out: Path, batch: Batch | None = None) -> dict[str, torch.Tensor]:
     """The gradients of the first update."""
     with join(config.run) as ranks:
