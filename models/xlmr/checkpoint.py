@@ -5,7 +5,7 @@
     checkpoints/step-00000200/__0_0.distcp …     tensors as torch.distributed.checkpoint shards them, a file a rank
                               .metadata          which part of which tensor stands where
                               checkpoint.json    the manifest: settings, tokens, SHA-256 of every file
-    checkpoints/.step-00000400.tmp/              one being written, or left by a process that was killed
+    checkpoints/.step-00000400.scratch/          one being written, or left by a process that was killed
 
 A folder under its final name is whole. Tensors are ``model.NAME``, ``mean.NAME`` and ``square.NAME`` (AdamW's moments)
 and the optimiser's few counters; the order of the data, the masks and dropout are functions of the step. The metadata
@@ -107,10 +107,6 @@ class Saver:
     def __enter__(self) -> Saver:
         self._quiet = _alone()
         self._quiet.__enter__()
-        if self.first:
-            for left in self.root.glob(".step-*.tmp"):
-                shutil.rmtree(left)
-        self._meet()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
@@ -132,7 +128,7 @@ class Saver:
     ) -> None:
         """Copy `tensors` and return; a thread writes them as the checkpoint of `step`."""
         self.wait()
-        aside = self.root / f".step-{step:08d}.tmp"
+        aside = self.root / f".step-{step:08d}.scratch"
         try:
             aside.mkdir(parents=True, exist_ok=True)
             response = async_save(
@@ -181,7 +177,7 @@ class Saver:
             shutil.rmtree(final)
         os.replace(aside, final)
         for old in _folders(self.root)[: -self.keep]:
-            gone = old.with_name(f".{old.name}.tmp")
+            gone = old.with_name(f".{old.name}.scratch")
             os.replace(old, gone)  # first, so that a half-removed one is never taken
             shutil.rmtree(gone)
 

@@ -8,7 +8,7 @@ gives the same weights, bit for bit, as one that was not.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from torch import nn
 
 from ccbuild.errors import CcbuildError, ConfigError, MismatchError
 from ccbuild.ledger import Ledger
-from ccbuild.storage import Unit
+from ccbuild.storage import Unit, locked
 from xlmr import checkpoint as checkpoints
 from xlmr.config import TrainConfig
 from xlmr.data import Corpus
@@ -121,7 +121,13 @@ class _Run:
         if done is not None and found is not None and found.step == steps:
             self.tell(f"The training in {self.out} is finished ({found.step} updates); nothing to do.")
             return self._result(found, done.facts, already_done=True, resumed_from=found.step)
-        loop = self._built(found)
+        with locked(self.out) if self.ranks.first else nullcontext():  # and without what a killed process left
+            self.ranks.wait()
+            return self._train(found)
+
+    def _train(self, found: checkpoints.Checkpoint | None) -> TrainResult:
+        """From where the run stands to its end."""
+        loop, steps = self._built(found), self.config.optim.steps
         start = found.step if found else 0
         if found is None:
             loop.facts["validation_before"] = self._validate(loop, 0)

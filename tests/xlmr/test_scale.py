@@ -171,12 +171,12 @@ def test_killed_in_the_middle_of_saves(kills: int, tmp_path: Path, tokens: Path,
         # a folder of this process: those of killed ones are removed when it begins
         before = open_step(out / "checkpoints", newest_step(out)).step if newest_step(out) else 0
         wait_for(lambda limit=before: newest_step(out) > limit, process)
-        wait_for(lambda: list((out / "checkpoints").glob(".step-*.tmp")), process)
+        wait_for(lambda: list((out / "checkpoints").glob(".step-*.scratch")), process)
         time.sleep(chance.random() * 0.004)
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        aside += bool(list((out / "checkpoints").glob(".step-*.tmp")))
+        aside += bool(list((out / "checkpoints").glob(".step-*.scratch")))
     assert aside >= kills / 2, "most kills hit a save that was not done"
     result = train(config, tokens, out)
     assert result.finished

@@ -13,6 +13,7 @@ import torch
 
 from ccbuild.config import from_mapping
 from ccbuild.errors import ConfigError, InputError, MismatchError, StorageError
+from ccbuild.storage import locked
 from xlmr.checkpoint import find, open_step
 from xlmr.config import TrainConfig
 from xlmr.hf import export
@@ -111,6 +112,16 @@ def test_another_config_or_other_tokens_are_refused(
         train(small(), other, tmp_path)
     with pytest.raises(MismatchError, match="earlier run"):
         train(small(), tokens, tmp_path, resume=False)
+
+
+def test_one_process_at_a_time_works_in_a_folder(tmp_path: Path, tokens: Path, small: Any) -> None:
+    left = tmp_path / "run" / "checkpoints" / ".step-00000004.scratch"
+    left.mkdir(parents=True)
+    with locked(tmp_path / "run"), pytest.raises(InputError, match="Another process works in"):
+        train(small(), tokens, tmp_path / "run")
+    left.mkdir(parents=True)
+    train(small("optim.steps=2", "run.validate=false"), tokens, tmp_path / "run")
+    assert not left.exists()
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path, tokens: Path, small: Any) -> None:
