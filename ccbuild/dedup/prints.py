@@ -30,6 +30,7 @@ __all__ = [
     "BAND",
     "BYTES_PER_PRINT",
     "DOCUMENT",
+    "KINDS",
     "PARAGRAPH",
     "SCHEMA",
     "URL",
@@ -50,7 +51,8 @@ __all__ = [
 ]
 
 DOCUMENT, BAND, PARAGRAPH, URL = range(4)
-_KINDS = ("documents", "bands", "paragraphs", "urls")
+KINDS = ("documents", "bands", "paragraphs", "urls")
+"""What counts of prints are called, in the order of their numbers."""
 
 SCHEMA = pa.schema(
     [
@@ -167,10 +169,10 @@ def write_prints(
     """
     ordered = prints.sorted()
     with _writer(path, scheme) as writer:
-        for kind in range(len(_KINDS)):
+        for kind in range(len(KINDS)):
             low, high = np.searchsorted(ordered.kind, [kind, kind + 1])
             _write_rows(writer, ordered.take(slice(low, high)), row_group_rows)
-    return dict(zip(_KINDS, np.bincount(prints.kind, minlength=len(_KINDS)).tolist(), strict=True))
+    return dict(zip(KINDS, np.bincount(prints.kind, minlength=len(KINDS)).tolist(), strict=True))
 
 
 def _writer(path: str | Path, scheme: Mapping[str, str]) -> pq.ParquetWriter:
@@ -411,7 +413,7 @@ def merge_prints(
         _check_scheme(path, read_scheme(path), scheme)
     max_rows = max(1, nbytes // BYTES_PER_PRINT)
     with _writer(target, scheme) as writer:
-        for kind in range(len(_KINDS)):
+        for kind in range(len(KINDS)):
             rows = sum(_rows_of(path, kind) for path in paths)
             waiting = Prints.empty()
             for low, high in bucket_bounds(max(1, -(-rows * 5 // (max_rows * 4)))):  # a fifth of room for uneven ranges

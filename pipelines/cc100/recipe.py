@@ -130,8 +130,9 @@ class MatchConfig:
     keep: Literal["first", "none"] = "first"
     """Which copy of a repeated paragraph stays: the first by address; `none`, as CCNet has it: every copy goes."""
     memory_megabytes: int = location(1024)
-    """Memory of one process. Buckets, merges and spills follow from it and from the size of the run; the output does
-    not depend on it, so a run may go on with another. At least 256."""
+    """Memory of `match` on one machine, shared by its workers: each takes its part, and 256 at least. Buckets, merges
+    and spills follow from it and from the size of the run; the output does not depend on it, so a run may go on with
+    another."""
     bucket_prints: int = 0
     """Most prints of a bucket; 0: as many as the memory holds. Smaller buckets keep more workers busy."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import time
@@ -92,6 +93,7 @@ def run_verb(
 ) -> VerbSummary:
     """Do one verb. A failed unit is recorded and the others go on; a full disk ends the run at once."""
     start, summary, planned = time.monotonic(), VerbSummary(verb), set[str]()
+    run = dataclasses.replace(run, workers=engine.workers)
     (run.root / "logs").mkdir(exist_ok=True)
     with show(verb) as bar, (run.root / "logs" / f"{verb}.jsonl").open("a", encoding="utf-8") as log:
         for step in plan(run, verb, sources, table):

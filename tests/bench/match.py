@@ -1,21 +1,25 @@
 """Benchmark of `match` over prints of synthetic documents with planted duplicates: memory, time, growth, reads.
 
     python tests/bench/match.py [--documents 1000000 10000000] [--memory 1024] [--shards 100] [--folder DIR] [--json]
+    python tests/bench/match.py --documents 10000000 --workers 2
     python tests/bench/match.py --documents 10000000 --later 10
     python tests/bench/match.py --reads 90000 [--per-shard 50]
 
 Of the documents a tenth are copies of an earlier one and a tenth near copies at Jaccard similarities of 0.6 to 0.9.
 Each of the 14 bands of a near copy agrees with probability s^8, so 1 - (1 - s^8)^14 of them should be found. Every
 document has 4 paragraphs, one in three of them from a small pool. Each size runs in a process of its own, so that the
-peak of its memory is its own; making the prints is not timed. --later: the same once more, but so many of the shards
-come when the others have been matched; what comes out must be the same. --reads: so many small shards, and how many
-files and reads a run of them costs, by a count of what is opened and read.
+peak of its memory is its own; making the prints is not timed. --workers: on so many Dask workers, which share the
+memory; `bare_megabytes` is what they took before the first task, and `over_setting` leaves it out. --later: the same
+once more, but so many of the shards come when the others have been matched; what comes out must be the same. --reads:
+so many small shards, and how many files and reads a run of them costs, by a count of what is opened and read.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -28,6 +32,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from cc100.engines import in_process, local_cluster
 from cc100.layout import Run
 from cc100.recipe import Recipe, load_recipe
 from cc100.verbs import match
@@ -97,24 +102,34 @@ def make(run: Run, n: int, shards: int, chosen: range) -> None:
             unit.commit(Ledger(), facts={"documents": len(number), "prints": counts})
 
 
-def measure(folder: Path, n: int, shards: int, memory: int) -> dict[str, Any]:
-    """Make, match in this process, check what was found."""
-    run = Run(folder, recipe(memory))
-    start_cpu, start = time.process_time(), time.monotonic()
-    seconds: dict[str, float] = {}
-    for step in match.steps(run):
-        begin = time.monotonic()
-        for task in step.tasks:
-            execute(task)
-        seconds[step.label] = round(seconds.get(step.label, 0) + time.monotonic() - begin, 1)
+def measure(folder: Path, n: int, shards: int, memory: int, workers: int) -> dict[str, Any]:
+    """Match in this process, or on `workers` of Dask; check what was found."""
+    with local_cluster(workers) if workers else contextlib.nullcontext(in_process()) as engine:
+        run = Run(folder, recipe(memory), workers=engine.workers)
+        bare = {pid: megabytes(pid, "VmRSS") for pid in workers_of(os.getpid())} if workers else {}
+        start_cpu, start = time.process_time(), time.monotonic()
+        seconds: dict[str, float] = {}
+        for step in match.steps(run):
+            begin = time.monotonic()
+            for _, answer in engine(execute, step.tasks):
+                if isinstance(answer, Exception):
+                    raise answer
+            seconds[step.label] = round(seconds.get(step.label, 0) + time.monotonic() - begin, 1)
+        spent = {"seconds": round(time.monotonic() - start, 1)}
+        peak = {pid: megabytes(pid, "VmHWM") for pid in bare or [os.getpid()]}
+    if workers:
+        above = sum(peak.values()) - sum(bare.values())
+        spent |= {"workers": workers, "bare_megabytes": sum(bare.values())}
+    else:
+        above = sum(peak.values())
+        spent["cpu_seconds"] = round(time.process_time() - start_cpu, 1)
     return {
         "documents": n,
         "shards": shards,
         "memory_megabytes": memory,
-        "seconds": round(time.monotonic() - start, 1),
-        "cpu_seconds": round(time.process_time() - start_cpu, 1),
-        "peak_megabytes": peak_megabytes(),
-        "peak_over_setting": round(peak_megabytes() / memory, 2),
+        **spent,
+        "peak_megabytes": sum(peak.values()),
+        "over_setting": round(above / memory, 2),
         "seconds_by_step": seconds,
         "prints_megabytes": folder_size(run.folder("prints")),
         "duplicates_megabytes": folder_size(run.folder("match")),
@@ -122,14 +137,22 @@ def measure(folder: Path, n: int, shards: int, memory: int) -> dict[str, Any]:
     }
 
 
+def workers_of(pid: int) -> list[int]:
+    """Processes of the Dask workers that this process started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    others = [path.name for path in Path(f"/proc/{pid}/task").iterdir() if path.name != str(pid)]
+    children += [c for task in others for c in Path(f"/proc/{pid}/task/{task}/children").read_text().split()]
+    return [int(c) for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
+
+
+def megabytes(pid: int, name: str) -> int:
+    """A process's memory by its own status: ru_maxrss would start with that of the parent."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) >> 10
+
+
 def recipe(memory: int) -> Recipe:
     return load_recipe("cc100", [f"match.memory_megabytes={memory}"])
-
-
-def peak_megabytes() -> int:
-    """Of this process alone: ru_maxrss would start with that of the parent."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) >> 10
 
 
 def folder_size(folder: Path) -> int:
@@ -189,6 +212,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--memory", type=int, default=1024, help="match.memory_megabytes")
     parser.add_argument("--shards", type=int, default=100)
+    parser.add_argument("--workers", type=int, default=0, help="Dask workers; 0: this process")
     parser.add_argument("--later", type=int, default=0, help="shards that come later, in a run beside the whole one")
     parser.add_argument("--reads", type=int, help="count files and reads for so many shards")
     parser.add_argument("--per-shard", type=int, default=50, help="documents of a shard with --reads")
@@ -197,7 +221,8 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measure(Path(options.one[0]), int(options.one[1]), options.shards, options.memory)))
+        folder, n = Path(options.one[0]), int(options.one[1])
+        print(json.dumps(measure(folder, n, options.shards, options.memory, options.workers)))
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         if options.reads:
@@ -230,6 +255,7 @@ def one(folder: Path, n: int, options: argparse.Namespace, chosen: range) -> dic
     make(Run(folder, recipe(options.memory)), n, options.shards, chosen)
     command = [sys.executable, str(Path(__file__).resolve()), "--one", str(folder), str(n)]
     command += ["--shards", str(options.shards), "--memory", str(options.memory)]
+    command += ["--workers", str(options.workers)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -242,8 +268,8 @@ def report(results: list[dict[str, Any]], as_json: bool) -> None:
     print(json.dumps(facts, indent=1) if as_json else json.dumps(facts))
     if len(results) > 1 and not as_json:
         first, last = results[0], results[-1]
-        times = last["cpu_seconds"] / first["cpu_seconds"]
-        print(f"{last['documents'] / first['documents']:.0f} times the documents: {times:.1f} times the CPU time")
+        times = last["seconds"] / first["seconds"]
+        print(f"{last['documents'] / first['documents']:.0f} times the documents: {times:.1f} times the time")
 
 
 if __name__ == "__main__":

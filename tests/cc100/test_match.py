@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import random
@@ -17,6 +18,7 @@ from cc100.engines import local_cluster
 from cc100.layout import FOLDERS, Run
 from cc100.recipe import load_recipe
 from cc100.verbs import match
+from cc100.verbs.matching import plan_of
 from cc100.verbs.task import execute
 from ccbuild.dedup import external, plan, rounds
 from ccbuild.dedup.plan import Plan
@@ -305,6 +307,18 @@ def test_workers_change_nothing(plain: Run, tmp_path: Path) -> None:
         for step in match.steps(run):
             for task, result in engine(execute, step.tasks):
                 assert not isinstance(result, Exception), (task.name, result)
+    assert digests(run) == digests(plain)
+
+
+def test_workers_share_the_memory_and_change_nothing(
+    plain: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = dataclasses.replace(a_run(tmp_path), workers=4)
+    assert (plan_of(plain), plan_of(run)) == (Plan(1024), Plan(256))
+    monkeypatch.setattr(Plan, "bucket_rows", property(lambda plan: plan.memory_megabytes))
+    fill(run, range(6))
+    go(run)
+    assert len(list(run.folder("match").glob("edges-*.json"))) == -(-6 * DOCUMENTS * BANDS * 5 // (256 * 4)) > 1
     assert digests(run) == digests(plain)
 
 

@@ -39,16 +39,15 @@ from cc100.verbs.matching import (
     Pool,
     ReturnToGroup,
     ReturnToShard,
+    plan_of,
 )
 from cc100.verbs.task import Step
-from ccbuild.dedup.plan import FAN_IN, Plan, levels
-from ccbuild.dedup.prints import BAND, DOCUMENT, PARAGRAPH, URL
+from ccbuild.dedup.plan import FAN_IN, Cut, levels
+from ccbuild.dedup.prints import BAND, DOCUMENT, KINDS, PARAGRAPH, URL
 from ccbuild.errors import MismatchError
 from ccbuild.storage import Manifest, digest_of
 
 __all__ = ["steps"]
-
-_COUNTS = {DOCUMENT: "documents", BAND: "bands", PARAGRAPH: "paragraphs", URL: "urls"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,8 @@ class _Range:
     first: int
     end: int
     """Number after that of the last shard."""
-    cut_by: int
-    """Memory in megabytes by which it is cut into buckets: that with which it was matched first."""
+    cut: Cut | None
+    """How it was cut when it was matched first."""
 
 
 def steps(run: Run) -> Iterator[Step]:
@@ -76,7 +75,8 @@ def steps(run: Run) -> Iterator[Step]:
     for found in _ranges(run, max(shards, default=-1) + 1):
         digest = digest_of(*(m for number, m in shards.items() if number < found.end)) or ""
         members = {m.unit: m for number, m in shards.items() if found.first <= number < found.end}
-        generation = _Generation(run, found, members, digest, tuple(earlier))
+        cut = found.cut or _cut(run, list(members.values()), grown=bool(earlier))
+        generation = _Generation(run, found, cut, members, digest, tuple(earlier))
         yield from generation.steps()
         earlier.append(generation)
 
@@ -88,9 +88,17 @@ def _ranges(run: Run, end: int) -> list[_Range]:
     grows = config.keep_document == "first" and config.keep == "first"
     if grows or (0 in done and done[0]["end"] == end):
         while facts := done.get(found[-1].end if found else 0):
-            found.append(_Range(facts["first"], facts["end"], facts["cut_by"]))
+            cut = Cut(*(tuple(facts["cut"][name]) for name in ("levels", "buckets")))
+            found.append(_Range(facts["first"], facts["end"], cut))
     start = found[-1].end if found else 0
-    return found if found and start >= end else [*found, _Range(start, end, config.memory_megabytes)]
+    return found if found and start >= end else [*found, _Range(start, end, None)]
+
+
+def _cut(run: Run, shards: Sequence[Manifest], *, grown: bool) -> Cut:
+    """The cut of a new generation of `shards`."""
+    prints = [sum(m.facts["prints"][name] for m in shards) for name in KINDS]
+    rows = [count * 2 for count in prints] if grown else prints  # at most one known print comes with each
+    return plan_of(run).cut(len(shards), rows, run.recipe.match.bucket_prints)
 
 
 @dataclass(slots=True)
@@ -99,6 +107,7 @@ class _Generation:
 
     run: Run
     range: _Range
+    cut: Cut
     shards: Mapping[str, Manifest]
     """Its shards, by name."""
     digest: str
@@ -108,10 +117,6 @@ class _Generation:
     """Its prints."""
     captures: list[str] = field(default_factory=list)
     """Units with its captures of URLs that an earlier document has."""
-
-    @property
-    def plan(self) -> Plan:
-        return Plan(self.range.cut_by)
 
     def steps(self) -> Iterator[Step]:
         yield from self._merge_prints()
@@ -135,7 +140,7 @@ class _Generation:
     def name(self, label: str, *numbers: int) -> str:
         """Name of a unit.
 
-        >>> _Generation(None, _Range(7, 9, 256), {}, "", ()).name("edges", 3)
+        >>> _Generation(None, _Range(7, 9, None), Cut((), ()), {}, "", ()).name("edges", 3)
         'edges-00007-00003'
         """
         return "-".join((label, *(f"{n:05d}" for n in (self.range.first, *numbers))))
@@ -143,7 +148,7 @@ class _Generation:
     def _merge_prints(self) -> Iterator[Step]:
         """Merges the files of prints until a bucket is read from few."""
         names, below = list(self.shards), False
-        for level, count in enumerate(levels(len(names), self.plan.bucket_files)):
+        for level, count in enumerate(self.cut.levels):
             groups = _groups(names)
             assert len(groups) == count
             found = [self.name("prints", level, i) for i in range(count)]
@@ -155,9 +160,7 @@ class _Generation:
 
     def _buckets(self, label: str, kind: int, without: str | None, names: list[str]) -> Iterator[Step]:
         """Matches one kind of prints; puts the units' names into `names`."""
-        count = sum(m.facts["prints"][_COUNTS[kind]] for m in self.shards.values())
-        rows = count * 2 if self.earlier else count  # at most one known print comes with each
-        buckets = self.plan.buckets(rows, self.run.recipe.match.bucket_prints)
+        buckets = self.cut.buckets[kind]
         index = tuple(path for generation in self.earlier for path in generation.files)
         pool, task = Pool(kind, buckets, self.files, index, self.digest), MatchDocuments
         if kind == PARAGRAPH:
@@ -196,7 +199,7 @@ class _Generation:
             tuple(task.name for task in lengths),
             self.range.first,
             self.range.end,
-            self.range.cut_by,
+            self.cut,
             tuple(g.name("documents") for g in self.earlier),
             self.digest,
         )
@@ -213,7 +216,7 @@ class _Generation:
     def _return(self, parts: Sequence[str], recaptures: str | None) -> Iterator[Step]:
         """Decisions to the shards that own the documents."""
         owner: dict[str, tuple[str, ...]] = dict.fromkeys(self.shards, tuple(parts))
-        if parts and len(self.shards) > self.plan.bucket_files:
+        if parts and self.cut.levels:
             groups: Any = enumerate(_groups(list(self.shards)))
             returns = [ReturnToGroup(self.run, self.name("return", i), group, tuple(parts)) for i, group in groups]
             yield Step("groups", returns)

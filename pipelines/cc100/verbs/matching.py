@@ -6,6 +6,7 @@ A bucket is a range of the hash, a shard a range of the address; every file is s
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from ccbuild.dedup.captures import recaptures
 from ccbuild.dedup.corpus import confirmed
 from ccbuild.dedup.decisions import EQUAL, Decisions, Edges, decide_paragraphs, matches
 from ccbuild.dedup.external import Rows, Sorter, first_of_groups, groups_whole, merged
-from ccbuild.dedup.plan import Plan
+from ccbuild.dedup.plan import Cut, Plan
 from ccbuild.dedup.prints import DOCUMENT, Prints, bucket_bounds, merge_prints, oldest, pieces, scheme
 from ccbuild.dedup.rounds import EDGE, decide_edges
 from ccbuild.dedup.tables import dtype_of, merge_tables, read_range, stream_rows, table_of_rows, write_blocks
@@ -48,6 +49,7 @@ __all__ = [
     "Pool",
     "ReturnToGroup",
     "ReturnToShard",
+    "plan_of",
 ]
 
 EXACT, NEAR, RECAPTURE, PARAGRAPH = "exact_duplicate", "near_duplicate", "recapture", "duplicate_paragraph"
@@ -69,6 +71,11 @@ _DUPLICATES = DUPLICATE_SCHEMA.append(pa.field("cluster_size", pa.int64()))
 """What a shard drops; `cluster_size`, of documents only, as `Decisions` has it."""
 
 
+def plan_of(run: Run) -> Plan:
+    """What fits the part of the memory that a worker has."""
+    return Plan(run.recipe.match.memory_megabytes // run.workers)
+
+
 @dataclass(frozen=True, slots=True)
 class _Task:
     """A unit of `match`."""
@@ -78,7 +85,7 @@ class _Task:
 
     @property
     def plan(self) -> Plan:
-        return Plan(self.run.recipe.match.memory_megabytes)
+        return plan_of(self.run)
 
     def path(self, name: str) -> Path:
         return self.run.folder("match") / f"{name}.parquet"
@@ -290,8 +297,8 @@ class DecideDocuments(_Task):
     first: int
     end: int
     """Number after that of the last shard."""
-    cut_by: int
-    """Memory in megabytes by which the generation was cut into buckets; noted, so that another finds it done."""
+    cut: Cut
+    """How the generation was cut; noted, so that under another memory it is found done."""
     earlier: tuple[str, ...]
     """Units of this kind of the generations before: their documents are decided."""
     prints: str
@@ -319,7 +326,7 @@ class DecideDocuments(_Task):
 
         with timings.measure("decide"):
             n = write_blocks(unit.path(f"{self.name}.parquet"), _GONE, decided())
-        facts = {"rows": n, "first": self.first, "end": self.end, "cut_by": self.cut_by}
+        facts = {"rows": n, "first": self.first, "end": self.end, "cut": dataclasses.asdict(self.cut)}
         return unit.commit(ledger, facts=facts)
 
     def _rows(self, names: Sequence[str]) -> int:
