@@ -583,7 +583,7 @@ def split_blocks(markup: Any, anchor: Any, tags: Any, into: Any, elements: Any, 
             while tags[tag] >> 8 * size:
                 size += 1
             closed = _closes(flat, begin, end, tags[tag], size)
-            if closed and opening == 2 and flat[begin] == _LT:  # the common line: one element, whole
+            if closed and opening == 2 and named and flat[begin] == _LT:  # the common line: one element, whole
                 i, stop, opening = begin + size + 2, end - size - 3, 0
         while i < stop:
             c = flat[i]
