@@ -26,7 +26,7 @@ from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.langid.codes import is_code
 from ccbuild.storage import expand, sha256_file
 
-__all__ = ["Prose", "find_prose", "read_documents", "read_lines", "read_paragraphs", "split_prose"]
+__all__ = ["Prose", "files_by_language", "find_prose", "read_documents", "read_lines", "read_paragraphs", "split_prose"]
 
 _CATALOGUE = "catalogue:"
 
@@ -47,7 +47,7 @@ class Prose:
         if self.entry is not None:
             yield from _entry_texts(self.entry)[self.lang]
             return
-        for path in (*self.paths, *map(catalogue.fetch, self.files)):
+        for path in self._places():
             yield from read_paragraphs(path)
 
     def digest(self) -> str:
@@ -57,8 +57,11 @@ class Prose:
         """
         if self.entry is not None:
             return str(catalogue.entries()[self.entry].sha256)
-        paths = (*self.paths, *map(catalogue.fetch, self.files))
-        return hashlib.sha256("".join(sha256_file(path) for path in paths).encode()).hexdigest()
+        return hashlib.sha256("".join(sha256_file(path) for path in self._places()).encode()).hexdigest()
+
+    def _places(self) -> list[str]:
+        """Where the files lie on this machine."""
+        return [*self.paths, *(str(catalogue.fetch(file)) for file in self.files)]
 
 
 def find_prose(where: str | None, languages: Sequence[str] = ("all",)) -> dict[str, Prose]:
@@ -83,17 +86,25 @@ def _find(where: str | None, languages: Sequence[str]) -> dict[str, Prose]:
             files = catalogue.families()[family]
             return {lang: Prose(lang, (), files=files.entries(lang, date)) for lang in sorted(languages)}
         return {lang: Prose(lang, (), entry) for lang in sorted(_entry_texts(entry))}
-    if "{lang}" not in where:
-        raise ConfigError(f"prepare.prose is {where!r}; write {{lang}} where the language's code stands in the path.")
-    matcher = re.compile(_as_regex(where))
+    return {lang: Prose(lang, tuple(paths)) for lang, paths in files_by_language(where).items()}
+
+
+def files_by_language(pattern: str) -> dict[str, list[str]]:
+    """Code to the paths that match a glob with ``{lang}`` in place of the code, both sorted.
+
+    Raises `ConfigError` for a pattern without ``{lang}``, `InputError` where nothing matches.
+    """
+    if "{lang}" not in pattern:
+        raise ConfigError(f"{pattern!r} names one path for all; write {{lang}} where the language's code stands in it.")
+    matcher = re.compile(_as_regex(pattern))
     found: dict[str, list[str]] = {}
-    for path in expand(where.replace("{lang}", "*")):
+    for path in expand(pattern.replace("{lang}", "*")):
         match = matcher.fullmatch(path)
         if match and is_code(match[1]):
             found.setdefault(match[1], []).append(path)
     if not found:
-        raise InputError(f"No file matches {where!r} with a language code in place of {{lang}}. Check the path.")
-    return {lang: Prose(lang, tuple(sorted(paths))) for lang, paths in sorted(found.items())}
+        raise InputError(f"No file matches {pattern!r} with a language code in place of {{lang}}. Check the path.")
+    return {lang: sorted(paths) for lang, paths in sorted(found.items())}
 
 
 def _as_regex(pattern: str) -> str:

@@ -149,7 +149,8 @@ def estimate_files(
         if text.characters < max(config.min_characters, 1):
             raise InputError(
                 f"{text.characters:,} characters of text are too little for a perplexity model, which asks for "
-                f"{max(config.min_characters, 1):,}. Give more text, or lower min_characters."
+                f"{max(config.min_characters, 1):,}. Give more text, or lower min_characters and the order (3), or "
+                "do without: documents of a language without a model stay, in the bucket `all`."
             )
         programs = _programs(config, text.characters)
         proto = _train_pieces(text, config)

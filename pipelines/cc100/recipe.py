@@ -68,18 +68,19 @@ class PrepareConfig:
     identifier: str = "lid.176.ftz"
     """fastText model of the catalogue."""
     prose: str | None = location("catalogue:eld")
-    """Well-formed text to estimate perplexity models from: `catalogue:eld` (60 languages), a dump of Wikipedia by its
-    date, which is fetched (`catalogue:wikipedia-20240506`; the languages must be named), or a pattern with `{lang}`, such
-    as `prose/{lang}/*.txt.xz`: UTF-8, a paragraph a line; JSON lines (Cirrussearch dumps, WikiExtractor) or Parquet with
-    `text`; plain, .xz or .gz."""
+    """Well-formed text to estimate perplexity models from: `catalogue:eld` (60 languages); a dump of Wikipedia by its
+    date, which is fetched (`catalogue:wikipedia-20240506`; the languages must be named); or a pattern with `{lang}`,
+    such as `prose/{lang}/*.txt.xz`: UTF-8, a paragraph a line; JSON lines (Cirrussearch dumps, WikiExtractor) or
+    Parquet with `text`; plain, .xz or .gz."""
     models: str | None = location()
     """Models that exist, for languages that need not be estimated: a pattern with `{lang}` for `<it>.sp.model` and
     `<it>.binary` or `<it>.arpa.bin` (`lm/{lang}`), or `catalogue:ccnet-lm`, CCNet's own (fetched: 1 GB a language)."""
     bootstrap: str | None = location()
     """Folder of an earlier run. A language without prose gets a model of the half of its documents there that its
     identifier is surest of; such a model says `bootstrap`, as it has learned the crawl's own noise."""
-    languages: tuple[str, ...] = ("all",)
-    """Languages that get a model; `all`: every one that there is something for."""
+    languages: tuple[str, ...] = location(("all",))
+    """Languages that get a model; `all`: every one that there is something for. A model depends on its own language
+    alone, so a run may go on with more of them."""
     heldout: float = 0.02
     """Share of the prose's distinct lines that no model sees, under 0.5: its perplexity stands in the manifest, beside
     which that of a damaged or foreign text shows. 0: none."""
@@ -158,8 +159,8 @@ class PublishConfig:
     min_documents: int = 30
     """Fewest scored documents from which cutoffs are taken; below, a language is one bucket, `all`."""
     cutoffs: str | None = location()
-    """A table of cutoffs (of `ccbuild lm calibrate --out`, or CCNet's cutoff.csv), read at the percentiles of `head` and
-    `middle`; languages that it lacks, and null: cutoffs of the corpus itself."""
+    """A table of cutoffs (of `ccbuild lm calibrate --out`, or CCNet's cutoff.csv), read at the percentiles of `head`
+    and `middle`; languages that it lacks, and null: cutoffs of the corpus itself."""
     tail_share: float = 1.0
     """Share of the tail's documents to publish, 0 to 1, drawn by a hash of their addresses: a corpus that holds less of
     what perplexity doubts, without losing the kinds of text that it does not know."""
