@@ -291,9 +291,10 @@ def _copy(read: Callable[[int], bytes], target: Path, entry: Entry, progress: Pr
 
 
 def _unfetched(entry: Entry, path: Path, why: str) -> CatalogueError:
+    command = "`ccbuild catalogue fetch`" if entry.sha256 else "the same"
     return CatalogueError(
         f"{entry.name} could not be fetched from {entry.source} ({why.rstrip('.')}). "
-        f"Run {'`ccbuild catalogue fetch`' if entry.sha256 else 'the same'} where there is a network and copy the cache, "
+        f"Run {command} where there is a network and copy the cache, "
         f"or put the file at {path}{f' (SHA-256 {entry.sha256})' if entry.sha256 else ''}."
     )
 
