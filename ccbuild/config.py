@@ -177,7 +177,7 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
         if dataclasses.is_dataclass(value):
             flat.update(flatten(value, key + "."))
         else:
-            flat[key] = json.loads(json.dumps(value))
+            flat[key] = json.loads(json.dumps(value, default=dataclasses.asdict))
     return flat
 
 

@@ -12,7 +12,7 @@ import itertools
 import json
 import lzma
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,55 +26,85 @@ from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.langid.codes import is_code
 from ccbuild.storage import expand, sha256_file
 
-__all__ = ["Prose", "find_prose", "read_documents", "read_lines", "read_paragraphs", "split_prose"]
+__all__ = ["Prose", "files_by_language", "find_prose", "read_documents", "read_lines", "read_paragraphs", "split_prose"]
 
 _CATALOGUE = "catalogue:"
 
 
 @dataclass(frozen=True, slots=True)
 class Prose:
-    """The text of one language: files as :func:`read_paragraphs` reads them, or a part of a catalogue entry."""
+    """The text of one language: files as :func:`read_paragraphs` reads them, or what the catalogue has of it."""
 
     lang: str
     paths: tuple[str, ...]
     entry: str | None = None
+    """Of the catalogue: the entry of which this language is a part."""
+    files: tuple[catalogue.Entry, ...] = ()
+    """Of the catalogue: the files of a family."""
 
     def lines(self) -> Iterator[str]:
         """The text, a paragraph at a time."""
         if self.entry is not None:
             yield from _entry_texts(self.entry)[self.lang]
             return
-        for path in self.paths:
+        for path in self._places():
             yield from read_paragraphs(path)
 
     def digest(self) -> str:
-        """SHA-256 over what `lines` will read: of the files in order, or of the catalogue entry."""
+        """SHA-256 over what `lines` will read: of the files in order, or of the catalogue entry.
+
+        Files of the catalogue are fetched for it.
+        """
         if self.entry is not None:
-            return catalogue.entries()[self.entry].sha256
-        return hashlib.sha256("".join(sha256_file(path) for path in self.paths).encode()).hexdigest()
+            return str(catalogue.entries()[self.entry].sha256)
+        return hashlib.sha256("".join(sha256_file(path) for path in self._places()).encode()).hexdigest()
+
+    def _places(self) -> list[str]:
+        """Where the files lie on this machine."""
+        return [*self.paths, *(str(catalogue.fetch(file)) for file in self.files)]
 
 
-def find_prose(where: str | None) -> dict[str, Prose]:
-    """Language code to its prose, sorted by code; empty for None.
+def find_prose(where: str | None, languages: Sequence[str] = ("all",)) -> dict[str, Prose]:
+    """Code to prose of those `languages` that there is some of (``all``: every one), sorted; empty for None.
 
-    `where` is ``catalogue:<entry>`` or a pattern with ``{lang}``, whose other wildcards are those of a glob.
+    `where` is ``catalogue:<entry>``, ``catalogue:<family>-<date>`` (``catalogue:wikipedia-20240506``), whose files are
+    fetched when they are read, or a pattern with ``{lang}``, whose other wildcards are those of a glob.
     """
+    found = _find(where, languages)
+    return {lang: prose for lang, prose in found.items() if "all" in languages or lang in languages}
+
+
+def _find(where: str | None, languages: Sequence[str]) -> dict[str, Prose]:
     if where is None:
         return {}
     if where.startswith(_CATALOGUE):
         entry = where.removeprefix(_CATALOGUE)
+        family, dash, date = entry.rpartition("-")
+        if dash and family in catalogue.families():
+            if "all" in languages:
+                raise ConfigError(f"{where} is many gigabytes. Name the languages: prepare.languages=[sw, ha].")
+            files = catalogue.families()[family]
+            return {lang: Prose(lang, (), files=files.entries(lang, date)) for lang in sorted(languages)}
         return {lang: Prose(lang, (), entry) for lang in sorted(_entry_texts(entry))}
-    if "{lang}" not in where:
-        raise ConfigError(f"prepare.prose is {where!r}; write {{lang}} where the language's code stands in the path.")
-    matcher = re.compile(_as_regex(where))
+    return {lang: Prose(lang, tuple(paths)) for lang, paths in files_by_language(where).items()}
+
+
+def files_by_language(pattern: str) -> dict[str, list[str]]:
+    """Code to the paths that match a glob with ``{lang}`` in place of the code, both sorted.
+
+    Raises `ConfigError` for a pattern without ``{lang}``, `InputError` where nothing matches.
+    """
+    if "{lang}" not in pattern:
+        raise ConfigError(f"{pattern!r} names one path for all; write {{lang}} where the language's code stands in it.")
+    matcher = re.compile(_as_regex(pattern))
     found: dict[str, list[str]] = {}
-    for path in expand(where.replace("{lang}", "*")):
+    for path in expand(pattern.replace("{lang}", "*")):
         match = matcher.fullmatch(path)
         if match and is_code(match[1]):
             found.setdefault(match[1], []).append(path)
     if not found:
-        raise InputError(f"No file matches {where!r} with a language code in place of {{lang}}. Check the path.")
-    return {lang: Prose(lang, tuple(sorted(paths))) for lang, paths in sorted(found.items())}
+        raise InputError(f"No file matches {pattern!r} with a language code in place of {{lang}}. Check the path.")
+    return {lang: sorted(paths) for lang, paths in sorted(found.items())}
 
 
 def _as_regex(pattern: str) -> str:

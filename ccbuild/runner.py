@@ -36,6 +36,8 @@ class Timings:
     their own. For logs and benchmarks; never part of an output."""
 
     seconds: Counter[str] = field(default_factory=Counter)
+    changes: Counter[str] = field(default_factory=Counter)
+    """What is decided otherwise than before, where a unit is done again: a kind of change to its count."""
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:

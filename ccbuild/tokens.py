@@ -37,7 +37,7 @@ BOS, PAD, EOS, UNK = 0, 1, 2, 3
 _ID = np.dtype("<u4")
 _SCHEMA = pa.schema([("doc_id", pa.uint64()), ("start", pa.uint64()), ("length", pa.uint32())])
 _LONGEST = 2**32 - 1
-_FACTS = ("tokens", "documents", "sentences", "characters", "vocabulary_size", "vocabulary_sha256", "shards")
+_FACTS = ("tokens", "documents", "sentences", "characters", "nbytes", "vocabulary_size", "vocabulary_sha256", "shards")
 
 
 class TokenSpan(NamedTuple):
@@ -64,7 +64,7 @@ class TokenWriter:
             )
         self._unit, self._code, self._shard_tokens = unit, code, shard_tokens
         self._size, self._sha256 = vocabulary_size, vocabulary_sha256
-        self._sentences = self._characters = 0
+        self._sentences = self._characters = self._nbytes = 0
         self._shards: list[dict[str, Any]] = []
         self._stream: BinaryIO | None = None
         self._start_shard()
@@ -73,8 +73,11 @@ class TokenWriter:
         self._shard_length = 0
         self._ids, self._starts, self._lengths = array("Q"), array("Q"), array("I")
 
-    def add(self, doc_id: int, ids: ArrayLike, sentences: int = 1, characters: int = 0) -> None:
+    def add(self, doc_id: int, ids: ArrayLike, sentences: int = 1, characters: int = 0, nbytes: int = 0) -> None:
         """Append a document's `ids` (without specials; the closing </s> is added here).
+
+        `sentences`, `characters` and `nbytes` (of its text in UTF-8) are only summed, for whoever weighs languages by
+        them or tells a loss in bits per byte.
 
         Raises `MismatchError` for an id that the vocabulary does not have.
         """
@@ -100,6 +103,7 @@ class TokenWriter:
         self._shard_length += length
         self._sentences += sentences
         self._characters += characters
+        self._nbytes += nbytes
 
     def close(self) -> dict[str, Any]:
         """Finish the last shard; the facts to commit the unit with."""
@@ -110,6 +114,7 @@ class TokenWriter:
             "documents": sum(shard["documents"] for shard in self._shards),
             "sentences": self._sentences,
             "characters": self._characters,
+            "nbytes": self._nbytes,
             "vocabulary_size": self._size,
             "vocabulary_sha256": self._sha256,
             "shards": list(self._shards),
@@ -149,6 +154,7 @@ class LanguageTokens:
         self.documents: int = facts["documents"]
         self.sentences: int = facts["sentences"]
         self.characters: int = facts["characters"]
+        self.nbytes: int = facts["nbytes"]
         self._folder = folder
         self._shards: list[str] = [shard["name"] for shard in facts["shards"]]
         self._bounds = np.cumsum([0] + [shard["tokens"] for shard in facts["shards"]], dtype=np.int64)
@@ -196,6 +202,15 @@ class LanguageTokens:
                 doc_ids, starts, lengths = (batch.column(i).to_pylist() for i in range(3))
                 for doc_id, start, length in zip(doc_ids, starts, lengths, strict=True):
                     yield TokenSpan(doc_id, base + start, length)
+
+    def bounds(self) -> NDArray[np.int64]:
+        """(documents, 2): where each document's tokens begin and end, its </s> left out; 16 bytes a document."""
+        parts = [np.empty((0, 2), np.int64)]
+        for shard in range(len(self._shards)):
+            table = self._offsets(shard)
+            start = table.column("start").to_numpy().astype(np.int64) + self._bounds[shard]
+            parts.append(np.stack([start, start + table.column("length").to_numpy() - 1], axis=1))
+        return np.concatenate(parts)
 
     def _shard_of(self, token_index: int) -> int:
         return int(np.searchsorted(self._bounds, token_index, side="right")) - 1

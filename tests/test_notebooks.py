@@ -32,6 +32,7 @@ def run_notebook(path: Path, run: Path, monkeypatch: pytest.MonkeyPatch, home: P
         monkeypatch.setenv(name, str(home / name.lower()))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
     monkeypatch.setenv("CCBUILD_RUN", str(run))
+    monkeypatch.setenv("CCBUILD_STEPS", "10")  # enough to see that it works
     notebook = read(path)
     client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(home)}})
     client.execute()

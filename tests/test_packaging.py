@@ -27,7 +27,12 @@ def test_the_wheel_holds_three_packages_and_their_files(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"ccbuild", "cc100", "xlmr"}
-    assert {"cc100/recipes/cc100.yaml", "xlmr/presets/base.yaml", "ccbuild/catalogue.yaml"} <= names
+    assert {
+        "cc100/recipes/cc100.yaml",
+        "xlmr/presets/base.yaml",
+        "xlmr/published.yaml",
+        "ccbuild/catalogue.yaml",
+    } <= names
 
 
 def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import argparse
 import contextlib
 import dataclasses
 import glob
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from cc100.demo.judge import judge
 from cc100.demo.outcomes import outcomes
 from cc100.engines import Engine, in_process, local_cluster, remote_cluster
 from cc100.layout import Input, Run, Source, check_snapshots, check_sources, sources_of
-from cc100.recipe import VERBS, load_recipe, recipe_names
+from cc100.recipe import VERBS, Recipe, load_recipe, recipe_names
 from cc100.run import Failure, balance, missing_shards, plan, run_verb, verbs_between
 from cc100.summary import summarise, table
 from ccbuild import catalogue
@@ -26,7 +27,7 @@ from ccbuild.cli.model import check_preset, train_model
 from ccbuild.cli.terminal import Bar, command, note, print_records, verb_bar
 from ccbuild.config import to_mapping
 from ccbuild.errors import FailedUnitsError, InputError, MismatchError
-from ccbuild.storage import locked, write_json
+from ccbuild.storage import Manifest, locked, write_json
 
 __all__ = ["add"]
 
@@ -57,10 +58,26 @@ def add(commands: Any) -> None:
     run.add_argument("--from", dest="first", choices=VERBS, help="first verb (default: prepare)")
     run.add_argument("--scheduler", metavar="ADDR", help="a Dask scheduler, tcp://host:port, in place of local workers")
     run.add_argument("--dry-run", action="store_true", help="print the resolved recipe and the units, do nothing")
+    prepare = command(
+        commands,
+        "prepare",
+        _prepare,
+        "Perplexity models of many languages: the first verb of a run by itself.",
+        "ccbuild prepare --lang sw,ha,xh --prose catalogue:wikipedia-20240506 --out runs/mine",
+    )
+    prepare.add_argument("recipe", nargs="?", default="cc100", help="as of run (default: cc100)")
+    prepare.add_argument("--lang", required=True, help="codes, with commas; all: every one that there is something for")
+    prepare.add_argument("--out", required=True, help="folder of the run; models go to OUT/0-models")
+    prepare.add_argument(
+        "--prose", metavar="WHERE", help="--set prepare.prose=WHERE: a pattern with {lang}, catalogue:…"
+    )
+    prepare.add_argument("--models", metavar="WHERE", help="--set prepare.models=WHERE: models that exist")
+    prepare.add_argument("--bootstrap", metavar="RUN", help="--set prepare.bootstrap=RUN: for languages without prose")
     for made in (demo, run):
+        made.add_argument("--until", choices=VERBS, help="last verb (default: what the recipe says)")
+    for made in (demo, run, prepare):
         made.add_argument("--workers", type=_count, default=os.cpu_count() or 1, help="processes; 0: only this one")
         made.add_argument("--verify", action="store_true", help="hash what is found done before it is taken as done")
-        made.add_argument("--until", choices=VERBS, help="last verb (default: what the recipe says)")
         made.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the recipe"
         )
@@ -103,12 +120,59 @@ def _demo(options: argparse.Namespace) -> int:
     return _go(run, sources_of([f"{glob.escape(str(crawl.folder))}/*.warc.gz"]), None, options, crawl.truth)
 
 
+def _prepare(options: argparse.Namespace) -> int:
+    """The verb `prepare`, and a table of what each language got."""
+    chosen = {name: getattr(options, name) for name in ("prose", "models", "bootstrap")}
+    places = [f"prepare.{name}={json.dumps(value)}" for name, value in chosen.items() if value is not None]
+    languages = json.dumps([code.strip() for code in options.lang.split(",")])
+    recipe = _absolute(load_recipe(options.recipe, [*options.set, *places, f"prepare.languages={languages}"]))
+    run = Run(Path(options.out).resolve(), recipe, options.verify)
+    run.refuse_other_settings(["prepare"])
+    with locked(run.root), _engine(options) as engine:
+        run.note_settings(["prepare"])
+        done = run_verb(run, "prepare", engine, verb_bar)
+    made = {lang: m for lang, m in run.manifests("prepare").items() if lang != "identifier"}
+    if options.json:
+        print_records({"lang": lang, **m.facts} for lang, m in made.items())
+    elif made:
+        print(_models_table(made))
+    if done.failures:
+        raise FailedUnitsError(_complaint(done.failures))
+    return 0
+
+
+def _models_table(made: Mapping[str, Manifest]) -> str:
+    """A line a language: what its model learned from and how it finds the prose that it has not seen."""
+    columns = ("lines", "characters", "pieces")
+    lines = ["lang      from       " + "".join(f"{name:>14}" for name in columns) + "  held-out perplexity"]
+    for lang, manifest in made.items():
+        facts = manifest.facts
+        if not manifest.outputs:
+            lines.append(f"{lang:<10}none         {facts['why']}")
+            continue
+        numbers = "".join(f"{facts[name]:>14,}" if name in facts else f"{'':>14}" for name in columns)
+        heldout = facts.get("heldout", {}).get("perplexity")
+        lines.append(f"{lang:<10}{facts['source']:<11}{numbers}" + (f"{heldout:>21,.1f}" if heldout else ""))
+    return "\n".join(lines)
+
+
+def _absolute(recipe: Recipe) -> Recipe:
+    """The recipe with whole paths, as workers may stand in another folder."""
+
+    def whole(place: str | None) -> str | None:
+        return str(Path(place).absolute()) if place and ":" not in place else place
+
+    made = recipe.prepare
+    prepare = dataclasses.replace(
+        made, prose=whole(made.prose), models=whole(made.models), bootstrap=whole(made.bootstrap)
+    )
+    publish = dataclasses.replace(recipe.publish, cutoffs=whole(recipe.publish.cutoffs))
+    return dataclasses.replace(recipe, prepare=prepare, publish=publish)
+
+
 def _run(options: argparse.Namespace) -> int:
-    recipe = load_recipe(options.recipe, options.set)
+    recipe = _absolute(load_recipe(options.recipe, options.set))
     verbs = verbs_between(options.first, options.until or recipe.until)
-    if recipe.prepare.prose and ":" not in recipe.prepare.prose:  # workers may stand in another folder
-        prose = str(Path(recipe.prepare.prose).absolute())
-        recipe = dataclasses.replace(recipe, prepare=dataclasses.replace(recipe.prepare, prose=prose))
     run = Run(Path(options.out).resolve(), recipe, options.verify)
     if "extract" in verbs and not options.input:
         raise InputError("--input is missing. Name WARC or WET files: --input 'crawl/*.warc.gz'.")
@@ -179,7 +243,8 @@ def _go(
             print("\n" + verdict.table())
         print("\n" + _places(Path(options.out), report))
     if failures:
-        raise FailedUnitsError(_complaint(failures, options.out))
+        where = Path(options.out) / "logs" / "failures.json"
+        raise FailedUnitsError(_complaint(failures, f" All are in {where}."))
     return 0
 
 
@@ -197,6 +262,9 @@ def _verbs(
                 fresh += summary.fresh
                 if summary.retired:
                     note(f"{verb}: {len(summary.retired)} units are no longer of this run and were taken back")
+                changed = [f"{count:,} {change}" for change, count in summary.changes.items() if count]
+                if changed:
+                    note(f"{verb}: shards that were judged before were judged again: {', '.join(changed)}")
     failed = {failure.unit for failure in failures}
     failures += [failure for failure in missing_shards(run) if failure.unit not in failed]
     return failures, fresh
@@ -268,25 +336,35 @@ def _places(out: Path, report: Path | None) -> str:
     return "\n".join(lines)
 
 
-def _complaint(failures: Sequence[Failure], out: str) -> str:
+def _complaint(failures: Sequence[Failure], where: str = "") -> str:
     """One line a failed unit, the first ten."""
     lines = [f"{f.verb} {f.unit}: {f.error}" for f in failures[:10]]
     more = f"\n  and {len(failures) - 10} more" if len(failures) > 10 else ""
     return (
-        f"{len(failures)} units failed; the others are done. All are in {Path(out) / 'logs' / 'failures.json'}. "
-        "Run the same command again to try them again.\n  " + "\n  ".join(lines) + more
+        f"{len(failures)} units failed; the others are done.{where} Run the same command again to try them again.\n  "
+        + "\n  ".join(lines)
+        + more
     )
 
 
 def _catalogue(options: argparse.Namespace) -> int:
-    known = catalogue.entries()
+    known, families = catalogue.entries(), catalogue.families()
     if options.action == "list":
         if options.json:
-            print_records(dataclasses.asdict(entry) for entry in known.values())
+            print_records([*map(dataclasses.asdict, known.values()), *map(dataclasses.asdict, families.values())])
         else:
             for entry in known.values():
-                print(f"{entry.name:<16}{entry.size:>12,}  {entry.licence:<24}{entry.source}")
+                print(f"{entry.name:<16}{entry.size or 0:>12,}  {entry.licence:<24}{entry.source}")
+            for family in families.values():
+                many = f"{len(family.languages)} languages" if family.languages else "by date"
+                print(f"{family.name:<16}{many:>12}  {family.licence:<24}{family.source}")
         return 0
+    asked = set(options.names) & set(families)
+    if asked:
+        raise InputError(
+            f"{', '.join(sorted(asked))}: many files, each fetched when a language asks for it: "
+            "`ccbuild prepare --lang sw --models catalogue:kenlm-wikipedia`, or --prose catalogue:wikipedia-DATE."
+        )
     for name in options.names or known:
         path = catalogue.fetch(name)
         print_records([{"name": name, "path": str(path)}]) if options.json else print(f"{name:<16}{path}")

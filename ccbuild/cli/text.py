@@ -96,7 +96,7 @@ def _tokens_encode(options: argparse.Namespace) -> int:
             for number, record in enumerate(read_texts(options.file)):
                 text = record["text"]
                 (ids,) = encoder.encode_documents([text])
-                writer.add(record.get("doc_id", number), ids, text.count("\n") + 1, len(text))
+                writer.add(record.get("doc_id", number), ids, text.count("\n") + 1, len(text), len(text.encode()))
                 ledger["documents"].keep()
             facts = writer.close()
         unit.commit(ledger, facts=facts)

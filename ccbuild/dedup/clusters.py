@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccbuild.dedup.external import Rows, Sorter, first_of_groups, read_rows, write_rows
+from ccbuild.dedup.groups import distinct
 
 __all__ = ["PAIR", "clusters", "clusters_by_rounds", "pairs"]
 
@@ -40,7 +41,7 @@ def clusters(doc: NDArray[np.uint64], partner: NDArray[np.uint64]) -> tuple[NDAr
     """
     from ccbuild.dedup import kernels
 
-    nodes = np.unique(np.concatenate((doc, partner)))
+    nodes = distinct(np.concatenate((doc, partner)))
     parent = np.arange(len(nodes))
     kernels.union(np.searchsorted(nodes, doc), np.searchsorted(nodes, partner), parent)
     return nodes, nodes[parent]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccbuild.dedup.decisions import Decisions, DocumentPolicy, Edges, decide_documents, matches
+from ccbuild.dedup.groups import distinct
 from ccbuild.dedup.paragraphs import NO_PRINT, ParagraphForm, document_hash, text_paragraph_hashes
 from ccbuild.dedup.prints import band_prints, document_prints
 from ccbuild.dedup.signatures import SignatureConfig, band_hashes, sign
@@ -91,11 +92,11 @@ def sketch(texts: Iterable[str], config: CorpusConfig, *, paragraphs: bool = Fal
         if config.near:
             signatures = sign(batch, config.signature)
             bands, signed = band_hashes(signatures.values, config.signature), signatures.present
-        lines = np.unique(text_paragraph_hashes(batch, config.paragraphs)[0]) if paragraphs else empty.paragraphs
+        lines = distinct(text_paragraph_hashes(batch, config.paragraphs)[0]) if paragraphs else empty.paragraphs
         parts.append(Sketch(whole, bands, signed, np.fromiter(map(len, batch), np.int64, len(batch)), lines))
     columns = zip(*((p.whole, p.bands, p.signed, p.characters) for p in parts), strict=True)
     whole, bands, signed, characters = (np.concatenate(column) for column in columns)
-    lines = np.unique(np.concatenate([part.paragraphs for part in parts]))
+    lines = distinct(np.concatenate([part.paragraphs for part in parts]))
     return Sketch(whole, bands, signed, characters, lines[lines != NO_PRINT])
 
 
@@ -138,7 +139,7 @@ def confirmed(edges: Edges, min_jaccard: float, ngram: int, texts_of: TextsOf) -
     keep = np.zeros(len(edges.doc), np.bool_)
     for first in range(0, len(edges.doc), _BATCH):
         doc, partner = edges.doc[first : first + _BATCH], edges.partner[first : first + _BATCH]
-        texts = texts_of(np.unique(np.concatenate((doc, partner))))
+        texts = texts_of(distinct(np.concatenate((doc, partner))))
         pairs = zip(doc.tolist(), partner.tolist(), strict=True)
         keep[first : first + _BATCH] = [true_jaccard(texts[d], texts[p], ngram) >= min_jaccard for d, p in pairs]
     return Edges(edges.doc[keep], edges.partner[keep], edges.agreeing[keep])

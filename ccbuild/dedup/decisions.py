@@ -14,23 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ccbuild.dedup.clusters import clusters
+from ccbuild.dedup.groups import group_starts
 from ccbuild.dedup.paragraphs import NO_PRINT
 from ccbuild.dedup.signatures import SignatureConfig, similarity_from_bands
-from ccbuild.errors import DataError
 
 __all__ = [
     "EQUAL",
     "Decisions",
     "DocumentPolicy",
     "Edges",
-    "GoneDocuments",
     "LengthOf",
     "ParagraphDecisions",
     "ParagraphPolicy",
@@ -94,49 +92,6 @@ class ParagraphDecisions:
     partner_paragraph: NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True)
-class GoneDocuments:
-    """The documents that go, a bit each: 3 billion documents are 375 MB, which may be a memory-mapped file."""
-
-    first_bit: NDArray[np.int64]
-    """[shards + 1] where each shard's bits start."""
-    bits: NDArray[np.uint8]
-    """Eight documents a byte, the first in the lowest bit."""
-
-    @classmethod
-    def of(cls, doc: NDArray[np.uint64], rows: Sequence[int] | NDArray[np.int64]) -> GoneDocuments:
-        """The bitmap of the documents `doc` in shards of ``rows[shard]`` documents each."""
-        first_bit = np.concatenate(([0], np.cumsum(rows))).astype(np.int64)
-        gone = cls(first_bit, np.zeros((int(first_bit[-1]) + 7) // 8, np.uint8))
-        gone.add(doc)
-        return gone
-
-    @classmethod
-    def read(cls, path: Path, rows: Sequence[int] | NDArray[np.int64]) -> GoneDocuments:
-        """The bitmap whose bits lie in the file `path`, mapped into memory."""
-        first_bit = np.concatenate(([0], np.cumsum(rows))).astype(np.int64)
-        size = (int(first_bit[-1]) + 7) // 8
-        if not path.is_file() or path.stat().st_size != size:
-            raise DataError(f"{path} is not a bitmap of {first_bit[-1]:,} documents. Delete it and run match again.")
-        return cls(first_bit, np.memmap(path, np.uint8, "r") if size else np.empty(0, np.uint8))
-
-    def add(self, doc: NDArray[np.uint64]) -> None:
-        """Mark `doc` as gone."""
-        position = self._position(doc)
-        np.bitwise_or.at(self.bits, position >> 3, np.left_shift(1, position & 7).astype(np.uint8))
-
-    def _position(self, doc: NDArray[np.uint64]) -> NDArray[np.int64]:
-        shard, row = (doc >> np.uint64(32)).astype(np.int64), (doc & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        if np.any(shard >= len(self.first_bit) - 1) or np.any(row >= np.diff(self.first_bit)[shard]):
-            raise ValueError("a doc_id lies outside the shards of this bitmap")
-        return np.asarray(self.first_bit[shard] + row, np.int64)
-
-    def contains(self, doc: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Whether each of `doc` goes, bool[n]."""
-        position = self._position(doc)
-        return np.asarray((self.bits[position >> 3] >> (position & 7).astype(np.uint8)) & 1, np.bool_)
-
-
 def matches(hash: NDArray[np.uint64], doc_id: NDArray[np.uint64]) -> Edges:
     """An edge from every document to the smallest with which it shares a hash, for each hash.
 
@@ -144,7 +99,7 @@ def matches(hash: NDArray[np.uint64], doc_id: NDArray[np.uint64]) -> Edges:
     """
     rows = np.argsort(hash)
     hash, doc_id = hash[rows], doc_id[rows]
-    starts = _group_starts(hash)
+    starts = group_starts(hash)
     if len(starts) == 0:
         return _edges(doc_id, doc_id, np.empty(0, np.int32))
     smallest = np.repeat(np.minimum.reduceat(doc_id, starts), np.diff(starts, append=len(hash)))
@@ -152,7 +107,7 @@ def matches(hash: NDArray[np.uint64], doc_id: NDArray[np.uint64]) -> Edges:
     hash, doc_id, smallest = hash[later], doc_id[later], smallest[later]
     order = np.lexsort((hash, doc_id))  # a document that has a hash twice shares it once
     hash, doc_id, smallest = hash[order], doc_id[order], smallest[order]
-    once = _group_starts(hash, doc_id)
+    once = group_starts(hash, doc_id)
     return _edges(doc_id[once], smallest[once], np.ones(len(once), np.int32))
 
 
@@ -169,20 +124,9 @@ def _edges(doc: NDArray[np.uint64], partner: NDArray[np.uint64], agreeing: NDArr
     """Edges sorted, each pair once, its counts summed."""
     order = np.lexsort((partner, doc))
     doc, partner, agreeing = doc[order], partner[order], agreeing[order]
-    starts = _group_starts(doc, partner)
+    starts = group_starts(doc, partner)
     summed = np.add.reduceat(agreeing, starts).astype(np.int32) if len(starts) else agreeing
     return Edges(doc[starts], partner[starts], summed)
-
-
-def _group_starts(*columns: NDArray[np.uint64]) -> NDArray[np.intp]:
-    """Where runs of rows equal in all `columns` start."""
-    if len(columns[0]) == 0:
-        return np.empty(0, np.intp)
-    changes = np.zeros(len(columns[0]), np.bool_)
-    changes[0] = True
-    for column in columns:
-        changes[1:] |= column[1:] != column[:-1]
-    return np.flatnonzero(changes)
 
 
 def decide_documents(
@@ -235,7 +179,7 @@ def _best(
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int32]]:
     """Of each document the edge with the highest rank, then the smallest match; sorted by document."""
     best = np.lexsort((match, -rank, doc))
-    best = best[_group_starts(doc[best])]
+    best = best[group_starts(doc[best])]
     return doc[best], match[best], rank[best]
 
 
@@ -251,7 +195,7 @@ def judge(
     """
     order = np.lexsort((doc, root))
     doc, root = doc[order], root[order]
-    starts = _group_starts(root)
+    starts = group_starts(root)
     sizes = np.diff(starts, append=len(doc))
     size = np.repeat(sizes, sizes)
     if policy == "none":
@@ -277,10 +221,9 @@ def decide_paragraphs(
     hash: NDArray[np.uint64],
     doc_id: NDArray[np.uint64],
     paragraph: NDArray[np.int32],
-    gone: NDArray[np.uint64] | GoneDocuments,
     policy: ParagraphPolicy = "first",
 ) -> ParagraphDecisions:
-    """The paragraphs that go from the documents that stay; `gone` names the others (sorted doc_ids, or a bitmap).
+    """The paragraphs that go, of documents that stay.
 
     ``first``: of the paragraphs that share a hash the first by (doc_id, paragraph) stays.
     ``none``: cc_net 1.0.0 (`HashesCollector`, `DuplicatesRemover`, `finalize_doc`), within the documents given: a
@@ -288,11 +231,10 @@ def decide_paragraphs(
     only keeps its first place there. cc_net calls a hash of 0 a duplicate; here it matches nothing.
     """
     stays = hash != NO_PRINT
-    stays &= ~gone.contains(doc_id) if isinstance(gone, GoneDocuments) else ~_among(doc_id, gone)
     hash, doc_id, paragraph = hash[stays], doc_id[stays], paragraph[stays]
     order = np.lexsort((paragraph, doc_id, hash))
     hash, doc_id, paragraph = hash[order], doc_id[order], paragraph[order]
-    starts = _group_starts(hash)
+    starts = group_starts(hash)
     sizes = np.diff(starts, append=len(hash))
     partner = np.repeat(starts, sizes)
     goes = np.ones(len(hash), np.bool_)
@@ -323,11 +265,3 @@ def _paragraph_decisions(
     doc, place, other = doc_id[goes], paragraph[goes], partner[goes]
     order = np.lexsort((place, doc))
     return ParagraphDecisions(doc[order], place[order], doc_id[other[order]], paragraph[other[order]])
-
-
-def _among(doc_id: NDArray[np.uint64], members: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Whether each of `doc_id` is in `members`, which is sorted."""
-    if len(members) == 0:
-        return np.zeros(len(doc_id), np.bool_)
-    position = np.minimum(np.searchsorted(members, doc_id), len(members) - 1)
-    return np.asarray(members[position] == doc_id, np.bool_)

@@ -14,7 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows", "Sorter", "first_of_groups", "groups_whole", "merged", "read_rows", "sort_rows", "write_rows"]
+from ccbuild.dedup.groups import group_starts
+
+__all__ = [
+    "Lookup",
+    "Rows",
+    "Sorter",
+    "first_of_groups",
+    "groups_whole",
+    "merged",
+    "read_rows",
+    "sort_rows",
+    "write_rows",
+]
 
 Rows = NDArray[Any]
 """A structured array, one record a row."""
@@ -33,13 +45,7 @@ def sort_rows(rows: Rows, keys: Sequence[str]) -> Rows:
 
 def first_of_groups(rows: Rows, keys: Sequence[str]) -> NDArray[np.intp]:
     """Where runs of rows equal in `keys` start, in rows that are sorted by them."""
-    if len(rows) == 0:
-        return np.empty(0, np.intp)
-    changes = np.zeros(len(rows), np.bool_)
-    changes[0] = True
-    for key in keys:
-        changes[1:] |= rows[key][1:] != rows[key][:-1]
-    return np.flatnonzero(changes)
+    return group_starts(*(rows[key] for key in keys))
 
 
 def write_rows(path: Path, blocks: Iterable[Rows]) -> None:
@@ -113,6 +119,39 @@ def groups_whole(blocks: Iterable[Rows], key: str) -> Iterator[Rows]:
         waiting = [block[cut:].copy()]
     if waiting:
         yield np.concatenate(waiting)
+
+
+class Lookup:
+    """Finds rows of a stream that is sorted by `key` and has each key once, by keys asked for in ascending order.
+
+    >>> stream = iter([np.array([(1, 7), (4, 8)], [("n", "<u8"), ("v", "<u8")])])
+    >>> present, rows = Lookup(stream, "n").find(np.array([1, 1, 2, 4], np.uint64))
+    >>> present.tolist(), rows["v"].tolist()
+    ([True, True, False, True], [7, 7, 8])
+    """
+
+    def __init__(self, blocks: Iterator[Rows], key: str) -> None:
+        self._blocks, self._key = blocks, key
+        self._block: Rows | None = None
+
+    def find(self, keys: NDArray[Any]) -> tuple[NDArray[np.bool_], Rows]:
+        """(which of the sorted `keys` there are, a row for each of these). Holds a block of the stream beside them."""
+        present, parts, done = np.zeros(len(keys), np.bool_), [], 0
+        while done < len(keys):
+            if self._block is None:
+                self._block = next(self._blocks, None)
+                if self._block is None:
+                    break
+            column = self._block[self._key]
+            upto = done + int(np.searchsorted(keys[done:], column[-1], "right")) if len(column) else done
+            at = np.searchsorted(column, keys[done:upto])
+            found = column[at] == keys[done:upto]
+            present[done:upto] = found
+            parts.append(self._block[at[found]])
+            done = upto
+            if done < len(keys):
+                self._block = None  # all of its keys have been passed
+        return present, np.concatenate(parts) if parts else np.empty(0)
 
 
 class Sorter:

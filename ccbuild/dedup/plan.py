@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ccbuild.dedup.prints import BYTES_PER_PRINT
 
-__all__ = ["FAN_IN", "Plan", "levels"]
+__all__ = ["FAN_IN", "Cut", "Plan", "levels"]
 
 FAN_IN = 32
 """Files that one merge reads. Fixed, so that the groups of earlier shards stay the same when a run grows."""
@@ -18,7 +19,7 @@ _PROCESS_BYTES = 192 << 20
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The cut of a run for a memory in megabytes."""
+    """What fits a memory in megabytes: that of one process."""
 
     memory_megabytes: int
 
@@ -41,6 +42,24 @@ class Plan:
         """Buckets for so many prints, a fifth of each left free for uneven hashes; `most` prints each, if not 0."""
         each = self.bucket_rows * 4 // 5
         return max(1, -(-rows // (min(each, most) if most else each)))
+
+    def cut(self, files: int, prints: Sequence[int], most: int = 0) -> Cut:
+        """How `files` with so many prints of each kind are cut.
+
+        >>> Plan(1024).cut(90_000, [3 * 10**9, 40 * 10**9])
+        Cut(levels=(2813, 88), buckets=(344, 4585))
+        """
+        return Cut(tuple(levels(files, self.bucket_files)), tuple(self.buckets(rows, most) for rows in prints))
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What a memory makes of a run. Noted when the run is matched, so that it grows under another memory."""
+
+    levels: tuple[int, ...]
+    """Files of prints after each round of merging; none where the shards' own are few enough."""
+    buckets: tuple[int, ...]
+    """Buckets of each kind of print."""
 
 
 def levels(files: int, at_most: int) -> list[int]:

@@ -1,9 +1,10 @@
 """The file of prints that a shard writes: sorted, so that a bucket of any shard is a contiguous read.
 
-A print is one row: kind (0 the whole document, 1 a band of its signature, 2 a paragraph), hash, doc_id, and which
-paragraph or band. Rows are sorted by all four; no row group holds two kinds; the row groups' statistics tell which of
-them a range of hashes overlaps. The Parquet schema's metadata carries the scheme (hash forms, shingles, seed, bands),
-and a reader that expects another one is refused: prints of two schemes never match and would pass for "no duplicates".
+A print is one row: kind (0 the whole document, 1 a band of its signature, 2 a paragraph, 3 its URL), hash, doc_id, and
+which paragraph or band. Rows are sorted by all four; no row group holds two kinds; the row groups' statistics tell
+which of them a range of hashes overlaps. The Parquet schema's metadata carries the scheme (hash forms, shingles, seed,
+bands), and a reader that expects another one is refused: prints of two schemes never match and would pass for "no
+duplicates".
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ccbuild.dedup.external import Rows, merged
-from ccbuild.dedup.paragraphs import NO_PRINT, ParagraphForm
+from ccbuild.dedup.groups import distinct, group_starts
+from ccbuild.dedup.paragraphs import NO_PRINT, ParagraphForm, document_hash
 from ccbuild.dedup.signatures import SignatureConfig
 from ccbuild.errors import DataError, InputError, MismatchError
 
@@ -28,23 +30,29 @@ __all__ = [
     "BAND",
     "BYTES_PER_PRINT",
     "DOCUMENT",
+    "KINDS",
     "PARAGRAPH",
     "SCHEMA",
+    "URL",
     "Keep",
     "Prints",
     "band_prints",
     "bucket_bounds",
     "document_prints",
     "merge_prints",
+    "oldest",
     "paragraph_prints",
     "pieces",
     "read_prints",
     "read_scheme",
     "scheme",
+    "url_prints",
     "write_prints",
 ]
 
-DOCUMENT, BAND, PARAGRAPH = range(3)
+DOCUMENT, BAND, PARAGRAPH, URL = range(4)
+KINDS = ("documents", "bands", "paragraphs", "urls")
+"""What counts of prints are called, in the order of their numbers."""
 
 SCHEMA = pa.schema(
     [
@@ -64,13 +72,13 @@ class Prints:
     """n prints as columns."""
 
     kind: NDArray[np.uint8]
-    """`DOCUMENT`, `BAND` or `PARAGRAPH`."""
+    """`DOCUMENT`, `BAND`, `PARAGRAPH` or `URL`."""
     hash: NDArray[np.uint64]
     """What is compared; never 0."""
     doc_id: NDArray[np.uint64]
     """shard << 32 | row of the document."""
     paragraph: NDArray[np.int32]
-    """Number of the paragraph in its document from 0; the band's number for bands; -1 for documents."""
+    """Number of the paragraph in its document from 0; the band's number for bands; -1 for documents and URLs."""
 
     def __len__(self) -> int:
         return len(self.hash)
@@ -114,6 +122,12 @@ def document_prints(hashes: NDArray[np.uint64], doc_ids: NDArray[np.uint64]) -> 
     return _prints(DOCUMENT, hashes, doc_ids, np.full(len(hashes), -1, np.int32))
 
 
+def url_prints(urls: Sequence[str], doc_ids: NDArray[np.uint64]) -> Prints:
+    """A print for each document that has a URL."""
+    hashes = np.fromiter(map(document_hash, urls), np.uint64, len(urls))
+    return _prints(URL, hashes, doc_ids, np.full(len(urls), -1, np.int32))
+
+
 def band_prints(hashes: NDArray[np.uint64], present: NDArray[np.bool_], doc_ids: NDArray[np.uint64]) -> Prints:
     """A print for each band (`hashes` uint64[n, bands]) of each document that has a signature."""
     n, bands = int(present.sum()), hashes.shape[1]
@@ -129,7 +143,7 @@ def paragraph_prints(hashes: NDArray[np.uint64], counts: NDArray[np.int64], doc_
 
 def scheme(config: SignatureConfig, form: ParagraphForm) -> dict[str, str]:
     """What stands in a file's metadata and must be equal in every file that is matched with it."""
-    return config.scheme() | {"paragraph_form": form, "document_hash": "blake2b-8", "prints_format": "1"}
+    return config.scheme() | {"paragraph_form": form, "document_hash": "blake2b-8", "prints_format": "2"}
 
 
 def bucket_bounds(n_buckets: int) -> list[tuple[int, int]]:
@@ -155,11 +169,10 @@ def write_prints(
     """
     ordered = prints.sorted()
     with _writer(path, scheme) as writer:
-        for kind in (DOCUMENT, BAND, PARAGRAPH):
+        for kind in range(len(KINDS)):
             low, high = np.searchsorted(ordered.kind, [kind, kind + 1])
             _write_rows(writer, ordered.take(slice(low, high)), row_group_rows)
-    names = ("documents", "bands", "paragraphs")
-    return dict(zip(names, np.bincount(prints.kind, minlength=3).tolist(), strict=True))
+    return dict(zip(KINDS, np.bincount(prints.kind, minlength=len(KINDS)).tolist(), strict=True))
 
 
 def _writer(path: str | Path, scheme: Mapping[str, str]) -> pq.ParquetWriter:
@@ -274,6 +287,49 @@ def _one_hash(paths: Sequence[str | Path], kind: int, hash: int, max_rows: int, 
         heads = part[np.concatenate((np.zeros(1, np.intp), other))]
 
 
+def oldest(
+    paths: Sequence[str | Path],
+    hashes: NDArray[np.uint64],
+    kind: int,
+    *,
+    scheme: Mapping[str, str] | None = None,
+    keep: Keep | None = None,
+) -> Prints:
+    """Of the prints of `kind` with one of `hashes` in all `paths` the first of each hash by address: what a new print
+    repeats. Reads the row groups between the lowest and the highest hash; holds 13 bytes for each of `hashes` and a row
+    group. Prints that `keep` refuses are not looked at.
+    """
+    wanted = distinct(hashes) if paths else hashes[:0]
+    first = Prints(
+        np.full(len(wanted), kind, np.uint8),
+        wanted,
+        np.full(len(wanted), np.iinfo(np.uint64).max),
+        np.zeros(len(wanted), np.int32),
+    )
+    for path in paths if len(wanted) else ():
+        for part in _stream(path, kind, int(wanted[0]), int(wanted[-1]), scheme):
+            found = part.take(_rows_of_hashes(part.hash, wanted))
+            if keep is not None:
+                found = found.take(keep(found))
+            found = found.take(group_starts(found.hash))
+            at = np.searchsorted(wanted, found.hash)
+            earlier = found.doc_id < first.doc_id[at]
+            first.doc_id[at[earlier]], first.paragraph[at[earlier]] = found.doc_id[earlier], found.paragraph[earlier]
+    return first.take(first.doc_id != np.iinfo(np.uint64).max)
+
+
+def _rows_of_hashes(column: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """Where `column` has one of `wanted`; both are sorted."""
+    if len(column):
+        wanted = wanted[np.searchsorted(wanted, column[0]) : np.searchsorted(wanted, column[-1], "right")]
+    if len(wanted) > len(column):
+        at = np.minimum(np.searchsorted(wanted, column), len(wanted) - 1)
+        return np.flatnonzero(wanted[at] == column)
+    first, last = (np.searchsorted(column, wanted, side) for side in ("left", "right"))
+    counts = last - first
+    return np.asarray(np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum()), np.intp)
+
+
 def read_scheme(path: str | Path) -> dict[str, str]:
     """The scheme with which the file at `path` was made."""
     with _open(path) as file:
@@ -357,7 +413,7 @@ def merge_prints(
         _check_scheme(path, read_scheme(path), scheme)
     max_rows = max(1, nbytes // BYTES_PER_PRINT)
     with _writer(target, scheme) as writer:
-        for kind in (DOCUMENT, BAND, PARAGRAPH):
+        for kind in range(len(KINDS)):
             rows = sum(_rows_of(path, kind) for path in paths)
             waiting = Prints.empty()
             for low, high in bucket_bounds(max(1, -(-rows * 5 // (max_rows * 4)))):  # a fifth of room for uneven ranges

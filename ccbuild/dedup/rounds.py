@@ -19,7 +19,8 @@ from ccbuild.dedup.decisions import (
     decisions_of,
     judge,
 )
-from ccbuild.dedup.external import Rows, Sorter, first_of_groups, groups_whole, read_rows, sort_rows
+from ccbuild.dedup.external import Lookup, Rows, Sorter, first_of_groups, groups_whole, read_rows, sort_rows
+from ccbuild.dedup.groups import distinct, group_starts
 from ccbuild.dedup.signatures import SignatureConfig
 
 __all__ = ["EDGE", "decide_by_rounds", "decide_edges"]
@@ -39,8 +40,8 @@ def decide_by_rounds(
 ) -> Iterator[Decisions]:
     """`decide_documents` of `edges` (blocks of `EDGE` sorted by (doc, partner)), in parts, in order of documents.
 
-    A pair may occur more than once: its ranks are summed. Files go to `folder`; memory is about `nbytes`, and the
-    largest cluster must fit in it.
+    A pair may occur more than once: its ranks are summed. Files go to `folder`; memory is about `nbytes`; under other
+    policies than ``first`` the largest cluster must fit in it.
     """
     found = folder / "best.rows"
     if policy != "first":
@@ -53,14 +54,40 @@ def decide_by_rounds(
     for block in clusters_by_rounds(_note_best(edges, found, follow=policy == "first"), folder, nbytes // 2):
         by_root.add(block)
     judged = Sorter(_JUDGED, ("doc",), folder, nbytes // 3)
-    for block in groups_whole(by_root.blocks(), "partner"):
-        roots = np.unique(block["partner"])
-        members = np.concatenate((roots, block["doc"])), np.concatenate((roots, block["partner"]))
-        columns = judge(*members, policy, length_of)
-        rows = np.empty(len(columns[0]), _JUDGED)
-        rows["doc"], rows["partner"], rows["size"] = columns
+    members = by_root.blocks()
+    for rows in _counted(members) if policy == "first" else _judged(members, policy, length_of):
         judged.add(rows)
     yield from _joined(judged.blocks(), read_rows(found, EDGE, 1 << 16), config)
+
+
+def _counted(members: Iterable[Rows]) -> Iterator[Rows]:
+    """What `judge` says by ``first`` of `members` (document, root; the roots themselves left out; sorted by root), a
+    cluster of any size in little memory."""
+    root, count = None, 0
+    for block in members:
+        starts = group_starts(block["partner"])
+        sizes = np.diff(starts, append=len(block))
+        rows = np.empty(len(block), _JUDGED)
+        rows["doc"], rows["partner"] = block["doc"], block["partner"]
+        rows["size"] = np.arange(len(block)) - np.repeat(starts, sizes) + 2  # the root is the first
+        if block["partner"][0] == root:
+            rows["size"][: sizes[0]] += count
+        else:
+            count = 0
+        count = int(sizes[-1]) + (count if len(starts) == 1 else 0)
+        root = block["partner"][-1]
+        yield rows
+
+
+def _judged(members: Iterable[Rows], policy: DocumentPolicy, length_of: LengthOf | None) -> Iterator[Rows]:
+    """What `judge` says by another policy."""
+    for block in groups_whole(members, "partner"):
+        roots = distinct(block["partner"])
+        whole = np.concatenate((roots, block["doc"])), np.concatenate((roots, block["partner"]))
+        columns = judge(*whole, policy, length_of)
+        rows = np.empty(len(columns[0]), _JUDGED)
+        rows["doc"], rows["partner"], rows["size"] = columns
+        yield rows
 
 
 BYTES_PER_EDGE = 200
@@ -113,17 +140,7 @@ def _note_best(edges: Iterable[Rows], path: Path, *, follow: bool) -> Iterator[R
 
 def _joined(judged: Iterable[Rows], best: Iterator[Rows], config: SignatureConfig) -> Iterator[Decisions]:
     """Decisions of the rows of `judged`, each with its row of `best`; both are sorted by document."""
-    waiting = np.empty(0, EDGE)
+    lookup = Lookup(best, "doc")
     for block in judged:
-        last = block["doc"][-1]
-        parts = [waiting]
-        while len(parts[-1]) == 0 or parts[-1]["doc"][-1] < last:
-            following = next(best, None)
-            if following is None:
-                break
-            parts.append(following)
-        waiting = np.concatenate(parts)
-        at = np.searchsorted(waiting["doc"], block["doc"])
-        rows = waiting[at]
+        _, rows = lookup.find(block["doc"])
         yield decisions_of(block["doc"], block["partner"], block["size"], rows["partner"], rows["rank"], config)
-        waiting = waiting[at[-1] + 1 :]

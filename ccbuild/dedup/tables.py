@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ccbuild.dedup.external import Rows, first_of_groups, merged
+from ccbuild.dedup.external import Rows, merged
 from ccbuild.errors import DataError, InputError
 from ccbuild.storage import PARQUET
 
-__all__ = ["dtype_of", "merge_tables", "read_range", "stream_rows", "table_of_rows", "table_rows", "write_blocks"]
+__all__ = ["dtype_of", "merge_tables", "read_range", "stream_rows", "table_of_rows", "write_blocks"]
 
 ROW_GROUP = 1 << 17
 """Rows of a row group, about a megabyte on disk: the least contiguous read."""
@@ -26,7 +26,7 @@ def dtype_of(schema: pa.Schema) -> np.dtype[Any]:
     return np.dtype([(field.name, "?" if pa.types.is_boolean(field.type) else str(field.type)) for field in schema])
 
 
-def table_rows(table: pa.Table) -> Rows:
+def _rows(table: pa.Table) -> Rows:
     """A table's rows as a structured array."""
     rows = np.empty(table.num_rows, dtype_of(table.schema))
     for name in table.schema.names:
@@ -89,31 +89,22 @@ def _groups(path: Path, again: str, low: int, high: int) -> Iterator[pa.Table]:
 def stream_rows(path: Path, again: str) -> Iterator[Rows]:
     """The rows of a table, a row group at a time; `again` names the command that writes it, for errors."""
     for table in _groups(path, again, 0, 2**64 - 1):
-        yield table_rows(table)
+        yield _rows(table)
 
 
 def read_range(path: Path, schema: pa.Schema, again: str, low: int, high: int) -> Rows:
     """The rows with ``low <= first column <= high``: one contiguous read of the row groups that hold them."""
     parts = [np.empty(0, dtype_of(schema))]
     for table in _groups(path, again, low, high):
-        rows = table_rows(table)
+        rows = _rows(table)
         column = rows[schema.names[0]]
         parts.append(rows[np.searchsorted(column, np.uint64(low)) : np.searchsorted(column, np.uint64(high), "right")])
     return np.concatenate(parts)
 
 
-def merge_tables(paths: Sequence[Path], again: str, keys: Sequence[str], *, once: bool = False) -> Iterator[Rows]:
-    """The rows of all `paths`, each sorted by `keys`, in that order; `once`: of rows equal in `keys` the first.
+def merge_tables(paths: Sequence[Path], again: str, keys: Sequence[str]) -> Iterator[Rows]:
+    """The rows of all `paths`, each sorted by `keys`, in that order.
 
     Holds a row group of each: 32 paths take some 100 MB.
     """
-    last: Rows | None = None
-    for block in merged([stream_rows(path, again) for path in paths], keys):
-        rows = block
-        if once:
-            rows = rows[first_of_groups(rows, keys)]
-            if last is not None and all(rows[key][0] == last[key][0] for key in keys):
-                rows = rows[1:]
-            last = block[-1:].copy()
-        if len(rows):
-            yield rows
+    yield from merged([stream_rows(path, again) for path in paths], keys)

@@ -176,10 +176,11 @@ def read_cutoffs(path: str | Path, head: float = 30, middle: float = 60) -> dict
             f"{path} is no table of cutoffs ({error}). It has the columns {', '.join(_COLUMNS)}, or CCNet's: a row a "
             "percentile, a column a language."
         ) from error
+    low, high = round(head, 3), round(middle, 3)  # a third is written 33.333…
     found = {
-        lang: Cutoffs(values[head][0], values[middle][0], values[head][1])
+        lang: Cutoffs(values[low][0], values[high][0], values[low][1])
         for lang, values in sorted(table.items())
-        if head in values and middle in values
+        if low in values and high in values
     }
     if not found:
         raise InputError(f"{path} has no language with the percentiles {head:g} and {middle:g}. Name others.")
@@ -193,7 +194,7 @@ _Table = dict[str, dict[float, tuple[float, int]]]
 def _own_rows(rows: Sequence[Sequence[str]]) -> _Table:
     table: _Table = {}
     for lang, percentile, value, _, _, documents in rows[1:]:
-        table.setdefault(lang, {})[float(percentile)] = float(value), int(documents)
+        table.setdefault(lang, {})[round(float(percentile), 3)] = float(value), int(documents)
     return table
 
 

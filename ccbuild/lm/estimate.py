@@ -9,7 +9,9 @@ numbers without the program (:mod:`ccbuild.lm.kneser_ney`), written as the table
 from __future__ import annotations
 
 import io
+import tempfile
 import unicodedata
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +21,10 @@ from typing import Literal
 
 import sentencepiece
 
+from ccbuild.config import location
 from ccbuild.errors import InputError
 from ccbuild.lm.arpa import write_arpa
-from ccbuild.lm.kneser_ney import BOS, estimate_ngrams, read_sentences
+from ccbuild.lm.kneser_ney import estimate_ngrams, read_sentences
 from ccbuild.lm.lmplz import Programs, find_programs
 from ccbuild.lm.probing import write_probing
 from ccbuild.storage import sha256_file
@@ -32,9 +35,7 @@ __all__ = ["EstimateConfig", "Estimated", "estimate", "estimate_files"]
 _BATCH = 1000
 """Lines normalised and encoded in one call."""
 _LARGE = 50_000_000
-"""Characters from which ``tool: auto`` takes ``lmplz``: about where our own arrays outgrow `memory_megabytes`."""
-_BYTES_A_TOKEN_AND_ORDER = 30
-"""Measured: 1,390 MiB at the peak for 10 million tokens of 21 languages, order 5."""
+"""Characters from which ``tool: auto`` takes ``lmplz``: where half of the time becomes worth another program."""
 _LONGEST_LINE = 1 << 24
 """SentencePiece leaves out longer lines without a word, by default those over 4,192 bytes."""
 
@@ -63,21 +64,27 @@ class EstimateConfig:
     """Less text than this, in characters after normalisation, is refused: its perplexities would mean little."""
     character_coverage: float = 0.9995
     """Share of the text's characters that have a piece; the others are unknown. CCNet: 0.9995."""
+    sample_characters: int = 20_000_000
+    """Characters from which SentencePiece learns, drawn line by line from a larger text: it takes some 100 to 250 bytes
+    of memory for each. CCNet says nothing of a sample."""
     sp_threads: int = 1
     """Threads of SentencePiece's training. The model depends on them, to the last bit: part of the fingerprint."""
-    tool: Literal["own", "auto", "kenlm"] = "own"
+    tool: Literal["own", "auto", "kenlm"] = "auto"
     """What estimates the n-grams. `own`: this package, the same bytes on every machine. `kenlm`: `lmplz` and
     `build_binary`, which must be on the PATH. `auto`: those for 50 million characters and more where they are
-    installed, so that bytes depend on the machine; the manifest says which made the model."""
-    memory_megabytes: int = 4096
-    """Memory for counting, MiB. `lmplz` spills to disk beyond it; `own` refuses a text that would need more."""
+    installed, else `own`; equal to 1e-5 in log10, not in bytes. The manifest says which made the model."""
+    memory_megabytes: int = location(4096)
+    """Memory for counting, MiB; beyond it n-grams are sorted in runs on disk, some 100 bytes a token and order. Nothing
+    that is written depends on it. SentencePiece's own memory follows from `sample_characters`."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be: `ValueError`."""
         if not 2 <= self.order <= 6:
             raise ValueError(f"order is {self.order}; KenLM reads models of order 2 to 6.")
-        if self.pieces < 1 or self.sp_threads < 1 or self.characters_per_piece < 0 or self.min_characters < 0:
-            raise ValueError("pieces and sp_threads start at 1; characters_per_piece and min_characters at 0.")
+        if min(self.pieces, self.sp_threads, self.sample_characters) < 1:
+            raise ValueError("pieces, sp_threads and sample_characters start at 1.")
+        if min(self.characters_per_piece, self.min_characters) < 0:
+            raise ValueError("characters_per_piece and min_characters start at 0.")
         if not 0.9 <= self.character_coverage <= 1:
             raise ValueError(f"character_coverage is {self.character_coverage}; it lies between 0.9 and 1.")
         if len(self.prune) > self.order or list(self.prune) != sorted(self.prune) or any(self.prune[:1]):
@@ -137,34 +144,72 @@ def estimate_files(
     arpa: str | Path | None = None,
 ) -> Estimated:
     """:func:`estimate` with each path given, as a unit of work under temporary names needs; `arpa` only if given."""
-    text = [line for batch in _batches(lines) for line in normalise_ccnet_lines(batch) if line.strip()]
-    characters = sum(map(len, text))
-    if characters < max(config.min_characters, 1):
-        raise InputError(
-            f"{characters:,} characters of text are too little for a perplexity model, which asks for "
-            f"{max(config.min_characters, 1):,}. Give more text, or lower min_characters."
+    with tempfile.TemporaryDirectory(prefix=".estimate-", suffix=".scratch", dir=Path(binary).parent) as folder:
+        text = _spool(lines, Path(folder) / "text")
+        if text.characters < max(config.min_characters, 1):
+            raise InputError(
+                f"{text.characters:,} characters of text are too little for a perplexity model, which asks for "
+                f"{max(config.min_characters, 1):,}. Give more text, or lower min_characters and the order (3), or "
+                "do without: documents of a language without a model stay, in the bucket `all`."
+            )
+        programs = _programs(config, text.characters)
+        proto = _train_pieces(text, config)
+        Path(sp_model).write_bytes(proto)
+        processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
+        sentences = (p for batch in _batches(text) for p in processor.encode(batch, out_type=str, num_threads=1))
+        count = partial(_with_lmplz, programs) if programs else _by_ourselves
+        tokens, ngrams, fallback = count(
+            sentences, Path(binary), Path(arpa) if arpa else None, config, folder=Path(folder)
         )
-    programs = _programs(config, characters)
-    proto = _train_pieces(text, characters, config)
-    Path(sp_model).write_bytes(proto)
-    processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
-    sentences = (p for batch in _batches(text) for p in processor.encode(batch, out_type=str, num_threads=1))
-    count = partial(_with_lmplz, programs) if programs else _by_ourselves
-    tokens, ngrams, fallback = count(sentences, Path(binary), Path(arpa) if arpa else None, config)
     return Estimated(
         sp_model=Path(sp_model),
         binary=Path(binary),
         arpa=Path(arpa) if arpa else None,
         sp_sha256=sha256_file(sp_model),
         binary_sha256=sha256_file(binary),
-        lines=len(text),
-        characters=characters,
+        lines=text.lines,
+        characters=text.characters,
         pieces=len(processor),
         tokens=tokens,
         ngrams=ngrams,
         fallback=fallback,
         made_by=programs.name() if programs else "ccbuild",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Spooled:
+    """Normalised text in a file, to be read more than once."""
+
+    path: Path
+    lines: int
+    characters: int
+    alphabet: frozenset[str]
+    """Its distinct characters, composed as SentencePiece does."""
+
+    def __iter__(self) -> Iterator[str]:
+        with open(self.path, encoding="utf-8", newline="\n") as stream:
+            for line in stream:
+                yield line[:-1]
+
+    def sample(self, characters: int) -> Iterator[str]:
+        """All lines, or those that a hash of the line draws: about as many as have `characters` together."""
+        share = characters / self.characters
+        return (line for line in self if share >= 1 or zlib.crc32(line.encode()) < share * (1 << 32))
+
+
+def _spool(lines: Iterable[str], path: Path) -> _Spooled:
+    """Normalise `lines` into the file `path`, without empty ones."""
+    number = characters = 0
+    alphabet: set[str] = set()
+    with open(path, "w", encoding="utf-8", newline="\n") as out:
+        for batch in _batches(lines):
+            filled = [line for line in normalise_ccnet_lines(batch) if line.strip()]
+            out.writelines(f"{line}\n" for line in filled)
+            number += len(filled)
+            characters += sum(map(len, filled))
+            alphabet.update(*(unicodedata.normalize("NFKC", line) for line in filled))
+    return _Spooled(path, number, characters, frozenset(alphabet))
 
 
 def _programs(config: EstimateConfig, characters: int) -> Programs | None:
@@ -185,53 +230,47 @@ _Counted = tuple[int, tuple[int, ...], tuple[int, ...]]
 
 
 def _by_ourselves(
-    sentences: Iterable[Sequence[str]], binary: Path, arpa: Path | None, config: EstimateConfig
+    sentences: Iterable[Sequence[str]], binary: Path, arpa: Path | None, config: EstimateConfig, folder: Path
 ) -> _Counted:
-    text = read_sentences(sentences)
-    needed = len(text.tokens) * config.order * _BYTES_A_TOKEN_AND_ORDER >> 20
-    if needed > config.memory_megabytes:
-        raise InputError(
-            f"{len(text.tokens):,} tokens of order {config.order} need about {needed:,} MiB, memory_megabytes is "
-            f"{config.memory_megabytes:,}. Raise it, give less text, or set tool=kenlm, which spills to disk."
-        )
-    ngrams = estimate_ngrams(text, config.order, config.prune)
+    text = read_sentences(sentences, folder)
+    ngrams = estimate_ngrams(text, config.order, config.prune, folder=folder, memory_megabytes=config.memory_megabytes)
     if arpa is not None:
         write_arpa(arpa, text.words, ngrams)
-    counts = write_probing(binary, text.words, ngrams)
+    counts = write_probing(binary, text.words, ngrams, folder=folder)
     fallback = tuple(order for order, grams in enumerate(ngrams, 1) if grams.discounts.fallback)
-    return int((text.tokens != BOS).sum()), counts, fallback
+    return len(text.tokens) - text.sentences, counts, fallback
 
 
 def _with_lmplz(
-    programs: Programs, sentences: Iterable[Sequence[str]], binary: Path, arpa: Path | None, config: EstimateConfig
+    programs: Programs,
+    sentences: Iterable[Sequence[str]],
+    binary: Path,
+    arpa: Path | None,
+    config: EstimateConfig,
+    folder: Path,
 ) -> _Counted:
-    written = arpa or binary.with_name(f"{binary.name}.arpa")
-    try:
-        tokens, counts = programs.estimate(
-            sentences,
-            written,
-            binary,
-            order=config.order,
-            prune=config.prune,
-            memory_megabytes=config.memory_megabytes,
-        )
-    finally:
-        if arpa is None:
-            written.unlink(missing_ok=True)
+    tokens, counts = programs.estimate(
+        sentences,
+        arpa or folder / "arpa",
+        binary,
+        order=config.order,
+        prune=config.prune,
+        memory_megabytes=config.memory_megabytes,
+        folder=folder,
+    )
     return tokens, counts, ()
 
 
-def _train_pieces(text: Sequence[str], characters: int, config: EstimateConfig) -> bytes:
+def _train_pieces(text: _Spooled, config: EstimateConfig) -> bytes:
     """A unigram SentencePiece model of `text`, serialised; no path or thread of this machine is in it."""
     pieces = config.pieces
     if config.characters_per_piece:
-        # Every character needs a piece before longer ones can help. SentencePiece composes what was decomposed.
-        alphabet = len(set().union(*(unicodedata.normalize("NFKC", line) for line in text)))
-        pieces = min(pieces, max(characters // config.characters_per_piece, 2 * alphabet + 3))
+        # Every character needs a piece before longer ones can help.
+        pieces = min(pieces, max(text.characters // config.characters_per_piece, 2 * len(text.alphabet) + 3))
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(text),
+            sentence_iterator=text.sample(config.sample_characters),
             model_writer=model,
             model_type="unigram",
             vocab_size=pieces,
@@ -243,8 +282,8 @@ def _train_pieces(text: Sequence[str], characters: int, config: EstimateConfig) 
         )
     except RuntimeError as error:
         raise InputError(
-            f"SentencePiece cannot make {pieces} pieces of {characters:,} characters of text ({str(error).strip()}). "
-            "Give more or more varied text, or another number of pieces."
+            f"SentencePiece cannot make {pieces} pieces of {text.characters:,} characters ({str(error).strip()}). Give "
+            "more or more varied text, or another number of pieces."
         ) from error
     return model.getvalue()
 

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["murmur_hashes", "probe"]
+__all__ = ["enter", "murmur_hashes"]
 
 _M = np.uint64(0xC6A4A7935BD1E995)
 _R = np.uint64(47)
@@ -48,16 +48,19 @@ def murmur_hashes(content: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArra
 
 
 @njit(cache=True, nogil=True)
-def probe(ideal: NDArray[np.int64], buckets: int) -> NDArray[np.int64]:
-    """int64[n]: where entries land that are put one after another into the first free bucket from their `ideal` on."""
-    free = np.ones(buckets, np.bool_)
-    slots = np.empty(len(ideal), np.int64)
-    for i in range(len(ideal)):
-        slot = ideal[i]
-        while not free[slot]:
+def enter(table: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """int64[n]: where `keys` land that enter `table` one after another, each in the first free bucket from its own on.
+
+    A bucket is free when its key is 0, as KenLM has it.
+    """
+    buckets = np.uint64(len(table))
+    slots = np.empty(len(keys), np.int64)
+    for i in range(len(keys)):
+        slot = np.int64(keys[i] % buckets)
+        while table[slot] != 0:
             slot += 1
-            if slot == buckets:
-                slot = 0
-        free[slot] = False
+            if slot == len(table):
+                slot = np.int64(0)
+        table[slot] = keys[i]
         slots[i] = slot
     return slots

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,23 +36,22 @@ class Programs:
         order: int,
         prune: Sequence[int],
         memory_megabytes: int,
+        folder: Path,
     ) -> tuple[int, tuple[int, ...]]:
         """Write both files; (words with sentence ends, n-grams of each order).
 
-        ``--skip_symbols`` and ``--discount_fallback`` as our own estimator has them. Temporary files lie beside
-        `binary`: about 20 bytes a word and order. `InputError` with the program's last line when it fails.
+        ``--skip_symbols`` and ``--discount_fallback`` as our own estimator has them. `folder` takes temporary files:
+        about 20 bytes a word and order. `InputError` with the program's last line when it fails.
         """
-        words = 0
-        with tempfile.TemporaryDirectory(dir=binary.parent) as folder:
-            text = Path(folder) / "text"
-            with text.open("w", encoding="utf-8", newline="\n") as out:
-                for sentence in sentences:
-                    out.write(" ".join(sentence) + "\n")
-                    words += len(sentence) + 1
-            command = [self.lmplz, "-o", str(order), "-S", f"{memory_megabytes}M", "-T", f"{folder}/"]
-            command += ["--skip_symbols", "--discount_fallback", "--text", str(text), "--arpa", str(arpa)]
-            _run([*command, *(["--prune", *map(str, prune)] if prune else [])])
-            _run([self.build_binary, "probing", str(arpa), str(binary)])
+        words, text = 0, folder / "pieces"
+        with text.open("w", encoding="utf-8", newline="\n") as out:
+            for sentence in sentences:
+                out.write(" ".join(sentence) + "\n")
+                words += len(sentence) + 1
+        command = [self.lmplz, "-o", str(order), "-S", f"{memory_megabytes}M", "-T", f"{folder}/"]
+        command += ["--skip_symbols", "--discount_fallback", "--text", str(text), "--arpa", str(arpa)]
+        _run([*command, *(["--prune", *map(str, prune)] if prune else [])])
+        _run([self.build_binary, "probing", str(arpa), str(binary)])
         return words, _counts(arpa)
 
 

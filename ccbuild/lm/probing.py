@@ -10,15 +10,17 @@ a millisecond, and processes that map the same file share its memory.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ccbuild.lm.arpa import rounded
-from ccbuild.lm.kneser_ney import NGrams
+from ccbuild.lm.kneser_ney import Column, NGrams, gather
 
 __all__ = ["is_probing", "write_probing"]
 
@@ -45,14 +47,15 @@ def is_probing(path: str | Path) -> bool:
         return stream.read(len(_MAGIC)).startswith(_MAGIC[:33])
 
 
-def write_probing(path: str | Path, words: Sequence[str], ngrams: Sequence[NGrams]) -> tuple[int, ...]:
-    """Write the model; the number of n-grams of each order written.
+def write_probing(path: str | Path, words: Sequence[str], ngrams: Sequence[NGrams], *, folder: Path) -> tuple[int, ...]:
+    """Write the model; the number of n-grams of each order written. `folder` takes temporary files.
 
     `words` are the vocabulary, ``<unk>`` first; every suffix and prefix of a kept n-gram must be kept, as
     :func:`ccbuild.lm.kneser_ney.estimate_ngrams` does (KenLM fills such gaps with blanks, this does not).
-    Memory: about 40 bytes an n-gram of the largest order.
+    The tables are filled through a mapping of the file, as ``build_binary`` does: fast as long as the largest fits into
+    the machine's free memory, which the system takes back when others need it.
     """
-    counts = tuple(int(grams.kept.sum()) for grams in ngrams)
+    counts = tuple(grams.count() for grams in ngrams)
     encoded = [word.encode() for word in words]
     with open(path, "wb") as out:
         header = _SANITY.pack(_MAGIC, 0.0, 1.0, -0.5, 1, 0xFFFFFFFF, 0, 1)
@@ -60,15 +63,26 @@ def write_probing(path: str | Path, words: Sequence[str], ngrams: Sequence[NGram
         out.write(header + bytes(-len(header) % 8))
         out.write(struct.pack("<2I", 0, len(words)))
         out.write(_vocabulary(encoded))
-        first = key = np.arange(len(words), dtype=np.uint64)
+        key = Column(folder / "1.hash", np.uint64)
+        key.append(np.arange(len(words), dtype=np.uint64))
         for k, grams in enumerate(ngrams):
-            if k:
-                first = first[grams.prefix]
-                key = key[grams.suffix] * _CHAIN ^ (first + np.uint64(1)) * _WORD
             above = ngrams[k + 1] if k + 1 < len(ngrams) else None
-            out.write(_entries(grams, above, key))
+            if k:
+                key = _hashes(k + 1, grams, key, folder)
+                _write_entries(out, grams, above, key, counts[k])
+            else:
+                out.write(_words(grams, above))
         out.write(b"".join(word + b"\0" for word in encoded))
     return counts
+
+
+def _hashes(k: int, grams: NGrams, lower: Column, folder: Path) -> Column:
+    """KenLM's hash of each n-gram of order `k`, from those of the order below."""
+    of_suffix = gather(lower, grams.suffix, Column(folder / "gathered", np.uint64), grams.rows)
+    made = Column(folder / f"{k}.hash", np.uint64)
+    for suffix, first in zip(of_suffix.blocks(grams.rows), grams.first.blocks(grams.rows), strict=True):
+        made.append(suffix * _CHAIN ^ (first.astype(np.uint64) + np.uint64(1)) * _WORD)
+    return made
 
 
 def _buckets(entries: int) -> int:
@@ -76,47 +90,63 @@ def _buckets(entries: int) -> int:
     return max(entries + 1, int(np.float32(_MULTIPLIER) * np.float32(entries)))
 
 
-def _slots(keys: NDArray[np.uint64], buckets: int) -> NDArray[np.int64]:
-    """The bucket of each key, in the order in which KenLM enters them."""
-    from ccbuild.lm.kernels import probe
-
-    slots: NDArray[np.int64] = probe((keys % np.uint64(buckets)).astype(np.int64), buckets)
-    return slots
-
-
 def _vocabulary(encoded: Sequence[bytes]) -> bytes:
     """The table from a word's hash to its number, without ``<unk>``, which is number 0 by being absent."""
-    from ccbuild.lm.kernels import murmur_hashes
+    from ccbuild.lm.kernels import enter, murmur_hashes
 
     content = np.frombuffer(b"".join(encoded[1:]), np.uint8)
     keys = murmur_hashes(content, np.cumsum([len(word) for word in encoded[1:]], dtype=np.int64))
     table = np.zeros(_buckets(len(encoded)), _VOCABULARY)
-    slots = _slots(keys, len(table))
-    table["key"][slots], table["word"][slots] = keys, np.arange(1, len(encoded))
+    table["word"][enter(table["key"], keys)] = np.arange(1, len(encoded))
     return table.tobytes()
 
 
-def _entries(grams: NGrams, above: NGrams | None, key: NDArray[np.uint64]) -> bytes:
-    """The table of one order; of single words, an array by word number and one place more."""
-    single = grams.suffix is grams.prefix
-    log10 = rounded(grams.log10).astype(np.float32)
-    if not single:
-        log10 = np.copysign(log10, np.float32(-1))
-    backoff = rounded(grams.backoff).astype(np.float32)
-    backoff[backoff == 0] = -0.0  # the sign of a zero says that no n-gram has this one as its context
+def _signs(grams: NGrams, above: NGrams | None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(which n-grams some n-gram extends to the left, which have one that extends them to the right)."""
+    left, right = np.zeros(len(grams), np.bool_), np.zeros(len(grams), np.bool_)
     if above is not None:
-        # The sign of a probability says that no n-gram extends this one to the left.
-        log10[above.suffix[above.kept]] = np.abs(log10[above.suffix[above.kept]])
-        context = above.prefix[above.kept]
-        backoff[context[backoff[context] == 0]] = 0.0
-    if single:
-        unigrams = np.zeros((len(log10) + 1, 2), "<f4")
-        unigrams[:-1, 0], unigrams[:-1, 1] = log10, backoff
-        return unigrams.tobytes()
-    keys = key[grams.kept]
-    table = np.zeros(_buckets(len(keys)), _ENTRY[2 if above is not None else 1])
-    slots = _slots(keys, len(table))
-    table["key"][slots], table["log10"][slots] = keys, log10[grams.kept]
-    if above is not None:
-        table["backoff"][slots] = backoff[grams.kept]
+        for start in range(0, len(above), above.rows):
+            stop = start + above.rows
+            kept = above.kept[start:stop]
+            left[above.suffix[start:stop][kept]] = True
+            right[above.prefix[start:stop][kept]] = True
+    return left, right
+
+
+def _values(
+    grams: NGrams, rows: slice, left: NDArray[np.bool_], right: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(log10, back-off) as KenLM keeps them: what nothing extends to a side says so by a sign, of a zero too."""
+    log10 = rounded(grams.log10[rows]).astype(np.float32)
+    backoff = rounded(grams.backoff[rows]).astype(np.float32)
+    log10[left[rows]] = np.abs(log10[left[rows]])
+    backoff[backoff == 0] = np.where(right[rows][backoff == 0], np.float32(0.0), np.float32(-0.0))
+    return log10, backoff
+
+
+def _words(grams: NGrams, above: NGrams | None) -> bytes:
+    """Single words: an array by word number and one place more."""
+    table = np.zeros((len(grams) + 1, 2), "<f4")
+    table[:-1, 0], table[:-1, 1] = _values(grams, slice(None), *_signs(grams, above))
     return table.tobytes()
+
+
+def _write_entries(out: BinaryIO, grams: NGrams, above: NGrams | None, key: Column, count: int) -> None:
+    """The table of one order, at the end of `out`."""
+    from ccbuild.lm.kernels import enter
+
+    kind, start = _ENTRY[2 if above is not None else 1], out.tell()
+    out.truncate(start + kind.itemsize * _buckets(count))
+    out.flush()
+    table = np.memmap(out.name, kind, "r+", start, (_buckets(count),))
+    left, right = _signs(grams, above)
+    for at in range(0, len(grams), grams.rows):
+        rows = slice(at, at + grams.rows)
+        kept = grams.kept[rows]
+        slots = enter(table["key"], key[rows][kept])
+        log10, backoff = _values(grams, rows, left, right)
+        table["log10"][slots] = np.where(left[rows], log10, np.copysign(log10, np.float32(-1)))[kept]
+        if above is not None:
+            table["backoff"][slots] = backoff[kept]
+    table.flush()
+    out.seek(0, os.SEEK_END)

@@ -15,6 +15,8 @@ class PerplexityModel:
     """An n-gram model of one language; None where its manifest does not say."""
 
     code: str
+    source: str
+    """What it learned from: ``prose``, ``bootstrap`` (the crawl itself), or ``given``: somebody else's."""
     characters: int | None
     """Of the text it was estimated from."""
     pieces: int | None
@@ -56,6 +58,7 @@ def origins(run: RunFolder) -> Origins:
             models.append(
                 PerplexityModel(
                     code=code,
+                    source=str(facts.get("source", "prose")),
                     characters=facts.get("characters"),
                     pieces=facts.get("pieces"),
                     ngrams=sum(ngrams) if isinstance(ngrams, list) else None,

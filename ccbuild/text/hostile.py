@@ -7,15 +7,17 @@ Resiliparse 2.0: 100,000 nested `div` 90 s, 40 KB of nested `<b><i>` 12 s, 100,0
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import html as html_entities
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["WORDS", "PageLimits", "Survey", "strip_tags", "survey"]
+from ccbuild.errors import ConfigError
+
+__all__ = ["ELEMENTS", "WORDS", "PageLimits", "Survey", "strip_tags", "survey"]
 
 _VOID = "area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr"
 _IMPLIED = "p li dt dd"
@@ -31,13 +33,24 @@ _CELL = "td th tr tbody thead tfoot"
 _OPTION = "optgroup option"
 _KINDS = ("", f"{_VOID} {_ROOTS}", _IMPLIED, _FORMATTING, _SPECIAL, _SCOPE, _RAW, _CELL, _OPTION)
 """Names of elements by kind, in the order of `kernels`; HTML standard, 13.2.4.2 and 13.1.2.4."""
-_NAMED = ("p", "article", "main", "svg", "math", "a")
 
 WORDS = ("role=", "hidden", "display:", "comment", "consent", "cookie", "newsletter", "related", "share", "sidebar",
          "subscribe", "robots", "ccbot")  # fmt: skip
 """What a survey looks for in the attributes of start tags, in any case of letters."""
+ELEMENTS = ("title", "nav", "footer", "aside", "dialog", "template", "select", "button", "textarea", "svg", "noscript",
+            "form")  # fmt: skip
+"""Elements that a survey looks for."""
 
-_COUNTS = ("max_depth", "max_open_formatting", "max_elements", "max_attributes", "max_options")
+_COUNTS = (
+    "max_depth",
+    "max_open_formatting",
+    "max_elements",
+    "max_attributes",
+    "max_options",
+    "max_nodes",
+    "max_indent",
+)
+"""Fields of `PageLimits` in the order of `kernels`."""
 _FEW_TAGS = 2_000
 """Elements that could nest with which a page does no harm: 2,000 nested `div` take 50 ms."""
 _MAX_ENTITIES = 200_000
@@ -49,49 +62,52 @@ class Survey(NamedTuple):
 
     hostile: str | None
     """The count that is over its limit, as `PageLimits` names it; None for a page that a parser can have."""
-    words: int
-    """Which of `WORDS` were found: bit i for word i."""
+    signs: int
+    """Which of `WORDS` and, after them, of `ELEMENTS` were found, a bit for each."""
     root: str | None
     """`article` or `main`, when the page has one of it that holds most of its paragraphs."""
 
 
-def _packed(name: str) -> int:
-    """The key that `kernels` gives to the name of an element."""
-    return int.from_bytes(name[:8].encode(), "little") + max(len(name) - 8, 0)
-
-
 @functools.cache
 def _table() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Hash table from packed names to kinds: 512 places, linear probing."""
+    """Hash table from packed names to kinds, with signs above the lowest byte: 512 places, linear probing."""
+    from ccbuild.text.kernels import packed
+
     keys, kinds = np.zeros(512, np.uint64), np.zeros(512, np.int64)
-    for kind, names in enumerate(_KINDS):
-        for name in names.split():
-            slot = (_packed(name) * 0x9E3779B97F4A7C15 & (1 << 64) - 1) >> 55
-            while keys[slot]:
-                slot = (slot + 1) & 511
-            keys[slot], kinds[slot] = _packed(name), kind
+    known = {name: kind for kind, names in enumerate(_KINDS) for name in names.split()}
+    for i, name in enumerate(ELEMENTS):
+        known[name] = known.get(name, 0) | 1 << (8 + len(WORDS) + i)
+    for name, kind in known.items():
+        slot = (int(packed(name)) * 0x9E3779B97F4A7C15 & (1 << 64) - 1) >> 55
+        while keys[slot]:
+            slot = (slot + 1) & 511
+        keys[slot], kinds[slot] = packed(name), kind
     return keys, kinds
 
 
 @functools.cache
-def _automaton() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """(next state by state and byte, mask of the words that end in a state): Aho and Corasick, CACM 18(6), 1975."""
-    prefixes = sorted({word[:n] for word in WORDS for n in range(len(word) + 1)}, key=lambda p: (len(p), p))
+def _automaton() -> tuple[NDArray[np.uint8], NDArray[np.int64], np.uint64]:
+    """Aho and Corasick, CACM 18(6), 1975: (next state at 256 * state + byte, mask of the words that end in a state,
+    the first state in which one ends)."""
+    ends = {
+        word[:n]: sum(word[:n].endswith(other) << bit for bit, other in enumerate(WORDS))
+        for word in WORDS
+        for n in range(len(word) + 1)
+    }
+    prefixes = sorted(ends, key=lambda p: (ends[p] > 0, len(p), p))
     state = {prefix: i for i, prefix in enumerate(prefixes)}
     steps = np.zeros((len(prefixes), 256), np.uint8)
-    found = np.zeros(len(prefixes), np.int64)
     for prefix, i in state.items():
-        for bit, word in enumerate(WORDS):
-            found[i] |= prefix.endswith(word) << bit
         for byte in range(256):
             suffix = prefix + chr(byte).lower() if byte < 128 else ""
             while suffix not in state:
                 suffix = suffix[1:]
             steps[i, byte] = state[suffix]
-    return steps, found
+    found = np.array([ends[prefix] for prefix in prefixes], np.int64)
+    return steps.ravel(), found, np.uint64(np.flatnonzero(found)[0])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PageLimits:
     """Counts above which a page is not given to an HTML parser; its text is taken by leaving out the tags."""
 
@@ -105,6 +121,18 @@ class PageLimits:
     """Most attributes of one element; the parser compares each with all others."""
     max_options: int = 10_000
     """Most options of lists; half a second at this number."""
+    max_nodes: int = 200_000
+    """Most elements, attributes and comments; the tree takes some 300 bytes for each."""
+    max_indent: int = 4_000_000
+    """Largest sum of the depths of all elements; the parser indents each line of a list by its depth."""
+    max_text_chars: int = 8 << 20
+    """Most characters of a page with quotation marks, `<`, `>` and `&` written as entities, as the parser gives them;
+    a character may take four bytes, and several copies are held."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) < 1:
+                raise ConfigError(f"extract.limits.{field.name} is {getattr(self, field.name)}; it takes 1 or more.")
 
 
 def survey(page: bytes, limits: PageLimits) -> Survey:
@@ -115,24 +143,37 @@ def survey(page: bytes, limits: PageLimits) -> Survey:
     >>> survey(b"<div>" * 2500, PageLimits()).hostile
     'max_depth'
     >>> survey(b"<main><p>a<br><b class=cookie-bar>c</b></main>", PageLimits())
-    Survey(hostile=None, words=32, root='main')
+    Survey(hostile=None, signs=32, root='main')
     """
     from ccbuild.text import kernels
 
     letters = np.frombuffer(page, np.uint8)
     state = np.zeros(kernels.STATE, np.int64)
-    kernels.scan_words(letters, _table(), _automaton(), _names(), state)
+    kernels.scan_words(letters, _table(), _automaton(), state)
     counts = state.tolist()
-    words, root = counts[kernels.MASK], _root(counts[kernels.ROOTS :], counts[kernels.PARAGRAPHS])
-    nesting, formatting, elements, attributes, options = counts[:5]
+    signs, root = counts[kernels.MASK], _root(counts[kernels.ROOTS : kernels.DEPTH], counts[kernels.PARAGRAPHS])
+    nesting, formatting, elements, attributes, options, nodes = counts[:6]
     hostile = None
     if attributes > limits.max_attributes:
         hostile = "max_attributes"
     elif options > limits.max_options:
         hostile = "max_options"
-    elif nesting > _FEW_TAGS or elements * (1 + formatting) > limits.max_elements:
+    elif len(page) * 6 > limits.max_text_chars < _escaped_chars(page):
+        hostile = "max_text_chars"
+    elif (
+        nesting > _FEW_TAGS
+        or elements * (1 + formatting) > limits.max_elements
+        or nodes > limits.max_nodes
+        or elements * min(nesting, limits.max_depth) > limits.max_indent
+    ):
         hostile = _count_closely(letters, limits)
-    return Survey(hostile, words, root)
+    return Survey(hostile, signs, root)
+
+
+def _escaped_chars(page: bytes) -> int:
+    """Characters of a page when all that is text in it is escaped: `&quot;`, `&amp;`, `&lt;`, `&gt;`."""
+    chars = int(np.count_nonzero(np.frombuffer(page, np.int8) >= -64))  # all bytes but those that continue a character
+    return chars + 5 * page.count(b'"') + 4 * page.count(b"&") + 3 * (page.count(b"<") + page.count(b">"))
 
 
 def _count_closely(letters: NDArray[np.uint8], limits: PageLimits) -> str | None:
@@ -146,17 +187,14 @@ def _count_closely(letters: NDArray[np.uint8], limits: PageLimits) -> str | None
             limits.max_elements,
             limits.max_attributes,
             limits.max_options,
+            limits.max_nodes,
+            limits.max_indent,
         ]
     )
     state = np.zeros(kernels.STATE, np.int64)
-    kernels.scan_page(letters, _table(), _automaton(), _names(), bounds, state)
+    kernels.scan_page(letters, _table(), _automaton(), bounds, state)
     over = (state[: len(_COUNTS)] > bounds).tolist()
     return _COUNTS[over.index(True)] if any(over) else None
-
-
-@functools.cache
-def _names() -> NDArray[np.uint64]:
-    return np.array([_packed(name) for name in _NAMED], np.uint64)
 
 
 def _root(counts: list[int], paragraphs: int) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["ideographs", "scan_page", "scan_words", "split_blocks", "strip_page"]
+__all__ = ["collapse", "ideographs", "scan_page", "scan_words", "split_blocks", "strip_page", "uncleanness"]
 
 _compiled = njit(cache=True, nogil=True)
 
@@ -23,13 +23,20 @@ open, or open all the time; of `IMPLIED` the end tag may be left out, and the ne
 and bounds what an end tag within it can close; `RAW` holds text up to its end tag; a `CELL`, a row too, ends all that
 was opened in the one before."""
 
-DEEPEST, MOST_FORMATS, ELEMENTS, ATTRIBUTES, OPTIONS, MASK, PARAGRAPHS, DEPTH, FORMATS, SCOPES, FOREIGN, ROOTS = range(
-    12
-)
+DEEPEST, MOST_FORMATS, ELEMENTS, ATTRIBUTES, OPTIONS, NODES, INDENT, MASK, PARAGRAPHS, ROOTS = range(10)
 """Places in the state of a scan; from `ROOTS` on, for article and for main: how many, and the paragraphs that were met
 before the last start and before the last end of it."""
-STATE = ROOTS + 6
-P_NAME, ARTICLE_NAME, MAIN_NAME, SVG_NAME, MATH_NAME, A_NAME = range(6)
+DEPTH, FORMATS, SCOPES, FOREIGN = range(ROOTS + 6, ROOTS + 10)
+STATE = ROOTS + 10
+
+
+def packed(name: str) -> np.uint64:
+    """The key of the name of an element: its first eight bytes, and how many more there are."""
+    return np.uint64(int.from_bytes(name[:8].encode(), "little") + max(len(name) - 8, 0))
+
+
+_P_NAME, _BR_NAME, _A_NAME = packed("p"), packed("br"), packed("a")
+_ARTICLE_NAME, _MAIN_NAME, _SVG_NAME, _MATH_NAME = packed("article"), packed("main"), packed("svg"), packed("math")
 
 _LT, _GT, _SLASH, _BANG, _QUESTION, _NEWLINE = (ord(c) for c in "<>/!?\n")
 _DASH, _EQUALS, _QUOTE, _APOSTROPHE, _SPACE, _C, _I, _N, _S, _T = (ord(c) for c in "-=\"' cinst")
@@ -63,8 +70,8 @@ def _key(page: Any, i: int) -> Any:
 
 
 @_compiled
-def _kind(key: Any, keys: Any, kinds: Any) -> Any:
-    """Kind of an element, from the hash table that `hostile.element_table` makes."""
+def _look_up(key: Any, keys: Any, kinds: Any) -> Any:
+    """What the hash table of `ccbuild.text.hostile` has of an element: its kind; its sign above the lowest byte."""
     slot = (key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(55)
     while keys[slot] != 0:
         if keys[slot] == key:
@@ -74,9 +81,22 @@ def _kind(key: Any, keys: Any, kinds: Any) -> Any:
 
 
 @_compiled
-def _attributes(page: Any, i: int, steps: Any, found: Any) -> Any:
-    """(index after the tag, attributes, mask of the words found in names and in values that name a class or a role)."""
-    n, count, mask, state, slash = len(page), 0, 0, 0, False
+def _kind(key: Any, keys: Any, kinds: Any) -> Any:
+    """Kind of an element."""
+    return _look_up(key, keys, kinds) & 0xFF
+
+
+@_compiled
+def _step(state: Any, byte: Any, steps: Any) -> Any:
+    """Next state of the automaton; unsigned, as numba tests signed indices for being negative."""
+    return np.uint64(steps[state << np.uint64(8) | np.uint64(byte)])
+
+
+@_compiled
+def _attributes(page: Any, i: int, steps: Any, found: Any, plain: Any) -> Any:
+    """(index after the tag, attributes, mask of the words found in names and in values that name a class or a role,
+    whether a slash ends it); no word ends in the first `plain` states."""
+    n, count, mask, slash = len(page), 0, 0, False
     while i < n:
         c = page[i]
         if c == _GT:
@@ -85,26 +105,31 @@ def _attributes(page: Any, i: int, steps: Any, found: Any) -> Any:
             slash = c == _SLASH
             i += 1
             continue
-        count, start, slash = count + 1, i, False
-        while (
-            i < n and page[i] > _SPACE and page[i] != _GT and page[i] != _SLASH and (page[i] != _EQUALS or i == start)
-        ):
-            state = steps[state, page[i]]
-            mask |= found[state]
+        count, slash, state = count + 1, False, np.uint64(0)
+        first, second = c | 0x20, page[min(i + 1, n - 1)] | 0x20
+        while True:  # an equals sign that comes first belongs to the name
+            state = _step(state, c, steps)
+            if state >= plain:
+                mask |= found[state]
             i += 1
+            if i >= n:
+                break
+            c = page[i]
+            if c <= _SPACE or c in (_GT, _SLASH, _EQUALS):
+                break
         while i < n and page[i] <= _SPACE:
             i += 1
         if i < n and page[i] == _EQUALS:
-            state = steps[state, _EQUALS]
-            mask |= found[state]
-            i = _value(page, i + 1)
-            first, second = page[start] | 0x20, page[min(start + 1, n - 1)] | 0x20
+            state = _step(state, _EQUALS, steps)
+            if state >= plain:
+                mask |= found[state]
+            start, i = i + 1, _value(page, i + 1)
             style = first == _S and second == _T
             if style or first == _C or first == _I or first == _N:  # noqa: SIM109  class, id, name
                 for j in range(start, min(i, n)):
-                    state = steps[state, page[j]]
-                    mask |= found[state]
-            state = 0
+                    state = _step(state, page[j], steps)
+                    if state >= plain:
+                        mask |= found[state]
     return n, count, mask, False
 
 
@@ -223,23 +248,20 @@ def _unformat(tags: Any, marks: Any, floor: int, count: int, key: Any) -> Any:
 
 
 @_compiled
-def _count_root(s: Any, key: Any, names: Any, closing: bool) -> Any:
+def _count_root(s: Any, key: Any, closing: bool) -> Any:
     """Count paragraphs, and those before the start and the end of an article and of main."""
-    if key == names[P_NAME]:
+    if key == _P_NAME:
         s[PARAGRAPHS] += not closing
-    elif key == names[ARTICLE_NAME] or key == names[MAIN_NAME]:
-        place = ROOTS if key == names[ARTICLE_NAME] else ROOTS + 3
+    elif key == _ARTICLE_NAME or key == _MAIN_NAME:  # noqa: SIM109
+        place = ROOTS if key == _ARTICLE_NAME else ROOTS + 3
         s[place] += not closing
         s[place + (2 if closing else 1)] = s[PARAGRAPHS]
 
 
 @_compiled
-def _end_tag(
-    s: Any, key: Any, kind: int, names: Any, stack: Any, tags: Any, marks: Any, floors: Any, table: Any
-) -> Any:
+def _end_tag(s: Any, key: Any, kind: int, stack: Any, tags: Any, marks: Any, floors: Any, table: Any) -> Any:
     """Count an end tag in the state `s`."""
     keys, kinds = table
-    _count_root(s, key, names, True)
     floor = floors[s[SCOPES]]
     if kind == FORMATTING:
         s[FORMATS] = _unformat(tags, marks, floor, s[FORMATS], key)
@@ -247,10 +269,12 @@ def _end_tag(
         s[FORMATS] = floor
     if kind == OTHER or (IMPLIED <= kind <= SCOPE) or kind == CELL:  # noqa: SIM109
         left = _pop(stack, s[DEPTH], key, kind, keys, kinds)
+        s[ELEMENTS] += key == _P_NAME and left == s[DEPTH]  # an end tag without a paragraph makes an empty one
         if kind == SCOPE and left < s[DEPTH] and s[SCOPES]:
             s[FORMATS] = floor
             s[SCOPES] -= 1
         s[DEPTH] = left
+    s[ELEMENTS] += key == _BR_NAME  # read as a line break
 
 
 @_compiled
@@ -260,7 +284,6 @@ def _start_tag(
     kind: int,
     empty: bool,
     digest: Any,
-    names: Any,
     stack: Any,
     tags: Any,
     marks: Any,
@@ -270,13 +293,13 @@ def _start_tag(
     """Count a start tag in the state `s`."""
     s[ELEMENTS] += 1 if kind == FORMATTING else 1 + s[FORMATS]  # formatting is opened anew in each block
     s[OPTIONS] += kind == OPTION
-    _count_root(s, key, names, False)
+    s[INDENT] += s[DEPTH]
     floor = floors[s[SCOPES]]
     if kind == CELL and s[SCOPES]:
         s[FORMATS] = floor
     elif kind == FORMATTING and not s[FOREIGN]:
         same = 0
-        if key == names[A_NAME]:  # a link closes the one before it
+        if key == _A_NAME:  # a link closes the one before it
             s[FORMATS] = _unformat(tags, marks, floor, s[FORMATS], key)
         for j in range(floor, s[FORMATS]):
             same += marks[j] == digest and tags[j] == key
@@ -296,88 +319,102 @@ def _start_tag(
 
 
 @_compiled
-def scan_page(page: Any, table: Any, words: Any, names: Any, limits: Any, s: Any) -> Any:
+def scan_page(page: Any, table: Any, words: Any, limits: Any, s: Any) -> Any:
     """Fill the state `s` (see `hostile.Survey`) with the counts of a page, up to where one is over its limit.
 
     `limits` and the first counts of `s`: depth, open formatting, elements, attributes of one element, options.
     """
     stack, floors = np.zeros(limits[0] + 2, np.uint64), np.zeros(limits[0] + 2, np.int64)
     tags, marks = np.zeros(limits[1] + 2, np.uint64), np.zeros(limits[1] + 2, np.uint64)
-    i = 0
+    i = others = 0
     while i + 1 < len(page):
         if page[i] != _LT:
             i += 1
             continue
         after = _skip(page, i)
         if after:
+            others += after > i + 1
             i = after
             continue
         closing = page[i + 1] == _SLASH
         start = i
         key, i = _key(page, i + 1 + closing)
-        i, attributes, mask, empty = _attributes(page, i, words[0], words[1])
+        i, attributes, _, empty = _attributes(page, i, words[0], words[1], words[2])
         kind = _kind(key, table[0], table[1])
-        foreign = key == names[SVG_NAME] or key == names[SVG_NAME + 1]
+        foreign = key in (_SVG_NAME, _MATH_NAME)
         if (closing and foreign) or (not foreign and kind != OTHER and kind != RAW):
             s[FOREIGN] = 0
         if closing:
-            _end_tag(s, key, kind, names, stack, tags, marks, floors, table)
+            _end_tag(s, key, kind, stack, tags, marks, floors, table)
             continue
-        s[MASK] |= mask
+        others += attributes
         s[ATTRIBUTES] = max(s[ATTRIBUTES], attributes)
         if foreign and not empty:
             s[FOREIGN] = 1
-        digest = _digest(page, start, i) if kind == FORMATTING and key != names[A_NAME] else np.uint64(0)
-        _start_tag(s, key, kind, empty, digest, names, stack, tags, marks, floors, table)
+        digest = _digest(page, start, i) if kind == FORMATTING and key != _A_NAME else np.uint64(0)
+        _start_tag(s, key, kind, empty, digest, stack, tags, marks, floors, table)
         if kind == RAW and not s[FOREIGN]:
             i = _after_raw(page, i, key)
+        s[NODES] = s[ELEMENTS] + others
         if s[DEPTH] > limits[0] or s[FORMATS] > limits[1] or s[ELEMENTS] > limits[2] or attributes > limits[3]:
             return
-        if s[OPTIONS] > limits[4]:
+        if s[OPTIONS] > limits[4] or s[NODES] > limits[5] or s[INDENT] > limits[6]:
             return
+    s[NODES] = s[ELEMENTS] + others
 
 
 @_compiled
-def scan_words(page: Any, table: Any, words: Any, names: Any, s: Any) -> Any:
-    """Fill the state with bounds, in half the time of `scan_page`: as `DEEPEST` every element that could nest, as
-    `MOST_FORMATS` the formatting elements not closed in order; the attributes, the words and the roots as they are."""
-    i = 0
+def scan_words(page: Any, table: Any, words: Any, s: Any) -> Any:
+    """Fill the state with bounds, in a third of the time of `scan_page`: as `DEEPEST` every element that could nest, as
+    `MOST_FORMATS` the formatting elements not closed in order, as elements the end tags too that can make one; the
+    attributes, the signs and the roots as they are."""
+    keys, kinds = table
+    steps, found, plain = words
+    n = len(page)
+    i = nesting = formats = most_formats = elements = most_attributes = others = mask = 0
     stack = np.zeros(_WALK, np.uint64)
-    while i + 1 < len(page):
+    while i + 1 < n:
         if page[i] != _LT:
             i += 1
             continue
         after = _skip(page, i)
         if after:
+            others += after > i + 1
             i = after
             continue
         closing = page[i + 1] == _SLASH
         key, i = _key(page, i + 1 + closing)
+        if key == _P_NAME or key == _ARTICLE_NAME or key == _MAIN_NAME:  # noqa: SIM109
+            _count_root(s, key, closing)
         if closing:
-            _count_root(s, key, names, True)
-            if s[FORMATS] > 0 and stack[s[FORMATS] % _WALK] == key:
-                s[FORMATS] -= 1
-            while i < len(page) and page[i] != _GT:
+            elements += key in (_P_NAME, _BR_NAME)
+            if formats > 0 and stack[formats % _WALK] == key:
+                formats -= 1
+            while i < n and page[i] != _GT:
                 i += 1
             continue
-        i, attributes, mask, _ = _attributes(page, i, words[0], words[1])
-        s[MASK] |= mask
-        s[ATTRIBUTES] = max(s[ATTRIBUTES], attributes)
-        s[ELEMENTS] += 1
-        _count_root(s, key, names, False)
-        kind = _kind(key, table[0], table[1])
+        i, attributes, words_here, _ = _attributes(page, i, steps, found, plain)
+        mask |= words_here
+        most_attributes = max(most_attributes, attributes)
+        others += attributes
+        elements += 1
+        known = _look_up(key, keys, kinds)
+        kind = known & 0xFF
+        mask |= known >> 8
         if kind == RAW:
             i = _after_raw(page, i, key)
         elif kind == OPTION:
             s[OPTIONS] += 1
         elif kind == FORMATTING:
-            s[DEEPEST] += 1
-            if key != names[A_NAME]:
-                s[FORMATS] += 1
-                stack[s[FORMATS] % _WALK] = key
-                s[MOST_FORMATS] = max(s[MOST_FORMATS], s[FORMATS])
+            nesting += 1
+            if key != _A_NAME:
+                formats += 1
+                stack[formats % _WALK] = key
+                most_formats = max(most_formats, formats)
         elif kind != VOID and kind != IMPLIED and kind != CELL:
-            s[DEEPEST] += 1
+            nesting += 1
+    s[DEEPEST], s[MOST_FORMATS], s[ELEMENTS], s[ATTRIBUTES] = nesting, most_formats, elements, most_attributes
+    s[NODES], s[MASK] = elements + others, mask
 
 
 @_compiled
@@ -398,7 +435,7 @@ def strip_page(page: Any, table: Any, words: Any, into: Any) -> Any:
             continue
         closing = page[i + 1] == _SLASH
         key, i = _key(page, i + 1 + closing)
-        i = _attributes(page, i, words[0], words[1])[0]
+        i = _attributes(page, i, words[0], words[1], words[2])[0]
         kind = _kind(key, table[0], table[1])
         if kind == RAW and not closing:
             i = _after_raw(page, i, key)
@@ -498,13 +535,33 @@ def _closes(text: Any, begin: int, end: int, key: int, size: int) -> Any:
 
 
 @_compiled
-def split_blocks(markup: Any, anchor: Any, tags: Any, into: Any, found: Any) -> Any:
-    """Write the text of each line that has some, and a line feed; (lines, bytes) written.
+def _space(text: Any, i: int, end: int) -> Any:
+    """Bytes of the white space that stands at `i`; 0 for none."""
+    if text[i] <= _SPACE:
+        return 1
+    if text[i] == 0xC2 and i + 1 < end and text[i + 1] == 0xA0:
+        return 2
+    return 3 if text[i] == 0xE3 and i + 2 < end and text[i + 1] == 0x80 and text[i + 2] == 0x80 else 0
 
-    `markup` is minimal HTML in UTF-8, `tags` the packed names of block elements from 1 on. `found` gets for each line
-    the number of its element and how many of its characters are links.
+
+@_compiled
+def _space_before(text: Any, begin: int, i: int) -> Any:
+    """Bytes of the white space that ends at `i`; 0 for none."""
+    for width in range(1, min(i - begin, 3) + 1):
+        if _space(text, i - width, i) == width:
+            return width
+    return 0
+
+
+@_compiled
+def split_blocks(markup: Any, anchor: Any, tags: Any, into: Any, elements: Any, sizes: Any, linked: Any) -> Any:
+    """Write the text of each line that has some, without the white space around it, and a line feed; (lines, bytes)
+    written.
+
+    `markup` is minimal HTML in UTF-8, `tags` the packed names of block elements from 1 on. For each line `elements`
+    gets the number of its element, `sizes` its characters and `linked` the share of them that are links.
     """
-    flat = np.empty(len(markup), np.uint8)
+    flat = into  # what is written is never ahead of what is read
     n = _mark_links(markup, anchor, flat)
     begin = written = count = tag = 0
     in_link = False
@@ -518,7 +575,7 @@ def split_blocks(markup: Any, anchor: Any, tags: Any, into: Any, found: Any) -> 
                 tag = 0
             begin += 1
             continue
-        closed, i, stop, labels, start = False, begin, end, 0, written
+        closed, i, stop, chars, labels, start = False, begin, end, 0, 0, written
         if opening:
             named = _block_tag(flat, begin, end, tags)
             tag = named if named else tag
@@ -526,7 +583,7 @@ def split_blocks(markup: Any, anchor: Any, tags: Any, into: Any, found: Any) -> 
             while tags[tag] >> 8 * size:
                 size += 1
             closed = _closes(flat, begin, end, tags[tag], size)
-            if closed and opening == 2 and flat[begin] == _LT:  # the common line: one element, whole
+            if closed and opening == 2 and named and flat[begin] == _LT:  # the common line: one element, whole
                 i, stop, opening = begin + size + 2, end - size - 3, 0
         while i < stop:
             c = flat[i]
@@ -546,12 +603,81 @@ def split_blocks(markup: Any, anchor: Any, tags: Any, into: Any, found: Any) -> 
             else:
                 into[written] = c
                 written += 1
+                chars += c & 0xC0 != 0x80
                 labels += in_link and c & 0xC0 != 0x80
-        if written > start:
-            found[count, 0], found[count, 1] = tag, labels
+        first = start
+        while first < written:
+            width = _space(into, first, written)
+            if not width:
+                break
+            first, chars = first + width, chars - 1
+        while first < written:
+            width = _space_before(into, first, written)
+            if not width:
+                break
+            written, chars = written - width, chars - 1
+        if first > start:
+            for j in range(first, written):
+                into[j + start - first] = into[j]
+            written -= first - start
+        if chars:
+            elements[count], sizes[count], linked[count] = tag, chars, min(labels / chars, 1.0)
             count += 1
             into[written] = _NEWLINE
             written += 1
         tag = 0 if closed else tag
         begin = end + 1
     return count, written
+
+
+@_compiled
+def collapse(text: Any, into: Any) -> Any:
+    """Write the lines of `text` that are not empty, runs of spaces as one and none at either end; bytes written."""
+    written, before = 0, _NEWLINE
+    for i in range(len(text)):
+        c = text[i]
+        if c == _SPACE or c == _NEWLINE:  # noqa: SIM109
+            if before == _NEWLINE:
+                continue
+            if before == _SPACE:
+                into[written - 1] = before = min(c, before)  # a line feed
+                continue
+        into[written] = before = c
+        written += 1
+    while written and (into[written - 1] == _NEWLINE or into[written - 1] == _SPACE):
+        written -= 1
+    return written
+
+
+@_compiled
+def uncleanness(text: Any) -> Any:
+    """What keeps text in UTF-8, of three bytes or more, from being clean: bit 0 for runs of spaces and empty lines,
+    bit 1 for other white space, control characters, surrogates and the noncharacters that `ccbuild.text.clean` knows.
+
+    All conditions are met for all bytes, so that a compiler can take many bytes at once.
+    """
+    n = len(text)
+    spaces = text[0] <= _SPACE or text[n - 1] <= _SPACE or (text[0] <= _SPACE and text[1] <= _SPACE)
+    bad = text[0] == 0x7F or text[1] == 0x7F or (text[0] == 0xC2 and text[1] <= 0xA0)
+    for c in text[:2]:
+        bad |= c < _SPACE and c != _NEWLINE
+    bad |= text[0] == 0xED and text[1] >= 0xA0
+    found = np.uint8(spaces) | np.uint8(bad) << 1
+    for i in range(2, n):
+        a, b, c = text[i - 2], text[i - 1], text[i]
+        found |= np.uint8((b <= _SPACE) & (c <= _SPACE))
+        found |= np.uint8(2) * np.uint8(
+            ((c < _SPACE) & (c != _NEWLINE))
+            | (c == 0x7F)
+            | ((b == 0xC2) & (c <= 0xA0))  # C1 controls, no-break space
+            | ((a == 0xE1) & (b == 0x9A) & (c == 0x80))  # ogham space
+            | (
+                (a == 0xE2) & (b == 0x80) & ((c <= 0x8A) | (c == 0xA8) | (c == 0xA9) | (c == 0xAF))
+            )  # spaces, separators
+            | ((a == 0xE2) & (b == 0x81) & (c == 0x9F))  # mathematical space
+            | ((a == 0xE3) & (b == 0x80) & (c == 0x80))  # ideographic space
+            | ((b == 0xED) & (c >= 0xA0))  # surrogates
+            | ((a == 0xEF) & (b == 0xB7) & (c >= 0x90) & (c <= 0xAF))
+            | ((a == 0xEF) & (((b == 0xBB) & (c == 0xBF)) | ((b == 0xBF) & (c >= 0xBE))))  # byte order mark, U+FFFE
+        )
+    return found

@@ -11,7 +11,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from ccbuild.errors import ConfigError
 from ccbuild.text.blocks import main_text
 from ccbuild.text.charset import decode
-from ccbuild.text.clean import paragraphs
+from ccbuild.text.clean import ccnet_lines, paragraphs
 from ccbuild.text.hostile import WORDS, PageLimits, Survey, strip_tags, survey
 from ccbuild.text.robots import meta_robots
 
@@ -25,16 +25,30 @@ _ROBOTS = sum(1 << WORDS.index(word) for word in ("robots", "ccbot"))
 class ExtractConfig:
     """How a payload becomes paragraphs."""
 
-    text: Literal["main", "all", "resiliparse", "trafilatura"] = "main"
+    text: Literal["main", "all", "ccnet", "resiliparse", "trafilatura"] = "main"
     """`main`: prose and what stands in it, found block by block. `resiliparse`: Resiliparse's main content; it loses
     lists and keeps link lists. `trafilatura`: needs that package, and twenty times the time. `all`: every visible
-    text, menus included, as WET files have it."""
+    text, menus included, as WET files have it. `ccnet`: the same, and of a WET file the lines that cc_net takes."""
+    min_chars: int = 0
+    """Fewest characters of a page before duplicates are sought; a shorter one is refused. CCNet: 300."""
     max_payload_bytes: int = 5 << 20
     """A longer body is cut here and the page marked as truncated. Common Crawl cuts at 1 MiB, since 2025 at 5."""
+    max_lines: int = 500_000
+    """A page with more is refused: each line takes some 80 bytes of memory beside its text."""
     max_paragraph_chars: int = 100_000
     """A longer paragraph is dropped: it is a data dump, and costs whatever meets it a long time."""
     limits: PageLimits = field(default_factory=PageLimits)
     """Counts above which a page is not parsed; its tags are left out instead, and all its text stays."""
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("max_payload_bytes", self.max_payload_bytes, 1),
+            ("max_lines", self.max_lines, 1),
+            ("max_paragraph_chars", self.max_paragraph_chars, 1),
+            ("min_chars", self.min_chars, 0),
+        ):
+            if value < least:
+                raise ConfigError(f"extract.{name} is {value}; it takes {least} or more.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +56,7 @@ class PageText:
     """What a payload holds."""
 
     paragraphs: list[str]
-    """Cleaned, in the order of the page; at least one."""
+    """Cleaned, in the order of the page; at least one. Only those of `ccnet` may be empty."""
     charset: str
     """The encoding that was used, as Python's codecs have it."""
     robots: tuple[str, ...] = ()
@@ -59,8 +73,8 @@ def page_text(
     `kind` is the WARC record type: a `conversion` holds plain text in UTF-8, a `response` HTML.
     """
     if kind == "conversion":
-        found = paragraphs(payload.decode("utf-8", "replace"))
-        return PageText(paragraphs=found, charset="utf-8") if found else "empty_text"
+        lines = _lines(payload.decode("utf-8", "replace"), config, ccnet=config.text == "ccnet")
+        return lines if isinstance(lines, str) else PageText(paragraphs=lines, charset="utf-8")
     if status is not None and status != 200:
         return "http_status"
     mime = content_type.partition(";")[0].strip().lower()
@@ -70,21 +84,31 @@ def page_text(
         return "empty_payload"
     html, charset = decode(payload, content_type)
     if mime == "text/plain":
-        found = paragraphs(html)
-        return PageText(paragraphs=found, charset=charset) if found else "empty_text"
+        found = _lines(html, config)
+        return found if isinstance(found, str) else PageText(paragraphs=found, charset=charset)
     page = payload if charset == "utf-8" and payload[:1] != b"\xef" else html.encode("utf-8", "surrogatepass")
     facts = survey(page, config.limits)
-    found = paragraphs(strip_tags(page) if facts.hostile else html_text(html, facts, config.text))
-    if not found:
-        return "empty_text"
-    robots = meta_robots(html) if facts.words & _ROBOTS else ()
+    found = _lines(strip_tags(page) if facts.hostile else html_text(html, facts, config.text), config)
+    if isinstance(found, str):
+        return found
+    robots = meta_robots(html) if facts.signs & _ROBOTS else ()
     return PageText(paragraphs=found, charset=charset, robots=robots, unparsed=facts.hostile)
 
 
-def html_text(html: str, facts: Survey, text: Literal["main", "all", "resiliparse", "trafilatura"]) -> str:
+def _lines(text: str, config: ExtractConfig, *, ccnet: bool = False) -> list[str] | str:
+    """The paragraphs of a page, or the reason to drop it."""
+    if text.count("\n") > config.max_lines:
+        return "too_many_lines"
+    lines = ccnet_lines(text) if ccnet else paragraphs(text)
+    if not any(lines):
+        return "empty_text"
+    return "short_page" if sum(map(len, lines)) + len(lines) - 1 < config.min_chars else lines
+
+
+def html_text(html: str, facts: Survey, text: Literal["main", "all", "ccnet", "resiliparse", "trafilatura"]) -> str:
     """Text of a sound HTML page, a block a line, not yet cleaned."""
     if text == "main":
-        return main_text(html, facts.words, facts.root)
+        return main_text(html, facts.signs, facts.root)
     if text == "trafilatura":
         return _trafilatura(html)
     whole: str = extract_plain_text(

@@ -66,7 +66,10 @@ def only_record(content: bytes, max_bytes: int) -> tuple[bytes, int] | None:
     """
     end = content.find(_END)
     size = len(content) - end - 8
-    if content.find(b"\r\nContent-Length: %d\r\n" % size, 0, end + 2) < 0 or size > max_bytes:
+    stated = b"\r\nContent-Length: %d\r\n" % size
+    if not content.endswith(stated, 0, end + 2) and content.find(stated, 0, end) < 0:  # last where warcio writes
+        return None
+    if size > max_bytes:
         return None
     kind = content.find(b"\r\nWARC-Type: ", 0, end) + 13
     if kind < 13 or not (content.startswith(b"WARC/1.") and content.endswith(_END)):

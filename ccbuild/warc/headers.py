@@ -14,6 +14,7 @@ __all__ = [
     "Name",
     "arc_head",
     "begins_record",
+    "http_fields",
     "warc_head",
 ]
 
@@ -28,6 +29,12 @@ _ARC_FIELDS = re.compile(rb"(?s)(\S+?:.*?) (\S{1,45}) (-|\d{4,18}) (.*?) ?(\S+)\
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*(-?[0-9]{1,20})[ \t]*\r?\n")
+_FOLDED = re.compile(rb"\n[ \t]")
+_COMMON = re.compile(
+    rb"\n(WARC-(?:Target-URI|Date|Payload-Digest|Truncated|Segment-Number|Identified-Content-Language)|Content-Type): "
+    rb"([^\r]*)"
+)
+_HTTP = re.compile(rb"\n(content-type|content-encoding|transfer-encoding|x-robots-tag):([^\n]*)", re.IGNORECASE)
 _MAX_HEADER = 1 << 20
 
 
@@ -39,47 +46,43 @@ def begins_record(content: bytes | bytearray, position: int = 0) -> bool:
 class Name:
     """A field's name, as it is looked for."""
 
-    __slots__ = ("common", "low", "size")
+    __slots__ = ("common", "low")
 
     def __init__(self, name: str) -> None:
         """`name` in the usual case, as ``WARC-Date``."""
-        self.common = f"\r\n{name}: ".encode()
+        self.common = name.encode()
         self.low = f"\n{name.lower()}:".encode()
-        self.size = len(self.common)
 
 
 _TYPE = Name("WARC-Type")
 
 
 class CommonFields:
-    """Named fields of a header that is written the common way: the usual case, CRLF, nothing folded.
+    """The fields that a page needs of a header that is written the common way: the usual case, CRLF, nothing folded.
 
-    It looks fields up in the record as it stands, at half the cost of :class:`Fields`.
+    One search of the record as it stands, at a third of the cost of :class:`Fields`.
     """
 
-    __slots__ = ("_content", "_end")
+    __slots__ = ("_values",)
 
     def __init__(self, content: bytes, end: int) -> None:
         """The header is ``content[:end]``, with the line feed of its last line."""
-        self._content, self._end = content, end
+        self._values: dict[bytes, bytes] = dict(reversed(_COMMON.findall(content, 0, end)))
 
     def get(self, name: Name) -> str | None:
         """The value of the field `name`; None where it is absent."""
-        at = self._content.find(name.common, 0, self._end)
-        if at < 0:
-            return None
-        value = self._content[at + name.size : self._content.find(b"\r", at + name.size)]
-        return value.decode() if value.isascii() else _text(value)
+        value = self._values.get(name.common)
+        return value if value is None else value.decode() if value.isascii() else _text(value)
 
 
 class Fields:
-    """Named fields of a header; `get` gives the first of a name, `every` all of them."""
+    """Named fields of a header; `get` gives the first of a name."""
 
     __slots__ = ("_low", "_raw")
 
     def __init__(self, raw: bytes) -> None:
         """`raw` begins with the version or status line, which is no field, and ends with a line feed."""
-        self._raw = raw = _FOLD.sub(b" ", raw) if b"\n " in raw or b"\n\t" in raw else raw
+        self._raw = raw = _FOLD.sub(b" ", raw) if _FOLDED.search(raw) else raw
         self._low = raw.lower()
 
     def get(self, name: Name) -> str | None:
@@ -89,15 +92,6 @@ class Fields:
             return None
         value = self._raw[at + len(name.low) : self._raw.find(b"\n", at + 1)].strip()
         return value.decode() if value.isascii() else _text(value)
-
-    def every(self, name: Name) -> str | None:
-        """The values of all fields of that name, joined by a comma; None where there is none."""
-        values, at = [], self._low.find(name.low)
-        while at >= 0:
-            stop = self._raw.find(b"\n", at + 1)
-            values.append(_text(self._raw[at + len(name.low) : stop].strip()))
-            at = self._low.find(name.low, stop)
-        return ", ".join(values) if values else None
 
     @property
     def sane(self) -> bool:
@@ -109,6 +103,25 @@ class Fields:
         """The stated Content-Length; None where it is missing, negative or no number."""
         found = _LENGTH.search(self._low)
         return int(found[1]) if found and not found[1].startswith(b"-") else None
+
+
+def http_fields(raw: bytes) -> tuple[str | None, str | None, str | None, str | None]:
+    r"""(Content-Type, Content-Encoding, Transfer-Encoding, X-Robots-Tag) of an HTTP header; None for what is absent.
+
+    `raw` ends with a line feed. The first of a name counts; of X-Robots-Tag all do, joined by a comma.
+
+    >>> http_fields(b"HTTP/1.1 200 OK\nContent-type: text/html\nX-Robots-Tag: noai\nx-robots-tag: noindex\n")
+    ('text/html', None, None, 'noai, noindex')
+    """
+    found: dict[bytes, str] = {}
+    for name, value in _HTTP.findall(_FOLD.sub(b" ", raw) if _FOLDED.search(raw) else raw):
+        low = name.lower()
+        if low not in found:
+            found[low] = _text(value.strip())
+        elif low == b"x-robots-tag":
+            found[low] += ", " + _text(value.strip())
+    get = found.get
+    return get(b"content-type"), get(b"content-encoding"), get(b"transfer-encoding"), get(b"x-robots-tag")
 
 
 def _text(value: bytes) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from warcio.recordloader import ArcWarcRecordLoader
 
-from ccbuild.warc.headers import CommonFields, Fields, Name
+from ccbuild.warc.headers import CommonFields, Fields, Name, http_fields
 from ccbuild.warc.payload import decode_payload
 
 __all__ = ["Record", "digest_holds", "page_record", "page_record_by_warcio"]
@@ -18,8 +18,7 @@ __all__ = ["Record", "digest_holds", "page_record", "page_record_by_warcio"]
 _URL, _DATE, _TRUNCATED = Name("WARC-Target-URI"), Name("WARC-Date"), Name("WARC-Truncated")
 _SEGMENT, _LANGUAGES = Name("WARC-Segment-Number"), Name("WARC-Identified-Content-Language")
 _PAYLOAD_DIGEST, _BLOCK_DIGEST = Name("WARC-Payload-Digest"), Name("WARC-Block-Digest")
-_CONTENT_TYPE, _ROBOTS = Name("Content-Type"), Name("X-Robots-Tag")
-_TRANSFER, _CODING = Name("Transfer-Encoding"), Name("Content-Encoding")
+_CONTENT_TYPE = Name("Content-Type")
 
 
 Place = tuple[int, int | None]
@@ -63,25 +62,22 @@ def page_record(
     if url is None or date is None:  # missing, or not written the common way
         get = Fields(block[: block.find(b"\n\r\n", 0, body) + 1]).get if type(fields) is CommonFields else get
         url, date = get(_URL) or "", get(_DATE) or ""
-    status, robots, cut = None, None, None
+    status, content_type, robots, cut = None, None, None, None
     if kind != "conversion" and block.startswith(b"HTTP/", body):
         end, begin = _http_header(block, body, stop)
-        http = Fields(block[body:end])
         status = _status(block, body)
-        content_type = http.get(_CONTENT_TYPE) or ""
-        robots = http.every(_ROBOTS)
+        content_type, coding, transfer, robots = http_fields(block[body:end])
         payload = block[begin:stop]
-        transfer, coding = http.get(_TRANSFER), http.get(_CODING)
         if transfer is not None or coding is not None or payload.startswith(b"\x1f\x8b"):
             payload, cut = decode_payload(payload, transfer, coding, limit)
     else:
         payload = block[body:stop]
-        content_type = get(_CONTENT_TYPE) or ""
-        if content_type.startswith("application/http"):
-            content_type = ""
+        content_type = get(_CONTENT_TYPE)
+        if content_type and content_type.startswith("application/http"):
+            content_type = None
     if len(payload) > limit:
         payload, cut = payload[:limit], "max_payload_bytes"
-    return Record(
+    values = (
         kind,
         *place,
         url.strip("<> ") if url[:1] in "<" else url,
@@ -89,11 +85,12 @@ def page_record(
         get(_PAYLOAD_DIGEST),
         get(_TRUNCATED) or ("segment" if get(_SEGMENT) else cut),
         status,
-        content_type,
+        content_type or "",
         payload,
         robots,
         get(_LANGUAGES) if kind == "conversion" else None,
     )
+    return tuple.__new__(Record, values)  # half the time of Record(…)
 
 
 def _status(block: bytes, begin: int) -> int | None:

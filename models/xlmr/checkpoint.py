@@ -1,40 +1,52 @@
-"""Checkpoints: a folder each, committed last, verified before use, the newest few kept.
+"""Checkpoints: a folder each, written aside and then renamed, verified before use, the newest few kept.
 
 ::
 
-    checkpoints/step-00000200/model.safetensors       weights, float32, by our names
-                              optimiser.safetensors   both moments of AdamW
-                              checkpoint.json         the manifest: settings, tokens, SHA-256 of both; written last
+    checkpoints/step-00000200/__0_0.distcp …     tensors as torch.distributed.checkpoint shards them, a file a rank
+                              .metadata          which part of which tensor stands where
+                              checkpoint.json    the manifest: settings, tokens, SHA-256 of every file
+    checkpoints/.step-00000400.scratch/          one being written, or left by a process that was killed
 
-Nothing else need be saved: the order of the data, the masks and dropout are functions of the step. Nothing is pickled.
+A folder under its final name is whole. Tensors are ``model.NAME``, ``mean.NAME`` and ``square.NAME`` (AdamW's moments)
+and the optimiser's few counters; the order of the data, the masks and dropout are functions of the step. The metadata
+is pickled by torch, so it is read only after its hash matched the manifest.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import pickle
 import shutil
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch
 from torch import Tensor
+from torch import distributed as dist
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.state_dict_loader import load as load_sharded
+from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from ccbuild.config import differing_keys
-from ccbuild.errors import DataError, InputError, MismatchError
+from ccbuild.errors import DataError, InputError, MismatchError, StorageError
 from ccbuild.ledger import Ledger
-from ccbuild.storage import Manifest, Unit, check_same, read_manifest, sha256_file
+from ccbuild.storage import Manifest, check_same, read_manifest, sha256_file, write_bytes, write_json
 
-__all__ = ["Checkpoint", "find", "newest", "open_step", "save"]
+__all__ = ["Checkpoint", "Saver", "find", "load", "newest", "open_step"]
 
-WEIGHTS, MOMENTS = "model.safetensors", "optimiser.safetensors"
-_NAME = "checkpoint"
+_MANIFEST, _METADATA = "checkpoint.json", ".metadata"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint whose manifest is there."""
+    """A checkpoint that has its final name."""
 
     folder: Path
     manifest: Manifest
@@ -56,37 +68,126 @@ class Checkpoint:
                 raise DataError(f"{path} does not have the SHA-256 that its manifest states.")
 
     def weights(self) -> dict[str, Tensor]:
-        """The model's tensors on the CPU."""
-        return _load(self.folder / WEIGHTS)
+        """The model's tensors, whole, on the CPU; call :meth:`verify` before."""
+        shapes = FileSystemReader(self.folder).read_metadata().state_dict_metadata
+        tensors = {
+            name: torch.empty(cast(Any, facts).size) for name, facts in shapes.items() if name.startswith("model.")
+        }
+        with _alone():
+            load_sharded(cast(Any, tensors), storage_reader=FileSystemReader(self.folder), no_dist=True)
+        return {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
 
-    def moments(self) -> dict[str, Tensor]:
-        """The optimiser's tensors on the CPU."""
-        return _load(self.folder / MOMENTS)
+
+def load(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> None:
+    """Fill `tensors`, each rank its own part, whatever the number of ranks that wrote them."""
+    with _alone():
+        load_sharded(
+            cast(Any, dict(tensors)),
+            storage_reader=FileSystemReader(checkpoint.folder),
+            no_dist=not dist.is_initialized(),
+        )
 
 
-def save(
-    root: Path,
-    step: int,
-    weights: Mapping[str, Tensor],
-    moments: Mapping[str, Tensor],
-    *,
-    settings: Mapping[str, Any],
-    inputs: Mapping[str, Any],
-    facts: Mapping[str, Any],
-    keep: int,
-) -> Checkpoint:
-    """Write the checkpoint of `step` under `root`, then remove all but the `keep` newest."""
-    folder = _folder(root, step)
-    (folder / f"{_NAME}.json").unlink(missing_ok=True)  # one of the same step that did not verify
-    with Unit(folder, "train", _NAME, settings=settings, inputs=inputs) as unit:
-        for name, tensors in ((WEIGHTS, weights), (MOMENTS, moments)):
-            cpu = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-            save_file(cpu, unit.path(name), metadata={"format": "pt"})
-        manifest = unit.commit(Ledger(), facts={**facts, "step": step})
-    for old in _folders(root)[:-keep]:
-        (old / f"{_NAME}.json").unlink(missing_ok=True)  # first, so that a half-removed one is never taken
-        shutil.rmtree(old)
-    return Checkpoint(folder, manifest)
+class Saver:
+    """Writes checkpoints under `root` while the training goes on; the newest `keep` stay.
+
+    One is written at a time: the next waits for it. Every rank has one and calls it alike. Used as a context, so that
+    the last is whole at its end; a failed write raises `StorageError` there or at the next save.
+    """
+
+    def __init__(self, root: Path, keep: int) -> None:
+        self.root, self.keep = root, keep
+        self.first = not dist.is_initialized() or dist.get_rank() == 0
+        # of its own, so that the writing thread's messages are not mixed with the training's
+        self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
+        self._thread = ThreadPoolExecutor(1)
+        self._pending: Future[None] | None = None
+        self._written: Future[Any] | None = None
+
+    def __enter__(self) -> Saver:
+        self._quiet = _alone()
+        self._quiet.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            if kind is None:
+                self.wait()
+        finally:
+            self._thread.shutdown()
+            self._quiet.__exit__(None, None, None)
+
+    def save(
+        self,
+        step: int,
+        tensors: Mapping[str, Tensor],
+        *,
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        facts: Mapping[str, Any],
+    ) -> None:
+        """Copy `tensors` and return; a thread writes them as the checkpoint of `step`."""
+        self.wait()
+        aside = self.root / f".step-{step:08d}.scratch"
+        try:
+            aside.mkdir(parents=True, exist_ok=True)
+            response = async_save(
+                dict(tensors),
+                storage_writer=FileSystemWriter(aside),
+                process_group=self._group,
+                no_dist=self._group is None,
+            )
+        except OSError as error:
+            raise StorageError(f"{aside} cannot be written: {error}. Free some space, then go on.") from error
+        self._written = cast("Future[Any]", response)
+        manifest = Manifest("train", "checkpoint", dict(settings), dict(inputs), {}, Ledger(), {}, dict(facts))
+        if self.first:
+            self._pending = self._thread.submit(self._commit, step, aside, manifest, self._written)
+
+    def wait(self) -> None:
+        """Until what was saved last is whole, on every rank."""
+        if self._written is None:
+            return
+        written, pending, self._written, self._pending = self._written, self._pending, None, None
+        try:
+            written.result()
+            if pending is not None:
+                pending.result()
+        except (OSError, CheckpointException) as error:
+            raise StorageError(
+                f"{self.root} cannot be written: {error}. The checkpoint before it stands; free some space, then go on."
+            ) from error
+        self._meet()
+
+    def _meet(self) -> None:
+        if self._group is not None:
+            dist.barrier(self._group)
+
+    def _commit(self, step: int, aside: Path, manifest: Manifest, written: Future[Any]) -> None:
+        """In the thread of the first rank: manifest, final name, and the oldest removed."""
+        # torch writes a random number and the folder's path too; equal work gives equal bytes without them
+        plain = dataclasses.replace(written.result(), storage_meta=None)
+        write_bytes(aside / _METADATA, pickle.dumps(plain))
+        for path in sorted(aside.iterdir()):
+            manifest.outputs[path.name] = {"size": path.stat().st_size, "sha256": sha256_file(path)}
+        manifest.facts["step"] = step
+        write_json(aside / _MANIFEST, manifest.to_mapping())
+        final = _folder(self.root, step)
+        if final.exists():  # one of the same step that did not verify
+            shutil.rmtree(final)
+        os.replace(aside, final)
+        for old in _folders(self.root)[: -self.keep]:
+            gone = old.with_name(f".{old.name}.scratch")
+            os.replace(old, gone)  # first, so that a half-removed one is never taken
+            shutil.rmtree(gone)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Without torch's warning that there is one process, which is what was meant."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")
+        yield
 
 
 def open_step(root: Path, step: int) -> Checkpoint:
@@ -118,7 +219,7 @@ def find(folder: Path) -> Checkpoint:
 
     Raises `InputError` where there is none.
     """
-    if (folder / f"{_NAME}.json").is_file():
+    if (folder / _MANIFEST).is_file():
         checkpoint = _open(folder)
         checkpoint.verify()
         return checkpoint
@@ -137,20 +238,20 @@ def _folder(root: Path, step: int) -> Path:
 
 
 def _open(folder: Path) -> Checkpoint:
-    manifest = read_manifest(folder / f"{_NAME}.json")
+    manifest = read_manifest(folder / _MANIFEST)
     if manifest is None:
         raise DataError("it has no manifest.")
     return Checkpoint(folder, manifest)
 
 
 def _folders(root: Path) -> list[Path]:
-    """Folders of checkpoints, whole or not, oldest first."""
+    """Folders of checkpoints under their final name, oldest first."""
     return sorted(p for p in root.glob("step-*") if p.is_dir() and p.name.removeprefix("step-").isdigit())
 
 
 def _refuse_other(checkpoint: Checkpoint, settings: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
     """`MismatchError` unless the checkpoint was made with these settings and tokens."""
-    manifest, path = checkpoint.manifest, checkpoint.folder / f"{_NAME}.json"
+    manifest, path = checkpoint.manifest, checkpoint.folder / _MANIFEST
     check_same(path, manifest.settings, settings, "--set {key}={made}")
     differing = differing_keys(manifest.inputs, inputs)
     if differing:
@@ -159,10 +260,3 @@ def _refuse_other(checkpoint: Checkpoint, settings: Mapping[str, Any], inputs: M
             f"{path} was made from {key}={made}, the tokens now have {key}={asked} ({len(differing)} differ: "
             f"{', '.join(k for k, _, _ in differing[:5])}). Name the tokens it was made from, or start a new --out."
         )
-
-
-def _load(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is not a safetensors file ({error}). Use another checkpoint.") from error

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from ccbuild.config import apply_overrides, flatten, from_mapping, load_yaml
+from ccbuild.config import apply_overrides, flatten, from_mapping, load_yaml, location
 from ccbuild.errors import ConfigError, InputError
 
-__all__ = ["DataConfig", "ModelConfig", "OptimConfig", "RunConfig", "TrainConfig", "load_preset", "preset_names"]
+__all__ = [
+    "DataConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "PhaseConfig",
+    "RunConfig",
+    "TrainConfig",
+    "load_preset",
+    "preset_names",
+    "section",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +68,20 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseConfig:
+    """A stretch of the schedule that is drawn and masked in its own way (mmBERT, 2509.06888: three of them)."""
+
+    start: int
+    """Updates done when the phase begins; 0 for the first."""
+    alpha: float | None = None
+    """Of this phase; null: `data.alpha`."""
+    mask_prob: float | None = None
+    """Of this phase; null: `data.mask_prob`."""
+    languages: tuple[str, ...] | None = None
+    """Codes drawn in this phase, among `data.languages`; null: all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
     """What the model reads and what of it is masked."""
 
@@ -69,6 +93,19 @@ class DataConfig:
     """What alpha is taken over. Sentences in XLM (1901.07291, section 3.1), whose formula XLM-R takes over."""
     languages: tuple[str, ...] | None = None
     """Codes of the languages to train on; null: all that have tokens."""
+    sampling: Literal["alpha", "fairseq"] = "alpha"
+    """alpha: shares by `alpha`, each block once a pass. fairseq: shares over blocks as its multilingual_masked_lm
+    makes them, with replacement where a language is upsampled (its default; not known to be XLM-R's)."""
+    blocks: Literal["stream", "document"] = "stream"
+    """stream: a language's documents one after the other, cut every `seq_len` - 2 tokens (XLM-R). document: no
+    sequence holds two documents; short ones are padded."""
+    phases: tuple[PhaseConfig, ...] = ()
+    """A schedule of alpha, masking and languages; empty: one phase with the values of this section."""
+    pairs: str | None = location()
+    """Folder of aligned text, one folder of tokens a pair (``en-sw/``: en and sw, whose n-th documents translate each
+    other), for translation language modelling (1901.07291, section 3.3); null: none."""
+    pair_share: float = 0.5
+    """Share of the sequences that are pairs, where there are pairs."""
     mask_prob: float = 0.15
     """Share of the tokens that are predicted. BERT: 0.15."""
     mask_share: float = 0.8
@@ -82,8 +119,20 @@ class DataConfig:
         """Refuse values out of range."""
         if self.seq_len < 3:
             raise ConfigError(f"data.seq_len is {self.seq_len}; with <s> and </s> it must be at least 3.")
-        if not 0 < self.mask_prob < 1:
-            raise ConfigError(f"data.mask_prob is {self.mask_prob}; it lies between 0 and 1.")
+        for where, phase in zip(
+            ["data", *(f"data.phases[{i}]" for i in range(len(self.phases)))][-len(self.schedule()) :],
+            self.schedule(),
+            strict=True,
+        ):
+            if not 0 < (phase.mask_prob or 0) < 1:
+                raise ConfigError(f"{where}.mask_prob is {phase.mask_prob}; it lies between 0 and 1.")
+        starts = [phase.start for phase in self.schedule()]
+        if starts[0] != 0 or sorted(set(starts)) != starts:
+            raise ConfigError(f"data.phases start at {starts}; the first starts at 0, each later than the one before.")
+        if self.sampling == "fairseq" and self.phases:
+            raise ConfigError("data.sampling=fairseq knows no data.phases. Take data.sampling=alpha.")
+        if not 0 < self.pair_share <= 1:
+            raise ConfigError(f"data.pair_share is {self.pair_share}; it lies between 0 and 1.")
         if self.mask_share < 0 or self.random_share < 0 or self.mask_share + self.random_share > 1:
             raise ConfigError(
                 f"data.mask_share={self.mask_share} and data.random_share={self.random_share} must not be negative "
@@ -100,7 +149,18 @@ class DataConfig:
     @property
     def slots(self) -> int:
         """Masked tokens that a sequence has room for; one number for all, so that shapes do not change."""
-        return int(self.mask_prob * self.block) + 1
+        return int(max(phase.mask_prob or 0 for phase in self.schedule()) * self.block) + 1
+
+    def schedule(self) -> tuple[PhaseConfig, ...]:
+        """The phases, at least one, with alpha and mask_prob filled in."""
+        return tuple(
+            replace(
+                phase,
+                alpha=self.alpha if phase.alpha is None else phase.alpha,
+                mask_prob=self.mask_prob if phase.mask_prob is None else phase.mask_prob,
+            )
+            for phase in self.phases or (PhaseConfig(start=0),)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +174,12 @@ class OptimConfig:
     learning_rate: float = 6e-4
     """Peak of the learning rate."""
     warmup_steps: int = 24_000
-    """Updates of linear warm-up; then linear decay to 0 at `steps`."""
+    """Updates of linear warm-up."""
+    schedule: Literal["linear", "wsd"] = "linear"
+    """After the warm-up. linear: straight to 0 at `steps` (RoBERTa). wsd: the peak until the last `decay_steps`, then
+    straight to 0; a checkpoint of the plateau can go on to any number of steps."""
+    decay_steps: int = 0
+    """Updates of decay at the end of a wsd schedule."""
     beta1: float = 0.9
     """Decay of the gradient's mean. RoBERTa: 0.9."""
     beta2: float = 0.98
@@ -125,6 +190,12 @@ class OptimConfig:
     """Decoupled decay of matrices and embeddings, not of biases and LayerNorm. RoBERTa: 0.01."""
     clip_norm: float = 0.0
     """Largest norm of the gradient; 0: no clipping. RoBERTa: 0."""
+    spike: float = 0.0
+    """Skip an update whose gradient's norm is more than this many times its running mean; 0: skip only what is not
+    finite, which always is."""
+    rollback: int = 0
+    """Go back to the newest checkpoint, and on with the data that follows, once so many updates in a row were skipped;
+    seen when metrics are read. 0: never."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -133,10 +204,17 @@ class OptimConfig:
                 raise ConfigError(f"optim.{key} is {getattr(self, key)}; it must be at least 1.")
         if not 0 <= self.warmup_steps <= self.steps:
             raise ConfigError(f"optim.warmup_steps={self.warmup_steps} does not lie within optim.steps={self.steps}.")
+        if self.schedule == "wsd" and not 0 < self.decay_steps <= self.steps - self.warmup_steps:
+            raise ConfigError(
+                f"optim.decay_steps={self.decay_steps} must be at least 1 and leave room for the warm-up "
+                f"({self.warmup_steps} of {self.steps} steps)."
+            )
+        if 0 < self.spike <= 1:
+            raise ConfigError(f"optim.spike is {self.spike}; it must be more than 1, or 0 for none.")
         for key in ("learning_rate", "eps"):
             if getattr(self, key) <= 0:
                 raise ConfigError(f"optim.{key} is {getattr(self, key)}; it must be more than 0.")
-        for key in ("weight_decay", "clip_norm"):
+        for key in ("weight_decay", "clip_norm", "spike", "rollback"):
             if getattr(self, key) < 0:
                 raise ConfigError(f"optim.{key} is {getattr(self, key)}; it must not be negative.")
         for key in ("beta1", "beta2"):
@@ -156,6 +234,10 @@ class RunConfig:
     """auto: CUDA where there is one. cuda: refuse to start without."""
     micro_batch: int | None = None
     """Sequences that a rank passes at once; null: its whole share of the batch. Lower it when memory runs out."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """With several ranks. ddp: each has a whole copy. fsdp: weights, gradients and moments are shared out (FSDP2)."""
+    compile: Literal["auto", "never", "always", "cuda_graphs"] = "auto"
+    """torch.compile of the model; auto: on CUDA only. cuda_graphs: and replay it as CUDA graphs."""
     loss_chunk: int = 2048
     """Masked positions that meet the vocabulary at once: chunk × vocabulary × 4 bytes is what the loss takes."""
     recompute: bool = False
@@ -164,6 +246,10 @@ class RunConfig:
     """Threads of torch on the CPU; null: as torch finds best. Results are equal bit for bit for an equal number."""
     stop_at: int | None = None
     """Stop with a checkpoint after this update, although the schedule goes on; null: run to the end."""
+    start_from: str | None = location()
+    """Checkpoint, run or import whose weights are the first ones (the optimiser starts anew); null: random weights."""
+    tensorboard: bool = False
+    """Write TensorBoard's event files too, in ``tensorboard/``."""
     log_every: int = 100
     """Updates between two lines of metrics."""
     save_every: int = 5000
@@ -184,6 +270,10 @@ class RunConfig:
                 raise ConfigError(f"run.{key} is {value}; it must be at least 1, or null.")
         if self.seed < 0:
             raise ConfigError(f"run.seed is {self.seed}; it must not be negative.")
+
+    def narrow(self, device: str) -> bool:
+        """Whether matrix products are made in bfloat16 on this kind of device."""
+        return self.precision == "bfloat16" or (self.precision == "auto" and device == "cuda")
 
 
 _EXECUTION = {f"run.{key}" for key in RunConfig.__dataclass_fields__} - {"run.seed", "run.precision"}
@@ -213,6 +303,11 @@ class TrainConfig:
     def settings(self) -> dict[str, Any]:
         """Dotted key to value of all that decides the weights: what a checkpoint must agree with to be resumed."""
         return {key: value for key, value in flatten(self).items() if key not in _EXECUTION}
+
+
+def section(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The keys of one section of flat settings, without its name."""
+    return {key.removeprefix(f"{name}."): value for key, value in settings.items() if key.startswith(f"{name}.")}
 
 
 def preset_names() -> list[str]:

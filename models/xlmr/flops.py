@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from xlmr.config import ModelConfig
 
-__all__ = ["flops_per_token"]
+__all__ = ["H100_TFLOPS", "flops_per_token"]
+
+H100_TFLOPS = 989.4
+"""Dense bfloat16 peak of an H100 SXM by its data sheet, which states twice as much with sparsity (1,979 TFLOP/s)."""
 
 
 def flops_per_token(config: ModelConfig, vocabulary: int, seq_len: int, predicted: float = 0.15) -> float:

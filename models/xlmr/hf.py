@@ -21,11 +21,20 @@ from ccbuild.config import from_mapping
 from ccbuild.errors import DataError, InputError, MismatchError
 from ccbuild.ledger import Ledger
 from ccbuild.storage import Manifest, Unit, sha256_file
-from xlmr.checkpoint import find
-from xlmr.config import ModelConfig
-from xlmr.model import PADDED_TO, MaskedLM
+from xlmr.checkpoint import Checkpoint, Saver, find, open_step
+from xlmr.config import DataConfig, ModelConfig, TrainConfig, section
+from xlmr.model import PADDED_TO, MaskedLM, parameter_count
 
-__all__ = ["TOKENIZER_FILES", "export", "from_hugging_face", "import_weights", "to_hugging_face"]
+__all__ = [
+    "TOKENIZER_FILES",
+    "export",
+    "from_hugging_face",
+    "hugging_face_config",
+    "import_checkpoint",
+    "import_weights",
+    "model_config",
+    "to_hugging_face",
+]
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "sentencepiece.bpe.model")
 """Names of a tokenizer's files in a Hugging Face directory; those that are there are copied."""
@@ -49,7 +58,7 @@ def export(
     made = checkpoint.manifest
     config = model_config(made.settings)
     vocabulary = int(made.inputs["vocabulary_size"])
-    inputs = {"checkpoint": made.outputs["model.safetensors"]["sha256"], "step": checkpoint.step}
+    inputs = {"checkpoint": made.outputs[".metadata"]["sha256"], "step": checkpoint.step}
     tensors = to_hugging_face(checkpoint.weights(), config, vocabulary)
     with Unit(out_folder, "export", "export", settings=made.settings, inputs=inputs) as unit:
         for source in _tokenizer(tokenizer_files, made):
@@ -63,8 +72,7 @@ def export(
 
 def model_config(settings: Mapping[str, Any]) -> ModelConfig:
     """The model section of a checkpoint's flat settings."""
-    section = {key.removeprefix("model."): value for key, value in settings.items() if key.startswith("model.")}
-    return from_mapping(ModelConfig, section, "model")
+    return from_mapping(ModelConfig, section(settings, "model"), "model")
 
 
 def hugging_face_config(config: ModelConfig, vocabulary: int) -> dict[str, Any]:
@@ -186,6 +194,35 @@ def import_weights(folder: str | Path) -> MaskedLM:
     return model
 
 
+def import_checkpoint(folder: str | Path, out: str | Path) -> Checkpoint:
+    """A checkpoint of the weights in a Hugging Face directory: to start a run from, to evaluate, or to export again.
+
+    Raises what :func:`import_weights` raises, and `MismatchError` where `out` holds checkpoints already.
+    """
+    root, source = Path(out) / "checkpoints", Path(folder)
+    if root.is_dir() and any(root.glob("step-*")):
+        raise MismatchError(f"{root} holds checkpoints already. Name a new --out.")
+    model = import_weights(source)
+    pieces = source / "sentencepiece.bpe.model"
+    longest = model.config.positions - 2
+    config = TrainConfig(model=model.config, data=DataConfig(seq_len=min(longest, DataConfig().seq_len)))
+    inputs = {
+        "vocabulary_size": model.vocabulary,
+        "vocabulary_sha256": sha256_file(pieces) if pieces.is_file() else None,
+        "model.safetensors": sha256_file(source / "model.safetensors"),
+    }
+    facts: dict[str, Any] = {
+        "parameters": parameter_count(model.config, model.vocabulary),
+        "loss": None,
+        "tokens": 0,
+        "shares": {},
+    }
+    weights = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    with Saver(root, keep=1) as saver:
+        saver.save(0, weights, settings=config.settings(), inputs=inputs, facts=facts)
+    return open_step(root, 0)
+
+
 def _tokenizer(folder: str | Path | None, made: Manifest) -> list[Path]:
     """The tokenizer's files to copy, checked to be of the vocabulary that the model was trained with."""
     if folder is None:
@@ -194,7 +231,7 @@ def _tokenizer(folder: str | Path | None, made: Manifest) -> list[Path]:
     if not (source / "tokenizer.json").is_file():
         raise InputError(f"{source} has no tokenizer.json. Name the folder of the vocabulary (6-vocabulary).")
     model, trained = source / "sentencepiece.bpe.model", made.inputs["vocabulary_sha256"]
-    if model.is_file() and sha256_file(model) != trained:
+    if model.is_file() and trained is not None and sha256_file(model) != trained:
         raise MismatchError(
             f"{model} has the SHA-256 {sha256_file(model)}, the model was trained with {trained}. "
             "Name the folder of that vocabulary."
@@ -206,9 +243,22 @@ def _card(made: Manifest) -> str:
     """A model card from the checkpoint's manifest: what the model is, what it read, how far it came."""
     settings, facts = made.settings, made.facts
     rows = "\n".join(
-        f"| {code} | {made.inputs[f'tokens.{code}']:,} | {share:.4%} |" for code, share in facts["shares"].items()
+        f"| {code} | {made.inputs[f'tokens.{code}']:,} | {share:.4%} |"
+        if f"tokens.{code}" in made.inputs
+        else f"| {code}, {made.inputs[f'pairs.{code}']:,} aligned pairs | | {share:.4%} |"
+        for code, share in facts["shares"].items()
     )
     shape = f"{settings['model.layers']} layers of width {settings['model.width']}, {settings['model.norm']}-LayerNorm"
+    trained = (
+        f"""Trained with ccbuild for {facts["step"]:,} of {settings["optim.steps"]:,} updates
+of {settings["optim.batch"]:,} sequences of {settings["data.seq_len"]} tokens.
+The loss of a masked token over the last updates was {facts["loss"]:.3f} nats.
+The model was not evaluated on any task, and it may repeat what its web text holds.
+"""
+        if facts["step"]
+        else f"""Not trained here: imported from weights with the SHA-256 `{made.inputs["model.safetensors"]}`.
+"""
+    )
     return f"""---
 library_name: transformers
 pipeline_tag: fill-mask
@@ -219,11 +269,7 @@ language:
 # A masked language model over {len(facts["shares"])} languages
 
 {facts["parameters"]:,} parameters: {shape}, {made.inputs["vocabulary_size"]:,} pieces.
-Trained with ccbuild for {facts["step"]:,} of {settings["optim.steps"]:,} updates
-of {settings["optim.batch"]:,} sequences of {settings["data.seq_len"]} tokens.
-The loss of a masked token over the last updates was {facts["loss"]:.3f} nats.
-The model was not evaluated on any task, and it may repeat what its web text holds.
-
+{trained}
 Vocabulary (SHA-256 of the SentencePiece model): `{made.inputs["vocabulary_sha256"]}`
 
 | language | tokens | share of the training (alpha = {settings["data.alpha"]}) |

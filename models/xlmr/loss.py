@@ -39,7 +39,7 @@ class _MaskedCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, vocabulary: int, chunk: int
     ) -> tuple[Tensor, Tensor]:
-        device = hidden.device.type
+        device = "cpu" if hidden.is_meta else hidden.device.type  # meta has no autocast, and is only counted
         product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
         wanted = any(ctx.needs_input_grad[:3])
         exact = torch.promote_types(weight.dtype, torch.float32)

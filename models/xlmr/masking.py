@@ -16,7 +16,7 @@ from xlmr.config import DataConfig
 from xlmr.counter import mix, uniform
 from xlmr.loss import IGNORED
 
-__all__ = ["Masked", "mask_sequences"]
+__all__ = ["FIRST_PIECE", "Masked", "mask_sequences"]
 
 EOS, FIRST_PIECE = 2, 4
 """Ids up to EOS are never masked; random pieces are drawn from FIRST_PIECE up to <mask>, which is the last id."""
@@ -37,15 +37,21 @@ class Masked:
 
 
 def mask_sequences(
-    ids: NDArray[np.int64], samples: NDArray[np.int64], vocabulary: int, config: DataConfig, seed: int
+    ids: NDArray[np.int64],
+    samples: NDArray[np.int64],
+    vocabulary: int,
+    config: DataConfig,
+    seed: int,
+    rates: float | NDArray[np.float64],
 ) -> Masked:
-    """Mask (batch, length) `ids`; `samples` (batch,) are the sequences' global numbers, at most 2**63.
+    """Mask (batch, length) `ids`; `samples` (batch,) are the sequences' global numbers, at most 2**63, `rates`
+    the share of tokens predicted, one for all or (batch,).
 
     The number of slots is that of the config, whatever the sequences hold.
     """
     length = ids.shape[1]
     eligible = ids > EOS
-    wanted = uniform(mix(seed, _HOW_MANY, samples)) + config.mask_prob * eligible.sum(1)
+    wanted = uniform(mix(seed, _HOW_MANY, samples)) + rates * eligible.sum(1)
     count = np.minimum(wanted.astype(np.int64), np.minimum(eligible.sum(1), config.slots))
     score = mix(seed, _WHICH, samples[:, None], np.arange(length)[None])
     score[~eligible] = np.iinfo(np.uint64).max

@@ -11,13 +11,14 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from xlmr.config import ModelConfig
 from xlmr.loss import masked_cross_entropy
 
-__all__ = ["PADDED_TO", "Block", "MaskedLM", "parameter_count"]
+__all__ = ["PADDED_TO", "Block", "MaskedLM", "parameter_count", "set_whole"]
 
 PAD = 1
 """Id of <pad>, in fairseq's order of specials; positions are counted from the next number on."""
@@ -85,31 +86,40 @@ class MaskedLM(nn.Module):
         self.bias = nn.Parameter(torch.empty(rows))
 
     def initialise(self, seed: int) -> MaskedLM:
-        """Weights normal with `init_std`, biases and padding zero, LayerNorm one, as fairseq does; made on the CPU."""
+        """Weights normal with `init_std`, biases and padding zero, LayerNorm one, as fairseq does.
+
+        Made on the CPU, one whole parameter at a time, so that they are the same on any device and however they are
+        sharded; a sharded one keeps its part.
+        """
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for name, parameter in self.named_parameters():
+                whole = torch.zeros(parameter.shape)
                 if name.endswith("norm.weight"):
-                    parameter.fill_(1.0)
-                elif name == "segment" or name.endswith("bias"):
-                    parameter.zero_()
-                else:
-                    parameter.normal_(0.0, self.config.init_std, generator=generator)
-            for table in (self.embedding, self.positions):
-                table[PAD].zero_()
-            self.embedding[self.vocabulary :].zero_()
+                    whole.fill_(1.0)
+                elif name != "segment" and not name.endswith("bias"):
+                    whole.normal_(0.0, self.config.init_std, generator=generator)
+                if name in ("embedding", "positions"):
+                    whole[PAD].zero_()
+                if name == "embedding":
+                    whole[self.vocabulary :].zero_()
+                set_whole(parameter, whole)
         return self
 
-    def encode(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
-        """(batch, length) ids to (batch, length, width) states; `keep` (batch, length) is False at padding."""
-        if keep is None:
-            positions = self.positions[PAD + 1 : PAD + 1 + ids.shape[1]]  # (length, width)
+    def encode(self, ids: Tensor, positions: Tensor | None = None) -> Tensor:
+        """(batch, length) ids to (batch, length, width) states.
+
+        `positions` (batch, length) are rows of the position embedding, counted from PAD + 1, PAD itself at padding;
+        None: every sequence is full.
+        """
+        if positions is None:
+            where = self.positions[PAD + 1 : PAD + 1 + ids.shape[1]]  # (length, width)
             mask = None
         else:
-            positions = self.positions[PAD + keep.cumsum(1) * keep]  # (batch, length, width)
-            mask = keep[:, None, None, :]
+            where = F.embedding(positions, self.positions, padding_idx=PAD)  # (batch, length, width)
+            mask = (positions != PAD)[:, None, None, :]
         # row PAD is zero and stays so: no gradient reaches it
-        x = F.embedding(ids, self.embedding, padding_idx=PAD) + positions + self.segment
+        x = F.embedding(ids, self.embedding, padding_idx=PAD) + where + self.segment
         x = self.dropout(self.embedding_norm(x))
         for block in self.blocks:
             if self.recompute and self.training:
@@ -122,17 +132,22 @@ class MaskedLM(nn.Module):
         """What the head does before the vocabulary: (…, width) to (…, width)."""
         return cast(Tensor, self.head_norm(F.gelu(self.head(states))))
 
-    def logits(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
+    def logits(self, ids: Tensor, positions: Tensor | None = None) -> Tensor:
         """(batch, length, vocabulary): every position against every piece. For looking and tests, not for training."""
-        states = self.transform(self.encode(ids, keep))
+        states = self.transform(self.encode(ids, positions))
         return F.linear(states, self.embedding[: self.vocabulary], self.bias[: self.vocabulary])
 
-    def forward(self, ids: Tensor, slots: Tensor, labels: Tensor, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, ids: Tensor, slots: Tensor, labels: Tensor, positions: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """(sum of the loss in nats, loss of each slot) of (batch, length) ids.
 
         `slots` (batch, n) int64 are the masked positions, `labels` (batch, n) what stood there, or `IGNORED`.
         """
-        states = self.encode(ids, keep)
+        return self.score(self.encode(ids, positions), slots, labels)
+
+    def score(self, states: Tensor, slots: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`forward` from the encoder's states on."""
         index = slots.unsqueeze(-1).expand(-1, -1, states.shape[-1])
         chosen = self.transform(states.gather(1, index).flatten(0, 1))  # (batch * n, width)
         return masked_cross_entropy(
@@ -142,6 +157,15 @@ class MaskedLM(nn.Module):
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """:meth:`forward`, with its types."""
         return cast(tuple[Tensor, Tensor], super().__call__(*args, **kwargs))
+
+
+def set_whole(parameter: Tensor, whole: Tensor) -> None:
+    """Copy `whole` into `parameter`, of which this rank may hold a part; every rank gives the same."""
+    if isinstance(parameter, DTensor):
+        whole = whole.to(parameter.device_mesh.device_type)
+        whole = distribute_tensor(whole, parameter.device_mesh, parameter.placements, src_data_rank=None)
+    with torch.no_grad():
+        parameter.copy_(whole)
 
 
 def parameter_count(config: ModelConfig, vocabulary: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
@@ -15,6 +16,10 @@ R = TypeVar("R")
 class Engine(Protocol):
     """Runs `work` over `tasks`; yields each task with its result, or with the exception it died of, as they end."""
 
+    @property
+    def workers(self) -> int:
+        """Processes that run at once on one machine and share its memory."""
+
     def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]: ...
 
 
@@ -26,29 +31,42 @@ def _guarded(work: Callable[[T], R], task: T) -> R | Exception:
         return error
 
 
-def in_process() -> Engine:
-    """One after the other in this process: for tests, and to debug with."""
+class _InProcess:
+    workers = 1
 
-    def engine(work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+    def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
         for task in tasks:
             yield task, _guarded(work, task)
 
-    return engine
+
+def in_process() -> Engine:
+    """One after the other in this process: for tests, and to debug with."""
+    return _InProcess()
 
 
-def on_dask(client: Any) -> Engine:
-    """On the workers of a `distributed.Client`. A worker that dies takes only its own unit along: one thread each."""
-    from distributed import as_completed
+class _OnDask:
+    def __init__(self, client: Any) -> None:
+        self._client = client
 
-    def engine(work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
-        futures = {client.submit(_guarded, work, task, pure=False): task for task in tasks}
+    @property
+    def workers(self) -> int:
+        hosts = Counter(worker["host"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values())
+        return max(hosts.values(), default=1)
+
+    def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+        from distributed import as_completed
+
+        futures = {self._client.submit(_guarded, work, task, pure=False): task for task in tasks}
         for future in as_completed(list(futures)):
             error = future.exception()
             task = futures.pop(future)
             yield task, error if error is not None else future.result()
             future.release()
 
-    return engine
+
+def on_dask(client: Any) -> Engine:
+    """On the workers of a `distributed.Client`. A worker that dies takes only its own unit along: one thread each."""
+    return _OnDask(client)
 
 
 @contextmanager

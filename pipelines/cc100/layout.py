@@ -85,6 +85,8 @@ class Run:
     recipe: Recipe
     verify: bool = False
     """Hash what is found done before it is taken as done."""
+    workers: int = 1
+    """Processes on one machine, which share the memory that the recipe sets for it."""
 
     def folder(self, verb: str) -> Path:
         """The folder of a verb."""

@@ -71,11 +71,19 @@ class PrepareConfig:
     """What is asked where the identifier is not sure: `catalogue`, trained from its texts once and cached; the path of
     an .ftz that `ccbuild langid train` wrote; null: nothing."""
     prose: str | None = location("catalogue:eld")
-    """Well-formed text to estimate perplexity models from: `catalogue:eld` (60 languages), or a pattern with `{lang}`,
+    """Well-formed text to estimate perplexity models from: `catalogue:eld` (60 languages); a dump of Wikipedia by its
+    date, which is fetched (`catalogue:wikipedia-20240506`; the languages must be named); or a pattern with `{lang}`,
     such as `prose/{lang}/*.txt.xz`: UTF-8, a paragraph a line; JSON lines (Cirrussearch dumps, WikiExtractor) or
     Parquet with `text`; plain, .xz or .gz."""
-    languages: tuple[str, ...] = ("all",)
-    """Languages that get a model; `all`: every one that the prose has."""
+    models: str | None = location()
+    """Models that exist, for languages that need not be estimated: a pattern with `{lang}` for `<it>.sp.model` and
+    `<it>.binary` or `<it>.arpa.bin` (`lm/{lang}`), or `catalogue:ccnet-lm`, CCNet's own (fetched: 1 GB a language)."""
+    bootstrap: str | None = location()
+    """Folder of an earlier run. A language without prose gets a model of the half of its documents there that its
+    identifier is surest of; such a model says `bootstrap`, as it has learned the crawl's own noise."""
+    languages: tuple[str, ...] = location(("all",))
+    """Languages that get a model; `all`: every one that there is something for. A model depends on its own language
+    alone, so a run may go on with more of them."""
     heldout: float = 0.02
     """Share of the prose's distinct lines that no model sees, under 0.5: its perplexity stands in the manifest, beside
     which that of a damaged or foreign text shows. 0: none."""
@@ -128,8 +136,9 @@ class MatchConfig:
     keep: Literal["first", "none"] = "first"
     """Which copy of a repeated paragraph stays: the first by address; `none`, as CCNet has it: every copy goes."""
     memory_megabytes: int = location(1024)
-    """Memory of one process. Buckets, merges and spills follow from it and from the size of the run; the output does
-    not depend on it, so a run may go on with another. At least 256."""
+    """Memory of `match` on one machine, shared by its workers: each takes its part, and 256 at least. Buckets, merges
+    and spills follow from it and from the size of the run; the output does not depend on it, so a run may go on with
+    another."""
     bucket_prints: int = 0
     """Most prints of a bucket; 0: as many as the memory holds. Smaller buckets keep more workers busy."""
 
@@ -154,6 +163,12 @@ class PublishConfig:
     """Where the middle ends, as a share of the documents."""
     min_documents: int = 30
     """Fewest scored documents from which cutoffs are taken; below, a language is one bucket, `all`."""
+    cutoffs: str | None = location()
+    """A table of cutoffs (of `ccbuild lm calibrate --out`, or CCNet's cutoff.csv), read at the percentiles of `head`
+    and `middle`; languages that it lacks, and null: cutoffs of the corpus itself."""
+    tail_share: float = 1.0
+    """Share of the tail's documents to publish, 0 to 1, drawn by a hash of their addresses: a corpus that holds less of
+    what perplexity doubts, without losing the kinds of text that it does not know."""
     xz_preset: int = 6
     """0 to 9. 6 is xz's own default and CC-100's sizes fit it; 2 is three times as fast and 18 % larger."""
 
@@ -162,6 +177,8 @@ class PublishConfig:
             raise ConfigError(f"publish.head is {self.head}, publish.middle {self.middle}: 0 < head < middle < 1.")
         if not 0 <= self.xz_preset <= 9:
             raise ConfigError(f"publish.xz_preset is {self.xz_preset}; it takes 0 to 9.")
+        if not 0 <= self.tail_share <= 1:
+            raise ConfigError(f"publish.tail_share is {self.tail_share}; it takes 0 to 1.")
         if not self.buckets or self.min_documents < 1:
             raise ConfigError("publish.buckets needs one bucket, publish.min_documents 1 or more.")
 

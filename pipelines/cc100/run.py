@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import time
@@ -59,6 +60,8 @@ class VerbSummary:
     seconds: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)
     """CPU seconds by stage, over all workers."""
+    changes: dict[str, int] = field(default_factory=dict)
+    """What was decided otherwise than before, in units that were done before."""
 
 
 def verbs_between(first: str | None, last: str) -> list[str]:
@@ -90,6 +93,7 @@ def run_verb(
 ) -> VerbSummary:
     """Do one verb. A failed unit is recorded and the others go on; a full disk ends the run at once."""
     start, summary, planned = time.monotonic(), VerbSummary(verb), set[str]()
+    run = dataclasses.replace(run, workers=engine.workers)
     (run.root / "logs").mkdir(exist_ok=True)
     with show(verb) as bar, (run.root / "logs" / f"{verb}.jsonl").open("a", encoding="utf-8") as log:
         for step in plan(run, verb, sources, table):
@@ -141,7 +145,10 @@ def _count(summary: VerbSummary, name: str, answer: Result | Exception) -> dict[
     summary.before += not answer.fresh
     for stage, seconds in answer.cpu.items():
         summary.cpu[stage] = summary.cpu.get(stage, 0.0) + seconds
-    return {"unit": name, "fresh": answer.fresh, "seconds": round(answer.seconds, 3), "cpu": answer.cpu}
+    for change, count in answer.changes.items():
+        summary.changes[change] = summary.changes.get(change, 0) + count
+    line = {"unit": name, "fresh": answer.fresh, "seconds": round(answer.seconds, 3), "cpu": answer.cpu}
+    return line | ({"changes": answer.changes} if any(answer.changes.values()) else {})
 
 
 def ledger_of(run: Run, verb: str) -> Ledger:

@@ -1,41 +1,54 @@
 """Benchmark of `match` over prints of synthetic documents with planted duplicates: memory, time, growth, reads.
 
     python tests/bench/match.py [--documents 1000000 10000000] [--memory 1024] [--shards 100] [--folder DIR] [--json]
+    python tests/bench/match.py --documents 10000000 --workers 2
+    python tests/bench/match.py --documents 10000000 --later 10
     python tests/bench/match.py --reads 90000 [--per-shard 50]
 
 Of the documents a tenth are copies of an earlier one and a tenth near copies at Jaccard similarities of 0.6 to 0.9.
 Each of the 14 bands of a near copy agrees with probability s^8, so 1 - (1 - s^8)^14 of them should be found. Every
 document has 4 paragraphs, one in three of them from a small pool. Each size runs in a process of its own, so that the
-peak of its memory is its own; making the prints is not timed. --reads: so many small shards, and how many files and
-reads a run of them costs, by a count of what is opened and read.
+peak of its memory is its own; making the prints is not timed. --workers: on so many Dask workers, which share the
+memory; `bare_megabytes` is what they took before the first task, and `over_setting` leaves it out. --later: the same
+once more, but so many of the shards come when the others have been matched; what comes out must be the same. --reads:
+so many small shards, and how many files and reads a run of them costs, by a count of what is opened and read.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from cc100.engines import in_process, local_cluster
 from cc100.layout import Run
 from cc100.recipe import Recipe, load_recipe
 from cc100.verbs import match
 from cc100.verbs.task import execute
-from ccbuild.dedup.decisions import GoneDocuments
-from ccbuild.dedup.prints import Prints, band_prints, document_prints, paragraph_prints, scheme, write_prints
+from ccbuild.dedup.bitmap import DocumentSet
+from ccbuild.dedup.prints import (
+    Prints,
+    band_prints,
+    document_prints,
+    paragraph_prints,
+    scheme,
+    url_prints,
+    write_prints,
+)
 from ccbuild.ledger import Ledger
-from ccbuild.storage import Unit
+from ccbuild.storage import Unit, sha256_file
 
 SIMILARITIES = (0.6, 0.7, 0.8, 0.9)
 BANDS, ROWS = 14, 8
@@ -61,14 +74,14 @@ def originals(n: int) -> tuple[np.ndarray, np.ndarray]:
     return source, similarity
 
 
-def make(run: Run, n: int, shards: int) -> None:
-    """Prints and manifests of `n` documents in `shards` shards, as `extract` leaves them."""
+def make(run: Run, n: int, shards: int, chosen: range) -> None:
+    """Prints and manifests of the `chosen` of `shards` shards of together `n` documents, as `extract` leaves them."""
     source, similarity = originals(n)
-    rng = np.random.default_rng(1)
     made = scheme(run.recipe.dedup.signature, run.recipe.dedup.paragraphs)
     edges = np.linspace(0, n, shards + 1).astype(np.int64)
-    run.folder("prints").mkdir(parents=True)
-    for shard in range(shards):
+    run.folder("prints").mkdir(parents=True, exist_ok=True)
+    for shard in chosen:
+        rng = np.random.default_rng(shard)
         number = np.arange(edges[shard], edges[shard + 1])
         ids = (np.uint64(shard) << np.uint64(32)) + np.arange(len(number), dtype=np.uint64)
         same, alike = source[number], similarity[number]
@@ -81,57 +94,77 @@ def make(run: Run, n: int, shards: int) -> None:
         everyone = np.ones(len(number), np.bool_)
         parts = [document_prints(whole, ids), band_prints(bands, everyone, ids)]
         parts.append(paragraph_prints(lines.ravel(), np.full(len(number), 4), ids))
+        urls = np.where((alike == 0) | (number % 2 == 0), number, same)  # half of the copies have their original's URL
+        parts.append(url_prints([f"https://site.example/{i}" for i in urls.tolist()], ids))
         name = f"part-{shard:05d}"
         counts = write_prints(run.folder("prints") / f"{name}.parquet", Prints.concatenate(parts), scheme=made)
         with Unit(run.folder("extract"), "extract", name, settings={}) as unit:
             unit.commit(Ledger(), facts={"documents": len(number), "prints": counts})
 
 
-def measure(folder: Path, n: int, shards: int, memory: int) -> dict[str, Any]:
-    """Make, match in this process, check what was found."""
-    run = Run(folder, recipe(memory))
-    peak_before = peak()
-    start_cpu, start = time.process_time(), time.monotonic()
-    seconds: dict[str, float] = {}
-    for step in match.steps(run):
-        begin = time.monotonic()
-        for task in step.tasks:
-            execute(task)
-        seconds[step.label] = round(seconds.get(step.label, 0) + time.monotonic() - begin, 1)
+def measure(folder: Path, n: int, shards: int, memory: int, workers: int) -> dict[str, Any]:
+    """Match in this process, or on `workers` of Dask; check what was found."""
+    with local_cluster(workers) if workers else contextlib.nullcontext(in_process()) as engine:
+        run = Run(folder, recipe(memory), workers=engine.workers)
+        bare = {pid: megabytes(pid, "VmRSS") for pid in workers_of(os.getpid())} if workers else {}
+        start_cpu, start = time.process_time(), time.monotonic()
+        seconds: dict[str, float] = {}
+        for step in match.steps(run):
+            begin = time.monotonic()
+            for _, answer in engine(execute, step.tasks):
+                if isinstance(answer, Exception):
+                    raise answer
+            seconds[step.label] = round(seconds.get(step.label, 0) + time.monotonic() - begin, 1)
+        spent = {"seconds": round(time.monotonic() - start, 1)}
+        peak = {pid: megabytes(pid, "VmHWM") for pid in bare or [os.getpid()]}
+    if workers:
+        above = sum(peak.values()) - sum(bare.values())
+        spent |= {"workers": workers, "bare_megabytes": sum(bare.values())}
+    else:
+        above = sum(peak.values())
+        spent["cpu_seconds"] = round(time.process_time() - start_cpu, 1)
     return {
         "documents": n,
         "shards": shards,
         "memory_megabytes": memory,
-        "seconds": round(time.monotonic() - start, 1),
-        "cpu_seconds": round(time.process_time() - start_cpu, 1),
-        "peak_megabytes": peak() >> 10,
-        "before_megabytes": peak_before >> 10,
-        "peak_over_setting": round(peak() / 1024 / memory, 2),
+        **spent,
+        "peak_megabytes": sum(peak.values()),
+        "over_setting": round(above / memory, 2),
         "seconds_by_step": seconds,
         "prints_megabytes": folder_size(run.folder("prints")),
         "duplicates_megabytes": folder_size(run.folder("match")),
-        "found": found(run, n, shards),
+        "found": found(run, n),
     }
+
+
+def workers_of(pid: int) -> list[int]:
+    """Processes of the Dask workers that this process started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    others = [path.name for path in Path(f"/proc/{pid}/task").iterdir() if path.name != str(pid)]
+    children += [c for task in others for c in Path(f"/proc/{pid}/task/{task}/children").read_text().split()]
+    return [int(c) for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
+
+
+def megabytes(pid: int, name: str) -> int:
+    """A process's memory by its own status: ru_maxrss would start with that of the parent."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) >> 10
 
 
 def recipe(memory: int) -> Recipe:
     return load_recipe("cc100", [f"match.memory_megabytes={memory}"])
 
 
-def peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 def folder_size(folder: Path) -> int:
     return sum(p.stat().st_size for p in folder.iterdir()) >> 20
 
 
-def found(run: Run, n: int, shards: int) -> dict[str, Any]:
+def found(run: Run, n: int) -> dict[str, Any]:
     """Share of the planted duplicates that went, beside what theory says; documents that went and were no copies."""
     _, similarity = originals(n)
-    edges = np.linspace(0, n, shards + 1).astype(np.int64)
-    gone = GoneDocuments.read(run.folder("match") / "documents.bits", np.diff(edges))
-    bits = np.unpackbits(np.asarray(gone.bits), bitorder="little")[:n].astype(bool)
+    gone = DocumentSet.read(max(run.folder("match").glob("documents-*.bits")), "match")
+    bits = np.unpackbits(np.asarray(gone.bits), bitorder="little")[: gone.first_bit[-1]].astype(bool)
+    similarity = similarity[: len(bits)]
     shares = {
         "copies": [float(bits[similarity == 1].mean()), 1.0],
         "originals that went": [int(bits[similarity == 0].sum()), 0],
@@ -144,7 +177,7 @@ def found(run: Run, n: int, shards: int) -> dict[str, Any]:
 def count_reads(folder: Path, shards: int, per_shard: int, memory: int) -> dict[str, Any]:
     """Files written, and files opened and row groups read by each step, for many small shards."""
     run = Run(folder, recipe(memory))
-    make(run, shards * per_shard, shards)
+    make(run, shards * per_shard, shards, range(shards))
     counts: dict[str, Counter[str]] = {}
     label = ""
     opened, read = pq.ParquetFile.__init__, pq.ParquetFile.read_row_group
@@ -159,7 +192,7 @@ def count_reads(folder: Path, shards: int, per_shard: int, memory: int) -> dict[
 
     pq.ParquetFile.__init__, pq.ParquetFile.read_row_group = opening, reading
     start = time.monotonic()
-    for step in steps_labelled(run):
+    for step in match.steps(run):
         label = step.label
         counter = counts.setdefault(label, Counter())
         for task in step.tasks:
@@ -174,15 +207,13 @@ def count_reads(folder: Path, shards: int, per_shard: int, memory: int) -> dict[
     }
 
 
-def steps_labelled(run: Run) -> Iterator[Any]:
-    yield from match.steps(run)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--memory", type=int, default=1024, help="match.memory_megabytes")
     parser.add_argument("--shards", type=int, default=100)
+    parser.add_argument("--workers", type=int, default=0, help="Dask workers; 0: this process")
+    parser.add_argument("--later", type=int, default=0, help="shards that come later, in a run beside the whole one")
     parser.add_argument("--reads", type=int, help="count files and reads for so many shards")
     parser.add_argument("--per-shard", type=int, default=50, help="documents of a shard with --reads")
     parser.add_argument("--folder", help="where the prints go (default: a temporary folder)")
@@ -190,21 +221,41 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measure(Path(options.one[0]), int(options.one[1]), options.shards, options.memory)))
+        folder, n = Path(options.one[0]), int(options.one[1])
+        print(json.dumps(measure(folder, n, options.shards, options.memory, options.workers)))
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         if options.reads:
             print(json.dumps(count_reads(Path(folder), options.reads, options.per_shard, options.memory), indent=1))
             return
-        results = [one(Path(folder) / str(n), n, options) for n in options.documents]
+        results = []
+        for n in options.documents:
+            results.append(one(Path(folder) / f"{n}", n, options, range(options.shards)))
+            if options.later:
+                results += grown(Path(folder), n, options)
     report(results, options.json)
 
 
-def one(folder: Path, n: int, options: argparse.Namespace) -> dict[str, Any]:
-    """One size, matched in a process of its own."""
-    make(Run(folder, recipe(options.memory)), n, options.shards)
+def grown(folder: Path, n: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The same documents, of which the last shards come later: what the two runs of `match` take."""
+    cut = options.shards - options.later
+    found = [one(folder / f"{n}-grown", n, options, chosen) for chosen in (range(cut), range(cut, options.shards))]
+    ours, theirs = (digests(folder / name) for name in (f"{n}-grown", f"{n}"))
+    assert ours == theirs, "a run that has grown differs from one that has not"
+    return [{"grown": step, **result} for step, result in zip(("first", "then"), found, strict=True)]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of what each shard drops."""
+    return {path.name: sha256_file(path) for path in sorted((folder / "3-duplicates").glob("part-*.parquet"))}
+
+
+def one(folder: Path, n: int, options: argparse.Namespace, chosen: range) -> dict[str, Any]:
+    """One size, matched in a process of its own, once the `chosen` shards have been added."""
+    make(Run(folder, recipe(options.memory)), n, options.shards, chosen)
     command = [sys.executable, str(Path(__file__).resolve()), "--one", str(folder), str(n)]
     command += ["--shards", str(options.shards), "--memory", str(options.memory)]
+    command += ["--workers", str(options.workers)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -217,8 +268,8 @@ def report(results: list[dict[str, Any]], as_json: bool) -> None:
     print(json.dumps(facts, indent=1) if as_json else json.dumps(facts))
     if len(results) > 1 and not as_json:
         first, last = results[0], results[-1]
-        times = last["cpu_seconds"] / first["cpu_seconds"]
-        print(f"{last['documents'] / first['documents']:.0f} times the documents: {times:.1f} times the CPU time")
+        times = last["seconds"] / first["seconds"]
+        print(f"{last['documents'] / first['documents']:.0f} times the documents: {times:.1f} times the time")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python tests/bench/perplexity.py score --models DIR --data DIR [--ccnet PYTHON] [--langs en,sw,ja,ru] [--reps 3]
     python tests/bench/perplexity.py share --models DIR --data DIR [--langs …]
-    python tests/bench/perplexity.py estimate --text FILE… [--tokens 10000000] [--reps 1]
+    python tests/bench/perplexity.py estimate --text FILE… [--tokens 10000000] [--memory 4096]
     python tests/bench/perplexity.py load --models DIR
 
 `score`: end to end (normalise, pieces, KenLM) on one core, documents from the WET files and truth.jsonl.gz of DATA, the
@@ -161,13 +161,13 @@ def pieces_of(files: list[str], tokens: int) -> Iterator[list[str]]:
             return
 
 
-def _own(text: str, folder: str) -> None:
-    with open(text, encoding="utf-8") as stream:
-        read = read_sentences(line.split() for line in stream)
-    ngrams = estimate_ngrams(read, 5)
-    write_probing(f"{folder}/own.binary", read.words, ngrams)
-    if os.environ.get("BENCH_ARPA"):
-        write_arpa(f"{folder}/own.arpa", read.words, ngrams)
+def _own(text: str, folder: str, memory: int) -> None:
+    with open(text, encoding="utf-8") as stream, tempfile.TemporaryDirectory(dir=folder) as scratch:
+        read = read_sentences((line.split() for line in stream), Path(scratch))
+        ngrams = estimate_ngrams(read, 5, folder=Path(scratch), memory_megabytes=memory)
+        write_probing(f"{folder}/own.binary", read.words, ngrams, folder=Path(scratch))
+        if os.environ.get("BENCH_ARPA"):
+            write_arpa(f"{folder}/own.arpa", read.words, ngrams)
 
 
 def _spent(work: Callable[[], object]) -> tuple[float, float, int]:
@@ -190,7 +190,7 @@ def bench_estimate(options: argparse.Namespace) -> None:
         spawn = multiprocessing.get_context("spawn")
 
         def own() -> None:
-            child = spawn.Process(target=_own, args=(text, folder))
+            child = spawn.Process(target=_own, args=(text, folder, options.memory))
             child.start()
             child.join()
 
@@ -201,7 +201,18 @@ def bench_estimate(options: argparse.Namespace) -> None:
             if programs is None:
                 print("lmplz and build_binary are not on the PATH")
                 continue
-            command = [programs.lmplz, "-o", "5", "-S", "4G", "-T", f"{folder}/", "--skip_symbols", "--text", text]
+            command = [
+                programs.lmplz,
+                "-o",
+                "5",
+                "-S",
+                f"{options.memory}M",
+                "-T",
+                f"{folder}/",
+                "--skip_symbols",
+                "--text",
+                text,
+            ]
             command += ["--arpa", f"{folder}/arpa"]
             wall, theirs, _ = _spent(lambda c=command: subprocess.run(c, check=True, capture_output=True))
             print(f"lmplz, to ARPA      {wall:7.1f} s {theirs:7.1f} CPU s; ours {cpu / theirs:.2f} times that")
@@ -240,6 +251,7 @@ def main() -> None:
     part.add_argument("--text", nargs="+", required=True)
     part.add_argument("--tokens", type=int, default=10_000_000)
     part.add_argument("--reps", type=int, default=1)
+    part.add_argument("--memory", type=int, default=4096, help="MiB, ours and lmplz's")
     part.add_argument("--scratch", help="folder for temporary files: about 2 GB")
     options = top.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")

@@ -1,20 +1,22 @@
 """Benchmark of signatures, paragraph hashes and decisions on real pages, one core, peers in the same run.
 
-    python tests/bench/signatures.py WARC... [--cc-net DIR] [--reps 5] [--json]
+    python tests/bench/signatures.py WARC... [--datatrove PYTHON] [--rensa PYTHON] [--ccnet PYTHON] [--reps 5] [--json]
 
-WARC: archives of HTML pages. The text is what Resiliparse takes for main content. --cc-net: an unpacked cc_net 1.0.0
-(the folder that holds cc_net/text_normalizer.py), whose normalisation is timed beside ours and compared hash by hash.
-Pin it to a core (taskset -c 0). Compilation is left out: every case runs once on one text before it is timed. CPU time.
+WARC: archives of HTML pages. The text is what Resiliparse takes for main content. Each PYTHON is that of an environment
+with a peer: datatrove; rensa and datasketch 2; cc_net 1.0.0, whose hashes must be ours, bit for bit. Peers run in
+processes of their own (`peers.py`), in turn with ours. Pin it to a core (taskset -c 0). Compilation is left out: every
+case runs once before it is timed. CPU time; `times`: how often as fast as the peer, text in, hashes out.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import json
 import platform
 import statistics
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -49,50 +51,57 @@ def read_texts(paths: list[str]) -> list[str]:
     return [text for text in texts if text]
 
 
-def by_datasketch(texts: list[str]) -> None:
-    """datasketch's own bulk form, shingles made from ``str.split``: the cheapest words there are."""
-    words = [text.lower().split() for text in texts]
-    made = [{" ".join(w[i : i + 5]).encode() for i in range(len(w) - 4)} for w in words]
-    datasketch.MinHash.bulk(made, num_perm=CONFIG.num_perm, seed=CONFIG.seed, scheme="affine32")
+class Peer:
+    """A case of `peers.py` in its own environment."""
+
+    def __init__(self, python: str, case: str, texts: Path) -> None:
+        command = [python, str(Path(__file__).with_name("peers.py")), case, str(texts)]
+        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.digest = self._answer()
+        """SHA-256 of its hashes."""
+
+    def _answer(self) -> str:
+        assert self._child.stdout is not None
+        answer = self._child.stdout.readline().strip()
+        if not answer:
+            raise SystemExit("a peer ended without an answer; its message stands above")
+        return answer
+
+    def __call__(self) -> float:
+        """CPU seconds of one round."""
+        assert self._child.stdin is not None
+        print(file=self._child.stdin, flush=True)
+        return float(self._answer())
+
+    def close(self) -> None:
+        self._child.communicate()
 
 
-def cc_net_hashes(folder: str) -> Callable[[list[str]], list[Any]]:
-    """cc_net's `compute_hashes` over its own normalisation, of each text."""
-    spec = importlib.util.spec_from_file_location("text_normalizer", Path(folder) / "cc_net" / "text_normalizer.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def ours(case: Callable[[list[str]], Any], texts: list[str]) -> Callable[[], float]:
+    """A round of `case`, once compiled, in CPU seconds."""
 
-    def first8(line: str) -> bytes:
-        return hashlib.sha1(bytes(module.normalize_for_dedup(line), encoding="utf-8")).digest()[:8]
+    def run() -> float:
+        start = time.process_time()
+        case(texts)
+        return time.process_time() - start
 
-    def one(text: str) -> Any:
-        lines = text.split("\n")
-        hashes = np.fromiter((first8(line) for line in lines), dtype=np.dtype((bytes, 8)), count=len(lines))
-        return np.ndarray(dtype=np.uint64, buffer=hashes.data, shape=hashes.shape)
-
-    return lambda texts: [one(text) for text in texts]
+    case(texts[:1])
+    return run
 
 
-def measure(cases: dict[str, Callable[[list[str]], Any]], texts: list[str], reps: int) -> dict[str, dict[str, float]]:
+def measure(cases: dict[str, Callable[[], float]], documents: int, reps: int) -> dict[str, dict[str, float]]:
     """CPU microseconds a document, median and spread of `reps` rounds that alternate between the cases."""
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for case in cases.values():
-        case(texts[:1])
-    for _ in range(reps):
-        for name, case in cases.items():
-            start = time.process_time()
-            case(texts)
-            seconds[name].append(time.process_time() - start)
-    return {
-        name: {
-            "us_per_document": round(1e6 * statistics.median(s) / len(texts), 1),
-            "documents_per_second": round(len(texts) / statistics.median(s)),
-            "spread": round((max(s) - min(s)) / statistics.median(s), 2),
+    rounds = [{name: case() for name, case in cases.items()} for _ in range(reps)]
+    found = {}
+    for name in cases:
+        seconds = sorted(r[name] for r in rounds)
+        median = statistics.median(seconds)
+        found[name] = {
+            "us_per_document": round(1e6 * median / documents, 1),
+            "documents_per_second": round(documents / median),
+            "spread": round((seconds[-1] - seconds[0]) / median, 2),
         }
-        for name, s in seconds.items()
-    }
+    return found
 
 
 def decisions_cases(texts: list[str]) -> dict[str, Callable[[list[str]], Any]]:
@@ -103,37 +112,59 @@ def decisions_cases(texts: list[str]) -> dict[str, Callable[[list[str]], Any]]:
     lines = paragraph_prints(*text_paragraph_hashes(texts, "fast"), ids)
     whole = np.fromiter(map(document_hash, texts), np.uint64, len(texts))
     edges = matches(bands.hash, bands.doc_id)
-    gone = decide_documents(matches(whole, ids), edges, CONFIG).doc
+    stays = ~np.isin(lines.doc_id, decide_documents(matches(whole, ids), edges, CONFIG).doc)
     return {
         "matches of bands": lambda _: matches(bands.hash, bands.doc_id),
         "decide documents": lambda _: decide_documents(matches(whole, ids), edges, CONFIG),
-        "decide paragraphs": lambda _: decide_paragraphs(lines.hash, lines.doc_id, lines.paragraph, gone),
+        "decide paragraphs": lambda _: decide_paragraphs(
+            lines.hash[stays], lines.doc_id[stays], lines.paragraph[stays]
+        ),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("warc", nargs="+")
-    parser.add_argument("--cc-net", metavar="DIR")
+    for peer in ("datatrove", "rensa", "ccnet"):
+        parser.add_argument(f"--{peer}", metavar="PYTHON")
     parser.add_argument("--reps", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     texts = read_texts(options.warc)
     cases: dict[str, Callable[[list[str]], Any]] = {
         "signatures": lambda t: sign(t, CONFIG),
-        "signatures by datasketch bulk": by_datasketch,
         "paragraphs, fast": lambda t: text_paragraph_hashes(t, "fast"),
         "paragraphs, ccnet": lambda t: text_paragraph_hashes(t, "ccnet"),
         "document hash": lambda t: [document_hash(text) for text in t],
     }
-    if options.cc_net:
-        theirs = cc_net_hashes(options.cc_net)
-        cases["paragraphs by cc_net"] = theirs
-        ours = text_paragraph_hashes(texts, "ccnet")[0]
-        assert np.array_equal(np.concatenate(theirs(texts)), ours), "a hash differs from cc_net's"
     check(texts)
-    results = measure(cases | decisions_cases(texts), texts, options.reps)
-    report(texts, results, options.json)
+    timed = {name: ours(case, texts) for name, case in (cases | decisions_cases(texts)).items()}
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8") as stream:
+        json.dump(texts, stream)
+        stream.flush()
+        pythons = {"datatrove": options.datatrove, "datasketch": options.rensa, "rensa": options.rensa}
+        pythons["cc_net"] = options.ccnet
+        peers = {name: Peer(python, name, Path(stream.name)) for name, python in pythons.items() if python}
+    if "cc_net" in peers:
+        made = hashlib.sha256(text_paragraph_hashes(texts, "ccnet")[0].tobytes()).hexdigest()
+        assert made == peers["cc_net"].digest, "a hash differs from cc_net's"
+    results = measure(timed | {f"{name} (peer)": peer for name, peer in peers.items()}, len(texts), options.reps)
+    for peer in peers.values():
+        peer.close()
+    report(texts, results, {of: ratio(results, *of) for of in RATIOS if f"{of[1]} (peer)" in results}, options.json)
+
+
+RATIOS = (
+    ("signatures", "datatrove"),
+    ("signatures", "datasketch"),
+    ("signatures", "rensa"),
+    ("paragraphs, ccnet", "cc_net"),
+    ("paragraphs, fast", "cc_net"),
+)
+
+
+def ratio(results: dict[str, dict[str, float]], case: str, peer: str) -> float:
+    return round(results[f"{peer} (peer)"]["us_per_document"] / results[case]["us_per_document"], 1)
 
 
 def check(texts: list[str]) -> None:
@@ -147,7 +178,9 @@ def check(texts: list[str]) -> None:
     assert np.array_equal(text_paragraph_hashes(texts[::200], "fast")[0], paragraph_hashes(lines, "fast"))
 
 
-def report(texts: list[str], results: dict[str, dict[str, float]], as_json: bool) -> None:
+def report(
+    texts: list[str], results: dict[str, dict[str, float]], times: dict[tuple[str, str], float], as_json: bool
+) -> None:
     facts = {
         "documents": len(texts),
         "characters": sum(map(len, texts)),
@@ -156,12 +189,15 @@ def report(texts: list[str], results: dict[str, dict[str, float]], as_json: bool
         "versions": {name: version(name) for name in ("numpy", "numba", "datasketch", "FastWARC", "Resiliparse")},
     }
     if as_json:
-        print(json.dumps({"facts": facts, "results": results}, indent=1))
+        named = {f"{case} / {peer}": n for (case, peer), n in times.items()}
+        print(json.dumps({"facts": facts, "results": results, "times": named}, indent=1))
         return
     print(json.dumps(facts))
     for name, row in results.items():
         speed = f"{row['us_per_document']:9.1f} us/doc {row['documents_per_second']:9.0f} doc/s"
         print(f"{name:32} {speed}  spread {row['spread']:.0%}")
+    for (case, peer), n in times.items():
+        print(f"{case}: {n} times {peer}")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def answers(engine: Engine) -> dict[int, object]:
 def test_in_process_and_dask_agree() -> None:
     with local_cluster(2) as engine:
         assert answers(engine) == answers(in_process())
+        assert (engine.workers, in_process().workers) == (2, 1)
     assert answers(in_process()) == {1: "2", -2: "ValueError('-2 is negative')", 3: "6"}
 
 

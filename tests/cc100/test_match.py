@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import random
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +18,19 @@ from cc100.engines import local_cluster
 from cc100.layout import FOLDERS, Run
 from cc100.recipe import load_recipe
 from cc100.verbs import match
+from cc100.verbs.matching import plan_of
 from cc100.verbs.task import execute
 from ccbuild.dedup import external, plan, rounds
 from ccbuild.dedup.plan import Plan
-from ccbuild.dedup.prints import Prints, band_prints, document_prints, paragraph_prints, scheme, write_prints
+from ccbuild.dedup.prints import (
+    Prints,
+    band_prints,
+    document_prints,
+    paragraph_prints,
+    scheme,
+    url_prints,
+    write_prints,
+)
 from ccbuild.dedup.signatures import SignatureConfig
 from ccbuild.errors import ConfigError, DataError, MismatchError, StorageError
 from ccbuild.ledger import Ledger
@@ -36,19 +47,27 @@ def a_run(root: Path, *overrides: str) -> Run:
 
 
 def add_shard(
-    run: Run, shard: int, whole: np.ndarray, bands: np.ndarray, lines: np.ndarray, texts: list[str] | None = None
+    run: Run,
+    shard: int,
+    whole: np.ndarray,
+    bands: np.ndarray,
+    lines: np.ndarray,
+    texts: list[str] | None = None,
+    urls: list[str] | None = None,
 ) -> None:
-    """A shard as `extract` leaves it; the length of a text follows from its address."""
+    """A shard as `extract` leaves it; the length of a text and its URL follow from its address."""
     n, name = len(whole), f"part-{shard:05d}"
     ids = np.array([doc_id(shard, row) for row in range(n)], np.uint64)
     parts = [document_prints(whole, ids), band_prints(bands, np.ones(n, np.bool_), ids)]
     parts.append(paragraph_prints(lines.ravel(), np.full(n, lines.shape[1]), ids))
+    urls = urls or [f"https://a.example/{i}" for i in ids.tolist()]
+    parts.append(url_prints(urls, ids))
     run.folder("prints").mkdir(parents=True, exist_ok=True)
     target = run.folder("prints") / f"{name}.parquet"
     counts = write_prints(target, Prints.concatenate(parts), scheme=scheme(SIGNATURE, "fast"))
     with Unit(run.folder("extract"), "extract", name, settings={}, inputs={"shard": shard, "n": n}) as unit:
         texts = texts or ["x" * int(i * 7919 % 101) for i in ids.tolist()]
-        pq.write_table(pa.table({"doc_id": ids, "text": texts}), unit.path(f"{name}.parquet"))
+        pq.write_table(pa.table({"doc_id": ids, "url": urls, "text": texts}), unit.path(f"{name}.parquet"))
         unit.commit(Ledger(), facts={"documents": n, "prints": counts})
 
 
@@ -61,7 +80,8 @@ def fill(run: Run, shards: range) -> None:
         bands = np.where(rng.random(bands.shape) < 0.05, bands[rng.permutation(DOCUMENTS)], bands)
         lines = rng.integers(0, 500, (DOCUMENTS, 3)).astype(np.uint64) * np.uint64(0xD1B54A32D192ED03)
         fake = whole + (rng.random(DOCUMENTS) < 0.5).astype(np.uint64) * rng.integers(1, 9, DOCUMENTS).astype(np.uint64)
-        add_shard(run, shard, fake, bands, lines)
+        urls = [f"https://a.example/{page % 97}" for page in (whole >> np.uint64(20)).tolist()]
+        add_shard(run, shard, fake, bands, lines, urls=urls)
 
 
 def go(run: Run, seed: int | None = None) -> list[str]:
@@ -101,7 +121,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_the_plain_run_drops_every_kind(plain: Run) -> None:
     rows = duplicates(plain)
-    assert {row["kind"] for row in rows} == {"exact_duplicate", "near_duplicate", "duplicate_paragraph"}
+    assert {row["kind"] for row in rows} == {"exact_duplicate", "near_duplicate", "recapture", "duplicate_paragraph"}
     gone = {row["doc_id"] for row in rows if row["paragraph"] is None}
     assert 50 < len(gone) < 6 * DOCUMENTS
     for row in rows:
@@ -123,6 +143,19 @@ def test_every_paragraph_of_the_documents_that_stay_stays_once(plain: Run) -> No
                 if (row["doc_id"], row["paragraph"]) not in cut:
                     seen.append(row["hash"])
     assert sorted(seen) == sorted(everything)
+
+
+@pytest.mark.parametrize("keep", ["first", "newest", "longest", "none"])
+def test_a_recapture_has_the_url_of_the_document_that_stays_for_it(tmp_path: Path, keep: str) -> None:
+    run = a_run(tmp_path, f"match.keep_document={keep}", "match.bucket_prints=100")
+    fill(run, range(3))
+    go(run)
+    pages = [pq.read_table(path) for path in run.folder("extract").glob("*.parquet")]
+    url = {row["doc_id"]: row["url"] for page in pages for row in page.to_pylist()}
+    rows = [row for row in duplicates(run) if row["paragraph"] is None]
+    same = [url[row["doc_id"]] == url[row["partner"]] for row in rows]
+    assert [row["kind"] == "recapture" for row in rows] == same
+    assert 5 < sum(same) < len(same) - 5
 
 
 @pytest.mark.parametrize("overrides", [("match.bucket_prints=100",), ("match.memory_megabytes=256",)])
@@ -173,8 +206,85 @@ def test_building_a_then_adding_b_is_building_both(tmp_path: Path, keep: str) ->
     fill(whole, range(6))
     go(whole)
     assert digests(grown) == digests(whole)
-    if keep == "first":  # what was decided on documents stays decided
+    if keep == "first":  # what was decided stays decided
         assert {name: digests(grown)[name] for name in first} == first
+
+
+@pytest.mark.parametrize("overrides", [(), ("match.bucket_prints=50",), ("match.min_jaccard=0.01",)])
+def test_growing_does_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
+) -> None:
+    """Three generations, the last cut for another memory, are one run; of what the first wrote nothing is touched."""
+    grown, whole = (a_run(tmp_path / name, *overrides) for name in ("grown", "whole"))
+    before: dict[str, int] = {}
+    for shards in (range(2), range(2, 3), range(3, 6)):
+        fill(grown, shards)
+        if 3 in shards:
+            grown = a_run(tmp_path / "grown", *overrides, "match.memory_megabytes=2000")
+            monkeypatch.setattr(rounds, "BYTES_PER_EDGE", 1 << 40)
+        go(grown)
+        times = {p.name: p.stat().st_mtime_ns for p in grown.folder("match").iterdir()}
+        assert {name: times[name] for name in before} == before
+        before = times
+    assert pq.read_table(grown.folder("match") / "documents-00003.parquet")["doc_id"][0].as_py() >= doc_id(3, 0)
+    assert {name.split("-")[1] for name in before if name.startswith("equal")} == {"00000", "00002", "00003"}
+    fill(whole, range(6))
+    go(whole)
+    assert digests(grown) == digests(whole)
+    fill(grown, range(1, 2))  # the same shard again: nothing changes
+    go(grown)
+    assert {p.name: p.stat().st_mtime_ns for p in grown.folder("match").iterdir()} == before
+
+
+def test_a_shard_that_comes_late_makes_its_generation_and_those_after_it_again(tmp_path: Path) -> None:
+    grown, whole = (a_run(tmp_path / name) for name in ("grown", "whole"))
+    for shard in (0, 2, 3):
+        fill(grown, range(shard, shard + 1))
+        go(grown)
+    fill(grown, range(1, 2))
+    go(grown)
+    fill(whole, range(4))
+    go(whole)
+    assert digests(grown) == digests(whole)
+    (grown.folder("match") / "documents-00000.json").unlink()
+    go(grown)
+    assert digests(grown) == digests(whole)
+
+
+def test_a_bridge_that_comes_later(tmp_path: Path) -> None:
+    """x and y are apart in A; z in B is near both: x and y stay, and z repeats the one with which it agrees more."""
+    grown, whole = (a_run(tmp_path / name) for name in ("grown", "whole"))
+    x, y, z = ([11, 12, 3, 4], [21, 22, 23, 5], [11, 22, 23, 6])
+    lines = np.array([[31], [32]], np.uint64)
+    first = np.array([1, 2], np.uint64), np.array([x, y], np.uint64), lines
+    second = np.array([3], np.uint64), np.array([z], np.uint64), lines[:1]
+    add_shard(grown, 0, *first)
+    go(grown)
+    assert duplicates(grown) == []
+    add_shard(grown, 1, *second)
+    go(grown)
+    add_shard(whole, 0, *first)
+    add_shard(whole, 1, *second)
+    go(whole)
+    assert digests(grown) == digests(whole)
+    assert [(row["doc_id"], row["partner"], row["cluster_size"]) for row in duplicates(grown)] == [(1 << 32, 1, 2)]
+
+
+@pytest.mark.parametrize("override", ["match.keep_document=newest", "match.keep=none"])
+def test_other_policies_say_what_they_decide_otherwise(tmp_path: Path, override: str) -> None:
+    """Shard 1 has what shard 0 has: the newest copies are now there, and of what stands twice nothing stays."""
+    run = a_run(tmp_path, override)
+    fill(run, range(1))
+    go(run)
+    before = {(row["doc_id"], row["paragraph"]) for row in duplicates(run)}
+    fill(run, range(1, 3))
+    changes: Counter[str] = Counter()
+    for step in match.steps(run):
+        for task in step.tasks:
+            changes.update(execute(task).changes)
+    after = {(row["doc_id"], row["paragraph"]) for row in duplicates(run) if row["doc_id"] < 1 << 32}
+    assert sum(n for change, n in changes.items() if "go now" in change) == len(after - before) > 0
+    assert sum(n for change, n in changes.items() if "come back" in change) == len(before - after)
 
 
 def test_a_shard_without_duplicates_is_growth_too(tmp_path: Path) -> None:
@@ -197,6 +307,18 @@ def test_workers_change_nothing(plain: Run, tmp_path: Path) -> None:
         for step in match.steps(run):
             for task, result in engine(execute, step.tasks):
                 assert not isinstance(result, Exception), (task.name, result)
+    assert digests(run) == digests(plain)
+
+
+def test_workers_share_the_memory_and_change_nothing(
+    plain: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = dataclasses.replace(a_run(tmp_path), workers=4)
+    assert (plan_of(plain), plan_of(run)) == (Plan(1024), Plan(256))
+    monkeypatch.setattr(Plan, "bucket_rows", property(lambda plan: plan.memory_megabytes))
+    fill(run, range(6))
+    go(run)
+    assert len(list(run.folder("match").glob("edges-*.json"))) == -(-6 * DOCUMENTS * BANDS * 5 // (256 * 4)) > 1
     assert digests(run) == digests(plain)
 
 
@@ -244,7 +366,7 @@ def test_near_documents_must_be_near_indeed_when_the_texts_are_asked(tmp_path: P
     labels = go(run)
     assert "check" in labels
     assert [(row["doc_id"], row["partner"]) for row in duplicates(run)] == [(3, 0)]
-    manifest = run.manifest("match", "checked-00000")
+    manifest = run.manifest("match", "checked-00000-00000")
     assert manifest is not None
     assert manifest.ledger["edges"].dropped == {"low_jaccard": 2}
 
@@ -257,6 +379,16 @@ def test_prints_of_another_scheme_are_refused(tmp_path: Path) -> None:
         go(other)
 
 
+def test_prints_without_documents_are_refused(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    with Unit(run.folder("extract"), "extract", "part-00000", settings={}) as unit:
+        unit.commit(
+            Ledger(), facts={"documents": 3, "prints": {"documents": 0, "bands": 0, "paragraphs": 9, "urls": 0}}
+        )
+    with pytest.raises(MismatchError, match=r"part-00000\.parquet was made with match.documents=False"):
+        go(run)
+
+
 def test_a_file_cut_short_is_refused_by_name(tmp_path: Path) -> None:
     run = a_run(tmp_path)
     fill(run, range(2))
@@ -266,9 +398,9 @@ def test_a_file_cut_short_is_refused_by_name(tmp_path: Path) -> None:
             break
         for task in step.tasks:
             execute(task)
-    hurt = run.folder("match") / "edges-00000.parquet"
+    hurt = run.folder("match") / "edges-00000-00000.parquet"
     hurt.write_bytes(hurt.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"edges-00000\.parquet.*--from match"):
+    with pytest.raises(DataError, match=r"edges-00000-00000\.parquet.*--from match"):
         execute(step.tasks[0])
     hurt = run.folder("prints") / "part-00001.parquet"
     hurt.write_bytes(hurt.read_bytes()[:-20])

@@ -10,11 +10,23 @@ import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from ccbuild import catalogue
-from ccbuild.catalogue import Entry, cached, default_cache, eld_sentences, entries, fetch, place, udhr_excerpts
+from ccbuild.catalogue import (
+    Entry,
+    Family,
+    cached,
+    default_cache,
+    eld_sentences,
+    entries,
+    families,
+    fetch,
+    place,
+    udhr_excerpts,
+)
 from ccbuild.errors import CatalogueError, DataError, InputError
 
 PAYLOAD = b"hello, catalogue\n" * 100
@@ -151,7 +163,10 @@ def test_no_network_says_what_to_do(wheel: Path, tmp_path: Path, monkeypatch: py
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, body: bytes) -> io.BytesIO:
-    stream = io.BytesIO(body)
+    class Body(io.BytesIO):
+        headers: ClassVar[dict[str, str]] = {}
+
+    stream = Body(body)
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: stream)
     return stream
 
@@ -184,6 +199,54 @@ def test_an_endless_body_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: Endless())
     with pytest.raises(CatalogueError, match="Nothing was kept"):
         fetch(entry("https://a.invalid/words.txt"), tmp_path)
+
+
+def family(**changes: object) -> Family:
+    fields = {
+        "name": "models",
+        "files": ("{lang}.a", "{lang}.b"),
+        "source": "https://a.invalid/{file}",
+        "languages": ("sw",),
+    }
+    return Family(**{**fields, "licence": "CC0-1.0", "description": "", "origin": "", **changes})  # type: ignore[arg-type]
+
+
+def test_a_family_has_files_by_language_and_date() -> None:
+    assert [(e.name, e.file, e.source) for e in family().entries("sw")] == [
+        ("models", "sw.a", "https://a.invalid/sw.a"),
+        ("models", "sw.b", "https://a.invalid/sw.b"),
+    ]
+    (dump,) = families()["wikipedia"].entries("sw", "20240506")
+    assert dump.name == "wikipedia-20240506"
+    assert dump.source.endswith("/cirrussearch/20240506/swwiki-20240506-cirrussearch-content.json.gz")
+    with pytest.raises(InputError, match="nothing for 'xx'. It has: sw"):
+        family().entries("xx")
+
+
+def test_without_a_stated_digest_the_first_fetch_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, _ = family().entries("sw")
+    serve(monkeypatch, PAYLOAD)
+    path = fetch(file, tmp_path)
+    assert path.read_bytes() == PAYLOAD
+    assert sha256(PAYLOAD) in path.with_name("sw.a.sha256").read_text()
+    serve(monkeypatch, b"")
+    assert fetch(file, tmp_path) == path  # without the network
+    path.write_bytes(PAYLOAD[:-1])
+    with pytest.raises(CatalogueError, match="recorded"):
+        fetch(file, tmp_path)
+    path.unlink()
+    serve(monkeypatch, b"another")
+    with pytest.raises(CatalogueError, match="recorded"):
+        fetch(file, tmp_path)
+
+
+def test_a_body_cut_short_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, _ = family().entries("sw")
+    stream = serve(monkeypatch, PAYLOAD[:-1])
+    monkeypatch.setattr(stream, "headers", {"Content-Length": str(len(PAYLOAD))})
+    with pytest.raises(CatalogueError, match=f"{len(PAYLOAD) - 1} of {len(PAYLOAD)} bytes"):
+        fetch(file, tmp_path)
+    assert not place(file, tmp_path).exists()
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,3 +167,19 @@ def test_each_line_falls_to_one_side_wherever_it_stands() -> None:
     again, apart = split_prose(reversed(lines), 0.1)
     assert (set(again), set(apart)) == (set(train), set(heldout))
     assert split_prose(lines, 0.0) == (lines, [])
+
+
+def test_a_dump_by_its_date_is_fetched_when_it_is_read(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CCBUILD_CACHE", str(in_folder))
+    (prose,) = find_prose("catalogue:wikipedia-20240506", ["sw"]).values()
+    folder = in_folder / "wikipedia-20240506"
+    folder.mkdir()
+    pages = [{"index": {"_id": "1"}}, {"namespace": 0, "text": "Habari za leo."}]
+    dump = gzip.compress("".join(json.dumps(page) + "\n" for page in pages).encode())
+    (folder / "swwiki-20240506-cirrussearch-content.json.gz").write_bytes(dump)
+    assert list(prose.lines()) == ["Habari za leo."]
+    assert prose.files[0].licence == "CC-BY-SA-4.0"
+    before = prose.digest()
+    assert len(before) == 64
+    with pytest.raises(ConfigError, match="Name the languages"):
+        find_prose("catalogue:wikipedia-20240506")

@@ -29,7 +29,7 @@ def write(
         TokenWriter(unit, code, vocabulary_size=size, vocabulary_sha256=sha, shard_tokens=shard_tokens) as writer,
     ):
         for doc_id, ids in documents:
-            writer.add(doc_id, ids, sentences=2, characters=len(ids) * 3)
+            writer.add(doc_id, ids, sentences=2, characters=len(ids) * 3, nbytes=len(ids) * 4)
         unit.commit(Ledger(), facts=writer.close())
 
 
@@ -54,6 +54,7 @@ def test_tokens_come_back_whatever_the_shards(
     assert language.tokens == len(language) == len(expected)
     assert (language.documents, language.sentences) == (len(documents), 2 * len(documents))
     assert language.characters == 3 * (len(expected) - len(documents))
+    assert language.nbytes == 4 * (len(expected) - len(documents))
     first, last = sorted(int(part * len(expected)) for part in cut)
     part = language.read(first, last - first)
     assert part.dtype == np.uint32
@@ -63,6 +64,7 @@ def test_tokens_come_back_whatever_the_shards(
         spans.append(TokenSpan(doc_id, start, len(ids) + 1))
         start += len(ids) + 1
     assert list(language.documents_iter()) == spans
+    assert language.bounds().tolist() == [[span.start, span.start + span.length - 1] for span in spans]
     for span in spans:
         assert language.document_at(span.start) == language.document_at(span.start + span.length - 1) == span.doc_id
 

@@ -46,7 +46,7 @@ def _write_tokens(folder: Path, sizes: dict[str, int], vocabulary: int = VOCABUL
             while written < size:
                 length = min(int(generator.integers(20, 200)), size - written)
                 ranks = np.minimum(generator.zipf(1.3, length), 60)
-                writer.add(document, 4 + (ranks + 61 * number) % (vocabulary - 5), 1, 4 * length)
+                writer.add(document, 4 + (ranks + 61 * number) % (vocabulary - 5), 1, 4 * length, 4 * length)
                 written, document = written + length + 1, document + 1
             facts = writer.close()
             unit.commit(Ledger(), facts=facts)

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from ccbuild.errors import DataError, InputError, MismatchError
 from xlmr.checkpoint import find
-from xlmr.hf import export, from_hugging_face, import_weights, model_config, to_hugging_face
+from xlmr.evaluate import evaluate
+from xlmr.hf import export, from_hugging_face, import_checkpoint, import_weights, model_config, to_hugging_face
 from xlmr.model import MaskedLM
 from xlmr.train import train
 
@@ -44,8 +45,9 @@ def test_transformers_loads_it_and_agrees(run: Path, tmp_path: Path) -> None:
     with torch.no_grad():
         assert (theirs(ids).logits - ours(run).logits(ids)).abs().max() < 1e-5
         ids[1, 12:], keep[1, 12:] = 1, False
+        positions = torch.where(keep, torch.arange(2, 22), 1)
         wanted = theirs(ids, attention_mask=keep.long()).logits
-        assert (wanted - ours(run).logits(ids, keep))[keep].abs().max() < 1e-5
+        assert (wanted - ours(run).logits(ids, positions))[keep].abs().max() < 1e-5
     assert sum(p.numel() for p in theirs.parameters()) == find(run).manifest.facts["parameters"]
 
 
@@ -55,6 +57,8 @@ def test_other_heads_load_from_it(run: Path, tmp_path: Path) -> None:
         head = getattr(transformers, f"AutoModelFor{kind}")
         _, report = head.from_pretrained(tmp_path / "hf", output_loading_info=True)
         assert all(name.startswith(("classifier", "qa_outputs", "roberta.pooler")) for name in report["missing_keys"])
+        assert all(name.startswith("lm_head.") for name in report["unexpected_keys"])
+        assert not report["mismatched_keys"]
 
 
 def test_there_and_back_are_the_same_bytes(run: Path, tmp_path: Path) -> None:
@@ -68,6 +72,43 @@ def test_there_and_back_are_the_same_bytes(run: Path, tmp_path: Path) -> None:
     export(run, tmp_path / "again")
     for path in (tmp_path / "hf").iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["XLMRoberta", "XLMRobertaXL"])
+def test_import_and_export_give_transformers_own_bytes(kind: str, tmp_path: Path) -> None:
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=300, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=34, type_vocab_size=1,
+    )  # fmt: skip
+    theirs = getattr(transformers, f"{kind}ForMaskedLM")(config)
+    torch.nn.init.normal_(theirs.roberta.embeddings.token_type_embeddings.weight)
+    theirs.save_pretrained(tmp_path / "theirs")
+    checkpoint = import_checkpoint(tmp_path / "theirs", tmp_path / "imported")
+    assert checkpoint.step == 0
+    export(tmp_path / "imported", tmp_path / "ours")
+    names = [tmp_path / side / "model.safetensors" for side in ("theirs", "ours")]
+    assert names[0].read_bytes() == names[1].read_bytes()
+    card = (tmp_path / "ours" / "README.md").read_text()
+    assert hashlib.sha256(names[0].read_bytes()).hexdigest() in card
+    with pytest.raises(MismatchError, match="holds checkpoints already"):
+        import_checkpoint(tmp_path / "theirs", tmp_path / "imported")
+
+
+def test_a_run_starts_from_imported_weights(
+    run: Path, tmp_path: Path, tokens: Path, small: Any, write_tokens: Any
+) -> None:
+    export(run, tmp_path / "hf")
+    import_checkpoint(tmp_path / "hf", tmp_path / "imported")
+    norm = find(run).manifest.settings["model.norm"]
+    mine = small(f"model.norm={norm}", "optim.steps=2", f"run.start_from={tmp_path / 'imported'}")
+    result = train(mine, tokens, tmp_path / "on")
+    before = evaluate(run, tokens, {})
+    assert result.validation_before == pytest.approx({code: facts["loss"] for code, facts in before.items()}, abs=1e-6)
+    other = write_tokens(tmp_path / "tokens", {"en": 2000}, sha256="cd" * 32)
+    with pytest.raises(MismatchError, match="was trained with the vocabulary abab.*, the tokens have cdcd"):
+        train(small(f"model.norm={norm}", f"run.start_from={run}"), other, tmp_path / "other")
+    with pytest.raises(MismatchError, match=r"start_from=.* has model\.width=32, this run has 64"):
+        train(small(f"model.norm={norm}", "model.width=64", f"run.start_from={run}"), tokens, tmp_path / "other")
 
 
 def test_missing_and_surplus_tensors_are_named(run: Path, tmp_path: Path) -> None:

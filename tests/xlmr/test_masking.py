@@ -21,7 +21,7 @@ def sequences() -> NDArray[np.int64]:
 
 @pytest.fixture(scope="module")
 def masked() -> Masked:
-    return mask_sequences(sequences(), SAMPLES, VOCABULARY, CONFIG, seed=7)
+    return mask_sequences(sequences(), SAMPLES, VOCABULARY, CONFIG, 7, 0.15)
 
 
 def test_rates(masked: Masked) -> None:
@@ -61,27 +61,27 @@ def test_shapes_are_those_of_the_config(masked: Masked) -> None:
 def test_positions_are_masked_evenly() -> None:
     ids = np.full((20_000, 128), 5)
     ids[:, 0], ids[:, -1] = 0, 2
-    masked = mask_sequences(ids, np.arange(20_000), VOCABULARY, CONFIG, seed=1)
+    masked = mask_sequences(ids, np.arange(20_000), VOCABULARY, CONFIG, 1, 0.15)
     counts = np.bincount(masked.slots[masked.labels != IGNORED], minlength=128)[1:-1]
     assert abs(counts / 20_000 - 0.15).max() < 5 * np.sqrt(0.15 * 0.85 / 20_000)
 
 
 def test_a_sample_is_masked_alike_in_any_company() -> None:
     ids = sequences()
-    whole = mask_sequences(ids, SAMPLES, VOCABULARY, CONFIG, seed=7)
-    some = mask_sequences(ids[[30, 7]], SAMPLES[[30, 7]], VOCABULARY, CONFIG, seed=7)
+    whole = mask_sequences(ids, SAMPLES, VOCABULARY, CONFIG, 7, 0.15)
+    some = mask_sequences(ids[[30, 7]], SAMPLES[[30, 7]], VOCABULARY, CONFIG, 7, 0.15)
     for name in ("ids", "slots", "labels"):
         assert np.array_equal(getattr(some, name), getattr(whole, name)[[30, 7]])
 
 
 def test_another_sample_or_seed_is_masked_otherwise() -> None:
     ids = np.repeat(sequences()[:1], 2, axis=0)
-    same_text = mask_sequences(ids, np.array([1, 2]), VOCABULARY, CONFIG, seed=7)
+    same_text = mask_sequences(ids, np.array([1, 2]), VOCABULARY, CONFIG, 7, 0.15)
     assert not np.array_equal(same_text.slots[0], same_text.slots[1])
-    other = mask_sequences(ids, np.array([1, 2]), VOCABULARY, CONFIG, seed=8)
+    other = mask_sequences(ids, np.array([1, 2]), VOCABULARY, CONFIG, 8, 0.15)
     assert not np.array_equal(same_text.slots, other.slots)
 
 
 def test_a_sequence_without_text_masks_nothing() -> None:
-    masked = mask_sequences(np.array([[0, 2] + [1] * 126]), np.array([0]), VOCABULARY, CONFIG, seed=7)
+    masked = mask_sequences(np.array([[0, 2] + [1] * 126]), np.array([0]), VOCABULARY, CONFIG, 7, 0.15)
     assert (masked.labels == IGNORED).all()

@@ -36,3 +36,45 @@ def test_clipping(clip: float) -> None:
     assert optimiser.step(1).item() == pytest.approx(100 * 3**0.5)
     mean = optimiser.state()["mean.weight"].norm().item()
     assert mean == pytest.approx(0.1 * (clip or 100 * 3**0.5), rel=1e-4)
+
+
+def stepped(optimiser: Optimiser, model: torch.nn.Linear, size: float, number: int) -> torch.Tensor:
+    model.weight.grad = torch.full((1, 3), size / 3**0.5)
+    return optimiser.step(number)
+
+
+def test_a_leap_is_skipped_once_the_mean_is_known_and_a_lasting_change_is_followed() -> None:
+    model = torch.nn.Linear(3, 1, bias=False)
+    optimiser = Optimiser(model, OptimConfig(spike=3.0, warmup_steps=0, clip_norm=1.0))
+    assert stepped(optimiser, model, 50.0, 1) > 49  # nothing is known yet
+    for number in range(2, 202):
+        stepped(optimiser, model, 1.0, number)
+    assert (optimiser.skipped.item(), optimiser.taken.item()) == (0, 201)
+    before, moments = model.weight.clone(), {k: v.clone() for k, v in optimiser.state().items() if "weight" in k}
+    stepped(optimiser, model, 10.0, 202)
+    assert (optimiser.skipped.item(), optimiser.in_a_row.item()) == (1, 1)
+    assert torch.equal(model.weight, before)
+    assert all(torch.equal(optimiser.state()[k], v) for k, v in moments.items())
+    stepped(optimiser, model, 2.0, 203)
+    assert optimiser.in_a_row.item() == 0
+    taken = optimiser.taken.item()
+    for number in range(204, 404):
+        stepped(optimiser, model, 6.0, number)
+    assert optimiser.in_a_row.item() == 0
+    assert taken < optimiser.taken.item() < taken + 200
+
+
+def test_counters_of_adam_come_back() -> None:
+    model = torch.nn.Linear(3, 1, bias=False)
+    optimiser = Optimiser(model, OptimConfig(warmup_steps=0))
+    stepped(optimiser, model, 1.0, 1)
+    stepped(optimiser, model, float("inf"), 2)
+    stepped(optimiser, model, 1.0, 3)
+    assert optimiser.adam.state[model.weight]["step"].item() == 2
+    other = Optimiser(torch.nn.Linear(3, 1, bias=False), OptimConfig(warmup_steps=0))
+    for name, tensor in other.state().items():
+        tensor.copy_(optimiser.state()[name])
+    other.loaded()
+    (state,) = other.adam.state.values()
+    assert state["step"].item() == 2
+    assert other.skipped.item() == 1

@@ -3,26 +3,27 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
-import xlmr
-from ccbuild.config import from_mapping, to_mapping
-from ccbuild.errors import ConfigError, InputError, MismatchError
+from ccbuild.config import from_mapping
+from ccbuild.errors import ConfigError, InputError, MismatchError, StorageError
+from ccbuild.storage import locked
+from xlmr.checkpoint import find, open_step
 from xlmr.config import TrainConfig
-from xlmr.train import Metrics, train
+from xlmr.hf import export
+from xlmr.metrics import Metrics
+from xlmr.parallel import Ranks
+from xlmr.train import train
 
 
 def weights(out: Path, step: int) -> dict[str, torch.Tensor]:
-    return load_file(out / "checkpoints" / f"step-{step:08d}" / "model.safetensors")
+    return open_step(out / "checkpoints", step).weights()
 
 
 def losses(out: Path, what: str = "loss") -> list[float]:
@@ -39,7 +40,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, tokens: Path, small: Any) ->
 
 def test_a_run_is_whole_and_its_account_balances(whole: Path) -> None:
     manifest = json.loads((whole / "train.json").read_text())
-    account = manifest["ledger"]["tokens"]
+    account = manifest["ledger"]["blocks"]
     assert account["seen"] == account["kept"] + account["dropped"]["held_out"]
     assert manifest["facts"]["step"] == 6
     assert (
@@ -63,9 +64,9 @@ def test_resuming_gives_the_same_losses_and_weights(whole: Path, tmp_path: Path,
     assert (second.step, second.finished, second.resumed_from) == (6, True, 3)
     assert "Going on from update 3 of 6." in heard
     assert losses(tmp_path) == losses(whole)
-    for name in ("model.safetensors", "optimiser.safetensors"):
-        ours, theirs = (p / "checkpoints/step-00000006" / name for p in (tmp_path, whole))
-        assert ours.read_bytes() == theirs.read_bytes()
+    ours, theirs = (sorted((p / "checkpoints/step-00000006").iterdir()) for p in (tmp_path, whole))
+    assert [p.name for p in ours] == [".metadata", "__0_0.distcp", "checkpoint.json"]
+    assert [p.read_bytes() for p in ours] == [p.read_bytes() for p in theirs]
     assert (tmp_path / "train.json").read_bytes() == (whole / "train.json").read_bytes()
 
 
@@ -86,7 +87,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
 ) -> None:
     train(small("run.stop_at=4"), tokens, tmp_path)
     last = tmp_path / "checkpoints" / "step-00000004"
-    path = last / "model.safetensors"
+    path = last / "__0_0.distcp"
     if damage == "short":
         path.write_bytes(path.read_bytes()[:-1])
     elif damage == "changed":
@@ -111,6 +112,16 @@ def test_another_config_or_other_tokens_are_refused(
         train(small(), other, tmp_path)
     with pytest.raises(MismatchError, match="earlier run"):
         train(small(), tokens, tmp_path, resume=False)
+
+
+def test_one_process_at_a_time_works_in_a_folder(tmp_path: Path, tokens: Path, small: Any) -> None:
+    left = tmp_path / "run" / "checkpoints" / ".step-00000004.scratch"
+    left.mkdir(parents=True)
+    with locked(tmp_path / "run"), pytest.raises(InputError, match="Another process works in"):
+        train(small(), tokens, tmp_path / "run")
+    left.mkdir(parents=True)
+    train(small("optim.steps=2", "run.validate=false"), tokens, tmp_path / "run")
+    assert not left.exists()
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path, tokens: Path, small: Any) -> None:
@@ -161,23 +172,71 @@ def test_bad_settings_are_refused_before_anything_is_written(tmp_path: Path, tok
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, tokens: Path, small: Any) -> None:
     from ccbuild.errors import CcbuildError
 
-    with pytest.raises(CcbuildError, match=r"at update \d; nothing was saved of it"):
-        train(small("optim.learning_rate=1e30", "optim.clip_norm=0", "run.validate=false"), tokens, tmp_path)
+    with pytest.raises(CcbuildError, match=r"updates up to \d+ were skipped: .* Nothing was saved of them"):
+        train(
+            small("optim.learning_rate=1e30", "optim.clip_norm=0", "optim.steps=30", "run.validate=false"),
+            tokens,
+            tmp_path,
+        )
 
 
-def test_a_few_sequences_are_learnt_by_heart(tmp_path: Path, small: Any, write_tokens: Any) -> None:
-    folder = write_tokens(tmp_path / "tokens", {"en": 150})
-    learn = [
-        "optim.steps=400",
-        "model.init_std=0.06",
-        "optim.learning_rate=5e-3",
-        "model.dropout=0",
-        "data.validation_blocks=0",
-    ]
-    pace = ["run.log_every=25", "run.save_every=400", "model.attention_dropout=0"]
-    result = train(small(*learn, *pace), folder, tmp_path / "out")
-    assert result.loss < 0.5
-    assert result.validation_before == {}
+def test_ranks_that_do_not_divide_the_batch(small: Any) -> None:
+    with pytest.raises(ConfigError, match=r"optim.batch=8 is not divided by the 3 ranks. Take a multiple of 3"):
+        Ranks(0, 3, torch.device("cpu")).share(small())
+    assert Ranks(0, 4, torch.device("cpu")).share(small("run.micro_batch=64")) == (2, 2)
+
+
+def test_too_little_memory_says_what_to_lower(tmp_path: Path, tokens: Path, small: Any) -> None:
+    with pytest.raises(ConfigError, match=r"Memory ran out .*Lower run.micro_batch .*run.loss_chunk .*model plan"):
+        train(small("model.ffn=1000000000000"), tokens, tmp_path)
+
+
+def test_ids_beyond_the_vocabulary_end_the_run(tmp_path: Path, small: Any, write_tokens: Any) -> None:
+    folder = write_tokens(tmp_path / "damaged", {"en": 2000})
+    for shard in folder.glob("en-*.bin"):
+        shard.write_bytes(np.full(shard.stat().st_size // 4, 4000, "<u4").tobytes())
+    with pytest.raises(MismatchError, match="id 4000, but the vocabulary has 300"):
+        train(small("run.validate=false"), folder, tmp_path / "out")
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    tmp_path: Path, tokens: Path, small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, seen = os.replace, []
+
+    def full(source: Any, target: Any) -> None:
+        if str(target).endswith("step-00000004"):
+            seen.append(target)
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StorageError, match=r"No space left on device.*The checkpoint before it stands"):
+        train(small("run.validate=false"), tokens, tmp_path)
+    assert len(seen) == 1
+    assert find(tmp_path).step == 2
+    monkeypatch.undo()
+    assert train(small("run.validate=false"), tokens, tmp_path).resumed_from == 2
+
+
+def test_pairs_are_trained_on_and_stand_in_the_card(
+    whole: Path, tmp_path: Path, tokens: Path, small: Any, write_tokens: Any
+) -> None:
+    for code in ("en", "sw"):  # as many documents on both sides, since they are written alike
+        write_tokens(tmp_path / code, {code: 900})
+    pair = tmp_path / "pairs" / "en-sw"
+    pair.mkdir(parents=True)
+    for code in ("en", "sw"):
+        for path in (tmp_path / code).iterdir():
+            shutil.copy(path, pair / path.name)
+    config = small(f"data.pairs={tmp_path / 'pairs'}", "data.phases=[{start: 0}, {start: 3, mask_prob: 0.3}]")
+    result = train(config, tokens, tmp_path / "run")
+    assert any("en-sw" in line for line in losses(tmp_path / "run", "languages"))  # type: ignore[operator]
+    assert losses(tmp_path / "run") != losses(whole)
+    export(result.checkpoint, tmp_path / "hf")
+    assert "| en-sw, " in (tmp_path / "hf" / "README.md").read_text()
+    with pytest.raises(MismatchError, match=r"pairs\.en-sw="):
+        train(small("data.phases=[{start: 0}, {start: 3, mask_prob: 0.3}]"), tokens, tmp_path / "run")
 
 
 def test_callers_random_numbers_are_left_alone(tmp_path: Path, tokens: Path, small: Any) -> None:
@@ -186,49 +245,6 @@ def test_callers_random_numbers_are_left_alone(tmp_path: Path, tokens: Path, sma
     torch.manual_seed(1)
     train(small("optim.steps=2", "run.validate=false"), tokens, tmp_path)
     assert torch.equal(torch.rand(3), wanted)
-
-
-def test_two_processes_do_as_one(tmp_path: Path, tokens: Path, small: Any) -> None:
-    still = small("model.dropout=0", "model.attention_dropout=0", "optim.steps=4", "run.micro_batch=2")
-    train(still, tokens, tmp_path / "one")
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(to_mapping(still)))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-c", _RANK, str(path), str(tokens), str(tmp_path / "two")],
-            env=os.environ
-            | {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"}
-            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "PYTHONPATH": str(Path(xlmr.__file__).parents[1])},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    ends = [process.communicate(timeout=120)[1] for process in ranks]  # all, so that none is left behind
-    assert [process.returncode for process in ranks] == [0, 0], "\n".join(ends)
-    for what in ("loss", "gradient_norm"):
-        assert losses(tmp_path / "two", what) == pytest.approx(losses(tmp_path / "one", what), abs=1e-5)
-    one, two = weights(tmp_path / "one", 4), weights(tmp_path / "two", 4)
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], atol=1e-5, rtol=0)
-    validation = [
-        json.loads((tmp_path / n / "train.json").read_text())["facts"]["validation_after"] for n in ("one", "two")
-    ]
-    assert validation[0] == pytest.approx(validation[1], abs=1e-5)
-
-
-_RANK = """
-import json, sys
-from pathlib import Path
-from ccbuild.config import from_mapping
-from xlmr.config import TrainConfig
-from xlmr.train import train
-config = from_mapping(TrainConfig, json.loads(Path(sys.argv[1]).read_text()))
-train(config, sys.argv[2], sys.argv[3])
-"""
 
 
 def test_metrics_are_json_ready(whole: Path) -> None:

@@ -8,7 +8,8 @@ Four shares, each with its counts, and what each means:
   that was dropped for another reason or quarantined says nothing about deduplication; it is counted apart.
 - *unique*: of the unique, undamaged pages, those that were dropped as duplicates: here the fewer the better.
 
-A reason says duplicate when it contains that word; give `is_duplicate` where a pipeline speaks otherwise.
+A reason says duplicate when it contains that word, or is `recapture`; give `is_duplicate` where a pipeline speaks
+otherwise.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def judge(
     truth: Path | Iterable[TruthPage],
     outcomes: Iterable[Outcome],
     *,
-    is_duplicate: Callable[[str], bool] = lambda reason: "duplicate" in reason,
+    is_duplicate: Callable[[str], bool] = lambda reason: "duplicate" in reason or reason == "recapture",
 ) -> Verdict:
     """The verdict over all `outcomes`, one for each page of `truth`.
 

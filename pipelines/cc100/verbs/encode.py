@@ -62,7 +62,7 @@ class EncodeLanguage:
                 texts = batch["text"].to_pylist()
                 documents = encoder.encode_documents(texts)
                 for doc_id, text, ids in zip(batch["doc_id"].to_pylist(), texts, documents, strict=True):
-                    writer.add(doc_id, ids, text.count("\n") + 1, len(text))
+                    writer.add(doc_id, ids, text.count("\n") + 1, len(text), len(text.encode()))
                     ledger["documents"].keep()
                     ledger["tokens"].keep(len(ids) + 1)
             facts = writer.close()

@@ -14,7 +14,15 @@ import pyarrow.parquet as pq
 from cc100.layout import FOLDERS, Input, Run, Source, shard_name
 from cc100.verbs.task import Step
 from ccbuild.dedup.paragraphs import document_hash, text_paragraph_hashes
-from ccbuild.dedup.prints import Prints, band_prints, document_prints, paragraph_prints, scheme, write_prints
+from ccbuild.dedup.prints import (
+    Prints,
+    band_prints,
+    document_prints,
+    paragraph_prints,
+    scheme,
+    url_prints,
+    write_prints,
+)
 from ccbuild.dedup.signatures import band_hashes, sign
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
@@ -111,7 +119,8 @@ class _Output:
         self.rows += len(self._kept)
         texts = ["\n".join(page.paragraphs) for page in self._kept]
         if texts:
-            self.prints += sketch(texts, identifiers, self.task.run, self.timings)
+            urls = [page.url for page in self._kept]
+            self.prints += sketch(texts, urls, identifiers, self.task.run, self.timings)
             with self.timings.measure("write"):
                 columns: dict[str, list[Any]] = {"doc_id": identifiers, "text": texts}
                 for name in PAGE_SCHEMA.names:
@@ -125,8 +134,10 @@ class _Output:
         self._lost.clear()
 
 
-def sketch(texts: Sequence[str], identifiers: Sequence[int], run: Run, timings: Timings) -> list[Prints]:
-    """The prints of a batch of documents: of the whole, of its bands, of its paragraphs."""
+def sketch(
+    texts: Sequence[str], urls: Sequence[str], identifiers: Sequence[int], run: Run, timings: Timings
+) -> list[Prints]:
+    """The prints of a batch of documents: of the whole, of its bands, of its paragraphs, of its URL."""
     config, ids = run.recipe.dedup, np.array(identifiers, np.uint64)
     with timings.measure("paragraph hashes"):
         hashes, counts = text_paragraph_hashes(texts, config.paragraphs)
@@ -138,6 +149,7 @@ def sketch(texts: Sequence[str], identifiers: Sequence[int], run: Run, timings: 
             found.append(band_prints(bands, signatures.present, ids))
             whole = np.fromiter((document_hash(text) for text in texts), np.uint64, len(texts))
             found.append(document_prints(whole, ids))
+            found.append(url_prints(urls, ids))
     return found
 
 

@@ -1,21 +1,32 @@
-"""`prepare`: the language identifier, and a perplexity model for each language that has prose."""
+"""`prepare`: the language identifier, and a perplexity model for each language that there is something for.
+
+A language takes the first of these that the recipe has for it: a model that exists (``prepare.models``), well-formed
+prose (``prepare.prose``), the surest pages of an earlier run (``prepare.bootstrap``). Its manifest says which.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
-from collections.abc import Iterator
+import statistics
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from cc100.layout import Run
+import pyarrow.parquet as pq
+
+from cc100.layout import FOLDERS, Run
 from cc100.verbs.task import Step
 from ccbuild import catalogue
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.lm.estimate import estimate_files
+from ccbuild.lm.given import GivenModel, find_models
 from ccbuild.lm.score import Scorer
 from ccbuild.prose import Prose, find_prose, split_prose
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, facts_of
+from ccbuild.storage import Manifest, Unit, digest_of, facts_of, read_manifest
 
 __all__ = ["steps"]
 
@@ -43,30 +54,92 @@ class TakeIdentifier:
 
 
 @dataclass(frozen=True, slots=True)
-class EstimateModel:
-    """Pieces and an n-gram model of one language, from each distinct line of its prose once."""
+class TakeModel:
+    """Copy a model that exists."""
 
     run: Run
-    prose: Prose
+    model: GivenModel
 
     @property
     def name(self) -> str:
-        return self.prose.lang
+        return self.model.lang
 
     def unit(self) -> Unit:
-        return self.run.unit("prepare", self.name, {"prose": self.prose.digest()})
+        return self.run.unit("prepare", self.name, self.model.digests())
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        found = self.model.files()
+        order = Scorer(*found).order  # opened in a process of its own first: a damaged one is known now
+        for source, end in zip(found, (".sp.model", ".binary"), strict=True):
+            shutil.copyfile(source, unit.path(f"{self.name}{end}"))
+        ledger = Ledger()
+        ledger["models"].keep()
+        return unit.commit(ledger, facts={"source": "given", "order": order, "given": self.model.origin})
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlProse:
+    """The upper half of a language's documents in an earlier run, by the score of their language."""
+
+    root: Path
+    lang: str
+
+    def lines(self) -> Iterator[str]:
+        """Their paragraphs."""
+        scores = [score for score, _ in self._documents(["lang_score"])]
+        least = statistics.median_low(scores) if scores else 0.0
+        for score, text in self._documents(["lang_score", "text"]):
+            if score >= least:
+                yield from text.split("\n")
+
+    def digest(self) -> str:
+        """Of the documents of all languages, as their manifests have it."""
+        return str(digest_of(*(read_manifest(path) for path in sorted(self._folder.glob("part-*.json")))))
+
+    @property
+    def _folder(self) -> Path:
+        return self.root / FOLDERS["refine"]
+
+    def _documents(self, columns: list[str]) -> Iterator[tuple[float, str]]:
+        for path in sorted(self._folder.glob("part-*.parquet")):
+            if not path.name.endswith(".dropped.parquet"):
+                for row in pq.read_table(path, columns=columns, filters=[("lang", "=", self.lang)]).to_pylist():
+                    yield row["lang_score"] or 0.0, row.get("text", "")
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateModel:
+    """Pieces and an n-gram model of one language, from each distinct line of its text once."""
+
+    run: Run
+    text: Prose | CrawlProse
+
+    @property
+    def name(self) -> str:
+        return self.text.lang
+
+    @property
+    def source(self) -> str:
+        """What a manifest calls it."""
+        return "bootstrap" if isinstance(self.text, CrawlProse) else "prose"
+
+    def unit(self) -> Unit:
+        return self.run.unit("prepare", self.name, {self.source: self.text.digest()})
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         ledger, config = Ledger(), self.run.recipe.prepare
         pieces, ngrams = (unit.path(f"{self.name}{end}") for end in (".sp.model", ".binary"))
+        source: dict[str, Any] = {"source": self.source}
+        if isinstance(self.text, Prose) and self.text.files:
+            source["licence"] = self.text.files[0].licence
         try:
             with timings.measure("estimate"):
-                lines, heldout = split_prose(self.prose.lines(), config.heldout)
+                lines, heldout = split_prose(self.text.lines(), config.heldout)
                 made = estimate_files(lines, pieces, ngrams, config.lm)
         except InputError as error:  # too little text for a model is a fact of the language, not a failure of the run
             ledger["models"].drop("too_little_prose")
             unit.discard()
-            return unit.commit(ledger, facts={"why": str(error)})
+            return unit.commit(ledger, facts={**source, "why": str(error)})
         ledger["models"].keep()
         with timings.measure("heldout"):
             score = Scorer(pieces, ngrams, ngrams_sha256=made.binary_sha256).score(heldout)
@@ -75,12 +148,49 @@ class EstimateModel:
             "pieces": score.pieces,
             "perplexity": score.perplexity if score.pieces else None,
         }
-        return unit.commit(ledger, facts={**facts_of(made), "heldout": facts})
+        return unit.commit(ledger, facts={**source, **facts_of(made), "heldout": facts})
+
+
+@dataclass(frozen=True, slots=True)
+class NoModel:
+    """A language that the recipe names and has nothing for: its documents stay, in the bucket ``all``."""
+
+    run: Run
+    name: str
+
+    def unit(self) -> Unit:
+        return self.run.unit("prepare", self.name, {})
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        ledger = Ledger()
+        ledger["models"].drop("no_prose")
+        why = "Neither prepare.models nor prepare.prose nor prepare.bootstrap has anything for it."
+        return unit.commit(ledger, facts={"source": "none", "why": why})
+
+
+def _earlier(root: str | None, run: Run) -> dict[str, CrawlProse]:
+    """Code to documents of the run in `root`."""
+    if root is None:
+        return {}
+    folder = Path(root)
+    if folder.resolve() == run.root.resolve():
+        raise InputError(f"prepare.bootstrap={root} is this run itself. Name an earlier run, and a new --out.")
+    manifests = list(dataclasses.replace(run, root=folder).manifests("refine").values())
+    if not manifests:
+        raise InputError(f"prepare.bootstrap={root} has no documents. Name the folder of a run that refine has ended.")
+    languages: set[str] = set().union(*(m.facts["languages"] for m in manifests))
+    return {lang: CrawlProse(folder, lang) for lang in languages}
 
 
 def steps(run: Run) -> Iterator[Step]:
     """One unit for the identifier, one a language."""
-    wanted = run.recipe.prepare.languages
-    prose = find_prose(run.recipe.prepare.prose)
-    chosen = [p for lang, p in prose.items() if "all" in wanted or lang in wanted]
-    yield Step("models", [TakeIdentifier(run), *(EstimateModel(run, p) for p in chosen)])
+    config = run.recipe.prepare
+    tasks: dict[str, Any] = {} if "all" in config.languages else {lang: NoModel(run, lang) for lang in config.languages}
+    found: list[Mapping[str, Any]] = [
+        {lang: EstimateModel(run, text) for lang, text in _earlier(config.bootstrap, run).items()},
+        {lang: EstimateModel(run, text) for lang, text in find_prose(config.prose, config.languages).items()},
+        {lang: TakeModel(run, model) for lang, model in find_models(config.models, config.languages).items()},
+    ]
+    for each in found:  # the last word is the best source's
+        tasks |= {lang: task for lang, task in each.items() if lang and ("all" in config.languages or lang in tasks)}
+    yield Step("models", [TakeIdentifier(run), *(tasks[lang] for lang in sorted(tasks))])

@@ -6,6 +6,7 @@ import lzma
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 from cc100.layout import Run
 from cc100.verbs.task import Step
 from ccbuild.ledger import Ledger
-from ccbuild.lm.cutoffs import Cutoffs, bucket, cutoffs, interval
+from ccbuild.lm.cutoffs import Cutoffs, bucket, cutoffs, interval, read_cutoffs
 from ccbuild.records import DOCUMENT_SCHEMA
 from ccbuild.runner import Timings
-from ccbuild.storage import PARQUET, Manifest, Unit, digest_of
+from ccbuild.storage import PARQUET, Manifest, Unit, digest_of, sha256_file
 
 __all__ = ["CORPUS_SCHEMA", "steps"]
 
@@ -39,8 +40,10 @@ class PublishLanguage:
         return self.lang
 
     def unit(self) -> Unit:
-        shards = self._shards()
-        return self.run.unit("publish", self.lang, {name: digest_of(m) for name, m in shards.items()})
+        inputs: dict[str, Any] = {name: digest_of(m) for name, m in self._shards().items()}
+        if self.run.recipe.publish.cutoffs is not None:
+            inputs["cutoffs"] = sha256_file(self.run.recipe.publish.cutoffs)
+        return self.run.unit("publish", self.lang, inputs)
 
     def _shards(self) -> dict[str, Manifest]:
         """Shards that hold the language."""
@@ -57,12 +60,20 @@ class PublishLanguage:
             ]
             return file.read_row_groups(groups, columns)
 
+    def _given(self) -> Cutoffs | None:
+        """The cutoffs that the recipe's table has for the language."""
+        config = self.run.recipe.publish
+        if config.cutoffs is None:
+            return None
+        return read_cutoffs(config.cutoffs, 100 * config.head, 100 * config.middle).get(self.lang)
+
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         config, ledger, shards = self.run.recipe.publish, Ledger(), self._shards()
         with timings.measure("cutoffs"):
             read = [self._read(name, ["perplexity"])["perplexity"] for name in shards]
             values = pc.drop_null(pa.chunked_array([c for a in read for c in a.chunks], pa.float64())).to_numpy()
-            cut = cutoffs(values, head=config.head, middle=config.middle, min_documents=config.min_documents)
+            given = self._given()
+            cut = given or cutoffs(values, head=config.head, middle=config.middle, min_documents=config.min_documents)
         counts: Counter[str] = Counter()
         paragraphs = characters = 0
         with (
@@ -74,6 +85,7 @@ class PublishLanguage:
                 table = self._read(name, DOCUMENT_SCHEMA.names).sort_by("doc_id")
                 buckets = _buckets(table["perplexity"].to_numpy(), cut)
                 chosen = np.isin(buckets, config.buckets)
+                chosen &= (buckets != "tail") | _drawn(table["doc_id"].to_numpy(), config.tail_share)
                 for label, keep in zip(buckets.tolist(), chosen.tolist(), strict=True):
                     counts[label] += 1
                     if keep:
@@ -98,8 +110,9 @@ class PublishLanguage:
                 "head": cut.head,
                 "middle": cut.middle,
                 "documents": cut.n,
-                "head_95": interval(np.sort(values), config.head),
-                "middle_95": interval(np.sort(values), config.middle),
+                "given": given is not None,
+                "head_95": None if given else interval(np.sort(values), config.head),
+                "middle_95": None if given else interval(np.sort(values), config.middle),
             },
         }
         return unit.commit(ledger, facts=facts)
@@ -108,6 +121,13 @@ class PublishLanguage:
 def _buckets(perplexities: NDArray[np.float64], cut: Cutoffs | None) -> NDArray[np.str_]:
     """The bucket of each document; NaN (no perplexity) and languages without cutoffs are `all`."""
     return np.array(["all" if cut is None or np.isnan(p) else bucket(p, cut) for p in perplexities], dtype=np.str_)
+
+
+def _drawn(identifiers: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
+    """A seeded draw of a `share` of the documents: by their identifiers, so that no run and no order changes it."""
+    mixed = (identifiers.astype(np.uint64) ^ np.uint64(0x5851F42D4C957F2D)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return (mixed >> np.uint64(11)) < np.uint64(share * (1 << 53)) if share < 1 else np.ones(len(mixed), np.bool_)
 
 
 def steps(run: Run) -> Iterator[Step]:

@@ -48,6 +48,8 @@ class Result:
     """False: it was done before, nothing was written."""
     seconds: float
     cpu: dict[str, float] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+    """What it decided otherwise than the time before."""
 
 
 def execute(task: Task) -> Result:
@@ -59,4 +61,4 @@ def execute(task: Task) -> Result:
     if done is None:
         with unit:
             task.work(unit, timings)
-    return Result(task.name, done is None, time.monotonic() - start, dict(timings.seconds))
+    return Result(task.name, done is None, time.monotonic() - start, dict(timings.seconds), dict(timings.changes))

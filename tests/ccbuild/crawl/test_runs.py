@@ -20,7 +20,7 @@ from tests.ccbuild.crawl.test_select import expected
 
 def extract(root: Path, crawl: Crawl, given: str) -> tuple[Run, list[tuple[str, int, str]]]:
     overrides = [f"crawl.base={crawl.site.url}", f"crawl.budget={root}-budget", "crawl.requests_per_second=1000"]
-    run = Run(root, load_recipe("ccnet", ["extract.text=all", "unit.files=2", *overrides]))
+    run = Run(root, load_recipe("ccnet", ["extract.min_chars=0", "unit.files=2", *overrides]))
     sources = sources_of([given], run.recipe.crawl)
     check_sources(sources)
     run.note_settings(["extract"])

@@ -143,6 +143,16 @@ def test_cluster_size_counts_up_to_the_document_when_the_first_stays() -> None:
     assert dict(zip(decided.doc.tolist(), decided.cluster_size.tolist(), strict=True)) == {2: 2, 3: 3, 8: 2}
 
 
+def test_a_cluster_larger_than_a_block_is_counted_through(tmp_path: Path) -> None:
+    rows = np.empty(5000, EDGE)
+    rows["doc"], rows["partner"], rows["rank"] = np.arange(2, 5002), np.where(np.arange(5000) < 4000, 1, 0), EQUAL
+    blocks = [rows[i : i + 100] for i in range(0, len(rows), 100)]
+    parts = list(decide_by_rounds(blocks, CONFIG, "first", tmp_path, 1 << 16))
+    assert len(parts) > 1
+    sizes = np.concatenate([p.cluster_size for p in parts])
+    assert sizes.tolist() == [*range(2, 4002), *range(2, 1002)]
+
+
 def test_longest_needs_lengths() -> None:
     edges = matches(np.array([1, 1], np.uint64), np.array([1, 2], np.uint64))
     with pytest.raises(ValueError, match="length_of"):

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from ccbuild.dedup.decisions import (
     Decisions,
     Edges,
-    GoneDocuments,
     ParagraphDecisions,
     ParagraphPolicy,
     combine,
@@ -128,8 +127,8 @@ def test_long_chains_are_followed_to_their_end() -> None:
 
 
 def _decide(rows: list[tuple[int, int, int]], gone: list[int], policy: ParagraphPolicy = "first") -> ParagraphDecisions:
-    columns = _columns(rows, np.uint64, np.uint64, np.int32)
-    return decide_paragraphs(*columns, np.array(sorted(gone), np.uint64), policy)
+    hash_, doc, place = _columns([row for row in rows if row[1] not in gone], np.uint64, np.uint64, np.int32)
+    return decide_paragraphs(hash_, doc, place, policy)
 
 
 @given(_PARAGRAPHS, st.sets(st.integers(0, 6)))
@@ -205,23 +204,3 @@ def test_policy_none_names_another_copy_as_partner() -> None:
 def test_the_kept_copy_is_never_in_a_document_that_went() -> None:
     rows = [(5, 1, 0), (5, 2, 0), (5, 3, 0)]
     assert _listed(_decide(rows, [1])) == [(3, 0, 2, 0)]
-
-
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.data())
-def test_bitmap_and_list_of_gone_documents_agree(rows_per_shard: list[int], data: st.DataObject) -> None:
-    documents = [s << 32 | row for s, n in enumerate(rows_per_shard) for row in range(n)]
-    chosen = data.draw(st.sets(st.sampled_from(documents))) if documents else set()
-    gone = GoneDocuments.of(np.array(sorted(chosen), np.uint64), rows_per_shard)
-    assert len(gone.bits) == (len(documents) + 7) // 8
-    assert gone.contains(np.array(documents, np.uint64)).tolist() == [d in chosen for d in documents]
-    hashes, places = np.full(len(documents), 9, np.uint64), np.zeros(len(documents), np.int32)
-    ids = np.array(documents, np.uint64)
-    by_list = decide_paragraphs(hashes, ids, places, np.array(sorted(chosen), np.uint64))
-    assert _listed(decide_paragraphs(hashes, ids, places, gone)) == _listed(by_list)
-
-
-@pytest.mark.parametrize("outside", [1 << 32, 3, 1 << 63])
-def test_a_document_outside_the_bitmap_is_an_error(outside: int) -> None:
-    gone = GoneDocuments.of(np.array([1], np.uint64), [3])
-    with pytest.raises(ValueError, match="outside"):
-        gone.contains(np.array([outside], np.uint64))

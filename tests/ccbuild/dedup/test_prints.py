@@ -19,15 +19,18 @@ from ccbuild.dedup.prints import (
     BAND,
     DOCUMENT,
     PARAGRAPH,
+    URL,
     Prints,
     band_prints,
     bucket_bounds,
     document_prints,
     merge_prints,
+    oldest,
     paragraph_prints,
     read_prints,
     read_scheme,
     scheme,
+    url_prints,
     write_prints,
 )
 from ccbuild.dedup.signatures import SignatureConfig
@@ -45,7 +48,7 @@ def _rows(prints: Prints) -> list[Row]:
 def _random_prints(n: int, seed: int) -> Prints:
     rng = np.random.default_rng(seed)
     return Prints(
-        rng.integers(0, 3, n).astype(np.uint8),
+        rng.integers(0, 4, n).astype(np.uint8),
         rng.integers(1, 2**64, n, dtype=np.uint64),
         rng.integers(0, 1000, n).astype(np.uint64) + np.uint64(seed << 32),
         rng.integers(-1, 50, n).astype(np.int32),
@@ -63,6 +66,26 @@ def test_prints_of_documents_bands_and_paragraphs() -> None:
     assert _rows(bands) == [(1, 1, 5, 0), (1, 2, 5, 1), (1, 5, 7, 0), (1, 6, 7, 1)]
     paragraphs = paragraph_prints(np.array([9, 0, 8, 9], np.uint64), np.array([3, 0, 1]), doc_ids)
     assert _rows(paragraphs) == [(2, 9, 5, 0), (2, 8, 5, 2), (2, 9, 7, 0)]
+    same = _rows(url_prints(["https://a.example/", "", "https://a.example/"], doc_ids))
+    assert [(kind, doc, place) for kind, _, doc, place in same] == [(3, 5, -1), (3, 7, -1)]
+    assert len({hash_ for _, hash_, _, _ in same}) == 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.tuples(st.just(2), st.integers(1, 9), st.integers(0, 30), st.integers(0, 3)), max_size=60),
+    hashes=st.lists(st.integers(1, 9), max_size=6),
+    group=st.integers(1, 9),
+)
+def test_the_oldest_print_of_each_hash(tmp_path: Path, rows: list[Row], hashes: list[int], group: int) -> None:
+    paths = [tmp_path / str(i) for i in range(3)]
+    for i, path in enumerate(paths):
+        own = [row for row in rows if row[2] % 3 == i]
+        write_prints(path, _prints_of(own), scheme=SCHEME, row_group_rows=group)
+    for keep in (None, lambda prints: prints.doc_id > 4):
+        found = oldest(paths[::-1], np.array(hashes, np.uint64), PARAGRAPH, scheme=SCHEME, keep=keep)
+        left = sorted(row for row in rows if row[1] in hashes and (keep is None or row[2] > 4))
+        assert _rows(found) == [next(row for row in left if row[1] == h) for h in sorted({row[1] for row in left})]
 
 
 @given(st.integers(1, 300))
@@ -82,7 +105,7 @@ def test_no_bucket_is_an_error() -> None:
 
 
 _HASHES = st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([0, 1, 2**63 - 1, 2**63, 2**64 - 1]))
-_ROWS = st.lists(st.tuples(st.integers(0, 2), _HASHES, st.integers(0, 2**64 - 1), st.integers(-1, 9)), max_size=40)
+_ROWS = st.lists(st.tuples(st.integers(0, 3), _HASHES, st.integers(0, 2**64 - 1), st.integers(-1, 9)), max_size=40)
 
 
 def _prints_of(rows: list[Row]) -> Prints:
@@ -98,8 +121,8 @@ def test_what_is_written_is_read_bucket_by_bucket(
 ) -> None:
     path, again = tmp_path / "a.parquet", tmp_path / "b.parquet"
     counts = write_prints(path, _prints_of(rows), scheme=SCHEME, row_group_rows=group)
-    assert list(counts.values()) == [sum(r[0] == kind for r in rows) for kind in range(3)]
-    for kind in (DOCUMENT, BAND, PARAGRAPH):
+    assert list(counts.values()) == [sum(r[0] == kind for r in rows) for kind in range(4)]
+    for kind in (DOCUMENT, BAND, PARAGRAPH, URL):
         found = [read_prints(path, kind, low, high, scheme=SCHEME) for low, high in bucket_bounds(n_buckets)]
         assert [row for part in found for row in _rows(part)] == sorted(r for r in rows if r[0] == kind)
     shuffled = list(rows)

@@ -98,10 +98,26 @@ def test_no_text_at_all_with_no_least(tmp_path: Path) -> None:
         estimate([], tmp_path / "en", EstimateConfig(min_characters=0))
 
 
-def test_more_memory_than_there_may_be(tmp_path: Path) -> None:
-    lines = [" ".join(chr(97 + (i * j) % 26) for j in range(1, 60)) for i in range(1, 9000)]
-    with pytest.raises(InputError, match=r"need about .* MiB, memory_megabytes is 64.*tool=kenlm"):
-        estimate_files(lines, tmp_path / "a", tmp_path / "b", EstimateConfig(memory_megabytes=64, pieces=40, order=6))
+def test_the_same_bytes_whatever_the_memory(prose: list[str], tmp_path: Path) -> None:
+    """The least memory that may be set holds 419,430 rows; the text has more tokens, so it is sorted in runs."""
+    lines = [" ".join(chr(97 + (i * j * j) % 26) for j in range(1, 60)) for i in range(1, 9000)]
+    configs = [EstimateConfig(memory_megabytes=m, pieces=40, order=3) for m in (64, 4096)]
+    made = [estimate_files(lines, tmp_path / "sp", tmp_path / f"{n}", config) for n, config in enumerate(configs)]
+    assert made[0].tokens > 419_430
+    assert made[0].binary_sha256 == made[1].binary_sha256
+    assert fingerprint(flatten(configs[0])) == fingerprint(flatten(configs[1]))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "sp"]
+
+
+def test_pieces_from_a_sample(prose: list[str], tmp_path: Path) -> None:
+    """The sample decides the pieces, the whole text the n-grams; order of lines does not enter what is drawn."""
+    made = [
+        estimate_files(lines, tmp_path / "sp", tmp_path / "n", EstimateConfig(order=2, sample_characters=4000))
+        for lines in (prose[:45], prose[44::-1])
+    ]
+    whole = estimate_files(prose[:45], tmp_path / "sp", tmp_path / "n", EstimateConfig(order=2))
+    assert made[0].lines == whole.lines
+    assert made[0].tokens == made[1].tokens != whole.tokens
 
 
 def test_sentences_too_short_for_the_order(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ccbuild.lm.estimate import Estimated
 from ccbuild.lm.kernels import murmur_hashes
 from ccbuild.lm.kneser_ney import estimate_ngrams, read_sentences
 from ccbuild.lm.probing import is_probing, write_probing
-from tests.ccbuild.lm.test_kneser_ney import GOLDEN
+from tests.ccbuild.lm.golden.make import GOLDEN
 
 # The golden short.4.binary and the digests below: KenLM 0.3.0, `build_binary probing model.arpa`, of the ARPA file that
 # write_arpa makes of the same text, order and pruning.
@@ -34,9 +34,10 @@ def sentences_of(name: str) -> list[list[str]]:
 
 
 def both(name: str, order: int, prune: tuple[int, ...], folder: Path) -> tuple[Path, Path]:
-    text = read_sentences(sentences_of(name))
-    ngrams = estimate_ngrams(text, order, prune)
-    assert write_arpa(folder / "arpa", text.words, ngrams) == write_probing(folder / "binary", text.words, ngrams)
+    text = read_sentences(sentences_of(name), folder)
+    ngrams = estimate_ngrams(text, order, prune, folder=folder)
+    counts = write_probing(folder / "binary", text.words, ngrams, folder=folder)
+    assert write_arpa(folder / "arpa", text.words, ngrams) == counts
     return folder / "arpa", folder / "binary"
 
 
@@ -55,10 +56,10 @@ def test_the_golden_file_itself(tmp_path: Path) -> None:
 def test_bytes_of_the_build_binary_that_is_installed(seed: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(seed)
     words = [*"abcdefgh", "<s>", "<unk>", "a-word-of-many-bytes", "слово"]
-    text = read_sentences([list(rng.choice(words, rng.integers(3, 9))) for _ in range(rng.integers(2, 200))])
-    ngrams = estimate_ngrams(text, int(rng.integers(2, 4)), ((), (0, 1))[seed % 2])
+    text = read_sentences([list(rng.choice(words, rng.integers(3, 9))) for _ in range(rng.integers(2, 200))], tmp_path)
+    ngrams = estimate_ngrams(text, int(rng.integers(2, 4)), ((), (0, 1))[seed % 2], folder=tmp_path)
     write_arpa(tmp_path / "arpa", text.words, ngrams)
-    write_probing(tmp_path / "own", text.words, ngrams)
+    write_probing(tmp_path / "own", text.words, ngrams, folder=tmp_path)
     command = ["build_binary", "probing", str(tmp_path / "arpa"), str(tmp_path / "theirs")]
     subprocess.run(command, check=True, capture_output=True)
     assert (tmp_path / "own").read_bytes() == (tmp_path / "theirs").read_bytes()

@@ -85,6 +85,11 @@ def test_links_over_several_blocks() -> None:
     assert [(b.tag, b.text, b.linked) for b in blocks] == [("h3", "Title", 1), ("p", "Text", 1), ("p", "After it", 0)]
 
 
+@pytest.mark.parametrize("last", ["</p></p>", "<br></p>"])
+def test_a_line_of_tags_has_no_text(last: str) -> None:
+    assert parse_blocks(f"<p>\n{last}") == []
+
+
 @given(st.lists(st.sampled_from(["<p>", "</p>", "<li>", '<a href="/x">', "</a>", "word", ".", "\n", "\t", "<br>"])))
 def test_every_character_of_a_block_is_text_of_the_markup(parts: list[str]) -> None:
     blocks = parse_blocks("".join(parts))

@@ -41,7 +41,7 @@ HUGE = [
     ("<p>a</p><!-- " + "b " * (2 << 20), 1),
     ("<p>a</p><![CDATA[" + "b " * (2 << 20), 1),
     ("<p>a</p><script>" + "b<" * (2 << 20), 1),
-    ("<pre>" + "a\n" * (1 << 20), 1 << 20),
+    ("<pre>" + "a\n" * (1 << 18), 1 << 18),
     ("a\0b " * (1 << 20), 1),
     ("&lt;" * (1 << 20), 1),
 ]
@@ -70,6 +70,13 @@ def test_huge(html: str, count: int) -> None:
     assert len(found.paragraphs) == count
 
 
+def test_a_page_of_very_many_lines_is_refused() -> None:
+    page = b"<pre>" + b"a\n" * 2000
+    assert isinstance(page_text("response", 200, "text/html", page, ExtractConfig(max_lines=2001)), PageText)
+    assert page_text("response", 200, "text/html", page, ExtractConfig(max_lines=1000)) == "too_many_lines"
+    assert page_text("conversion", None, "", page, ExtractConfig(max_lines=1000)) == "too_many_lines"
+
+
 def test_lone_surrogates_do_not_pass() -> None:
     found = page_text("response", 200, "text/html", b"<p>a\xed\xa0\x80b " + "\u0431".encode() * 9, ExtractConfig())
     assert isinstance(found, PageText)
@@ -83,9 +90,9 @@ def test_the_limits_are_the_recipe_s() -> None:
 
 
 def test_a_class_is_seen_in_any_case_and_only_in_a_tag() -> None:
-    seen = survey(b"<div CLASS='x ArticleComments'>", PageLimits()).words
+    seen = survey(b"<div CLASS='x ArticleComments'>", PageLimits()).signs
     assert seen
-    assert survey(b"<p>comments", PageLimits()).words == survey(b"<a href=/comments>", PageLimits()).words == 0
+    assert survey(b"<p>comments", PageLimits()).signs == survey(b"<a href=/comments>", PageLimits()).signs == 0
 
 
 def test_one_article_with_most_of_the_paragraphs_is_the_root() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ccbuild.errors import ConfigError
 from ccbuild.text.charset import decode
 from ccbuild.text.clean import paragraphs
+from ccbuild.text.hostile import PageLimits
 from ccbuild.text.page import ExtractConfig, PageText, page_text
 
 RUSSIAN = "Комитет соберётся на следующей неделе, чтобы обсудить доклад о работе школы."
@@ -52,6 +53,26 @@ def test_one_bad_byte_does_not_change_the_charset() -> None:
     payload = (RUSSIAN * 3).encode() + b"\xff" + RUSSIAN.encode()
     text, name = decode(payload, "text/html; charset=utf-8")
     assert (text.count("\ufffd"), name) == (1, "utf-8")
+
+
+def test_a_wet_record_as_cc_net_takes_it() -> None:
+    payload = "Title\r\none\u00a0\x84two \n\n three\n".encode()
+    found = page_text("conversion", None, "text/plain", payload, ExtractConfig(text="ccnet"))
+    assert isinstance(found, PageText)
+    assert found.paragraphs == ["one\u00a0two", "", "three"]
+    found = page_text("conversion", None, "text/plain", payload, ExtractConfig(text="all"))
+    assert isinstance(found, PageText)
+    assert found.paragraphs == ["Title", "one two", "three"]
+    assert page_text("conversion", None, "text/plain", b"Title\n\n\n", ExtractConfig(text="ccnet")) == "empty_text"
+
+
+@pytest.mark.parametrize("kind", ["conversion", "response"])
+def test_a_page_shorter_than_asked_is_refused(kind: str) -> None:
+    for minimum, expected in ((len(RUSSIAN), PageText), (len(RUSSIAN) + 1, str)):
+        config = ExtractConfig(text="all", min_chars=minimum)
+        found = page_text(kind, 200, "text/html", RUSSIAN.encode(), config)
+        assert isinstance(found, expected)
+        assert expected is PageText or found == "short_page"
 
 
 @given(st.binary(max_size=300), st.text(max_size=20))
@@ -136,3 +157,14 @@ def test_robots_come_with_the_page() -> None:
     assert found.robots == ("noai", "noindex")
     assert isinstance(other := page("<p>Text about robots."), PageText)
     assert other.robots == ()
+
+
+@pytest.mark.parametrize("key", ["max_payload_bytes", "max_lines", "max_paragraph_chars", "min_chars"])
+def test_a_setting_below_its_least_is_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"extract\.{key} is -1; it takes"):
+        ExtractConfig(**{key: -1})
+
+
+def test_a_limit_of_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"extract\.limits\.max_depth is 0; it takes 1 or more"):
+        PageLimits(max_depth=0)

@@ -1,0 +1,534 @@
+"""The units of work of `match`; the order in which they follow each other stands in `cc100.verbs.match`.
+
+A bucket is a range of the hash, a shard a range of the address; every file is sorted by the one or the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from cc100.layout import Run, shard_name
+from ccbuild.dedup.bitmap import DocumentSet
+from ccbuild.dedup.captures import recaptures
+from ccbuild.dedup.corpus import confirmed
+from ccbuild.dedup.decisions import EQUAL, Decisions, Edges, decide_paragraphs, matches
+from ccbuild.dedup.external import Rows, Sorter, first_of_groups, groups_whole, merged
+from ccbuild.dedup.plan import Cut, Plan
+from ccbuild.dedup.prints import DOCUMENT, Prints, bucket_bounds, merge_prints, oldest, pieces, scheme
+from ccbuild.dedup.rounds import EDGE, decide_edges
+from ccbuild.dedup.tables import dtype_of, merge_tables, read_range, stream_rows, table_of_rows, write_blocks
+from ccbuild.errors import LedgerError
+from ccbuild.ledger import Ledger
+from ccbuild.records import DUPLICATE_SCHEMA, doc_id
+from ccbuild.runner import Timings
+from ccbuild.storage import Manifest, Unit, digest_of, write_table
+
+__all__ = [
+    "EDGES",
+    "REPEATED",
+    "CheckEdges",
+    "DecideDocuments",
+    "MatchDocuments",
+    "MatchParagraphs",
+    "MeasureLengths",
+    "MergePrints",
+    "MergeRows",
+    "NameRecaptures",
+    "NoteEqual",
+    "Pool",
+    "ReturnToGroup",
+    "ReturnToShard",
+    "plan_of",
+]
+
+EXACT, NEAR, RECAPTURE, PARAGRAPH = "exact_duplicate", "near_duplicate", "recapture", "duplicate_paragraph"
+AGAIN = "ccbuild run … --from match"
+
+EDGES = pa.schema([("doc", pa.uint64()), ("partner", pa.uint64()), ("rank", pa.int32())])
+_GONE = pa.schema(
+    [
+        ("doc_id", pa.uint64()),
+        ("partner", pa.uint64()),
+        ("similarity", pa.float32()),
+        ("exact", pa.bool_()),
+        ("cluster_size", pa.int64()),
+    ]
+)
+_RECAPTURED = pa.schema([("doc_id", pa.uint64())])
+REPEATED = pa.schema([f for f in DUPLICATE_SCHEMA if f.name not in ("similarity", "kind")])
+_DUPLICATES = DUPLICATE_SCHEMA.append(pa.field("cluster_size", pa.int64()))
+"""What a shard drops; `cluster_size`, of documents only, as `Decisions` has it."""
+
+
+def plan_of(run: Run) -> Plan:
+    """What fits the part of the memory that a worker has."""
+    return Plan(run.recipe.match.memory_megabytes // run.workers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A unit of `match`."""
+
+    run: Run
+    name: str
+
+    @property
+    def plan(self) -> Plan:
+        return plan_of(self.run)
+
+    def path(self, name: str) -> Path:
+        return self.run.folder("match") / f"{name}.parquet"
+
+    def made_of(self, names: Sequence[str], **more: Any) -> Unit:
+        """The unit, whose inputs are other units of `match`."""
+        inputs = digest_of(*(self.run.manifest("match", name) for name in names))
+        return self.run.unit("match", self.name, {"units": inputs, **more})
+
+    def documents(self, name: str) -> DocumentSet:
+        """The documents that the unit `name` noted."""
+        return DocumentSet.read(self.run.folder("match") / f"{name}.bits", AGAIN)
+
+    def new_documents(self, path: Path, end: int, earlier: str | None) -> DocumentSet:
+        """A set at `path` of documents of the shards before `end`, with those that the unit `earlier` noted."""
+        done = {int(n.removeprefix("part-")): m.facts["documents"] for n, m in self.run.manifests("extract").items()}
+        rows = np.array([done.get(shard, 0) for shard in range(end)], np.int64)
+        return DocumentSet.create(path, rows, self.documents(earlier) if earlier else None)
+
+
+@dataclass(frozen=True, slots=True)
+class MergePrints(_Task):
+    """The prints of a group of shards, or of merged groups, as one file."""
+
+    shards: tuple[str, ...]
+    """Units of `extract`; of level 0."""
+    groups: tuple[str, ...]
+    """Units of this kind, one level below."""
+
+    def unit(self) -> Unit:
+        if self.groups:
+            return self.made_of(self.groups)
+        return self.run.unit(
+            "match", self.name, {name: digest_of(self.run.manifest("extract", name)) for name in self.shards}
+        )
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        folder = self.run.folder("prints")
+        paths = [self.path(name) for name in self.groups] or [folder / f"{name}.parquet" for name in self.shards]
+        with timings.measure("merge"):
+            made = _scheme(self.run)
+            merge_prints(paths, unit.path(f"{self.name}.parquet"), scheme=made, nbytes=self.plan.nbytes)
+        return unit.commit(Ledger())
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The prints of one kind that are matched: the new ones, and those that they may repeat."""
+
+    kind: int
+    buckets: int
+    files: tuple[Path, ...]
+    index: tuple[Path, ...]
+    """Files of the generations before."""
+    digest: str
+    """Of what the shards of all these files wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket(_Task):
+    """One range of hashes of a pool."""
+
+    pool: Pool
+    bucket: int
+    without: str | None
+    """Unit that notes documents whose prints count for nothing."""
+
+    def unit(self) -> Unit:
+        inputs: dict[str, Any] = {"prints": self.pool.digest, "buckets": self.pool.buckets}
+        if self.without:
+            inputs["without"] = digest_of(self.run.manifest("match", self.without))
+        return self.run.unit("match", self.name, inputs)
+
+    def pieces(self) -> Iterator[Prints]:
+        """New prints in parts that the memory holds, each with the first of the prints before that has their hash."""
+        without, pool, made = self.documents(self.without) if self.without else None, self.pool, _scheme(self.run)
+        keep = None if without is None else lambda prints: ~without.contains(prints.doc_id)
+        low, high = bucket_bounds(pool.buckets)[self.bucket]
+        rows = self.plan.bucket_rows // (2 if pool.index else 1)  # at most one known print for each new one
+        for part in pieces(pool.files, pool.kind, low, high, max_rows=rows, scheme=made, keep=keep):
+            known = oldest(pool.index, part.hash, pool.kind, scheme=made, keep=keep)
+            yield Prints.concatenate([known, part])
+
+    def sorter(self, schema: pa.Schema, unit: Unit) -> Sorter:
+        folder = unit.scratch("runs")
+        folder.mkdir()
+        return Sorter(dtype_of(schema), schema.names[:2], folder, self.plan.nbytes // 4)
+
+
+@dataclass(frozen=True, slots=True)
+class MatchDocuments(_Bucket):
+    """Edges between documents that share a hash of this bucket: equal ones, near ones, or captures of one URL."""
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        ledger, edges = Ledger(), self.sorter(EDGES, unit)
+        with timings.measure("match"):
+            for prints in self.pieces():
+                ledger["prints"].keep(len(prints))
+                found = matches(prints.hash, prints.doc_id)
+                edges.add(_edge_rows(found.doc, found.partner, EQUAL if self.pool.kind == DOCUMENT else found.agreeing))
+        with timings.measure("write"):
+            n = write_blocks(unit.path(f"{self.name}.parquet"), EDGES, edges.blocks())
+        return unit.commit(ledger, facts={"rows": n})
+
+
+@dataclass(frozen=True, slots=True)
+class CheckEdges(_Task):
+    """The near edges of a bucket whose true Jaccard similarity, of the texts, is high enough."""
+
+    edges: str
+    prints: str
+    """Digest of the shards that have the texts."""
+
+    def unit(self) -> Unit:
+        return self.made_of((self.edges,), prints=self.prints)
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        recipe, ledger = self.run.recipe, Ledger()
+
+        def kept() -> Iterator[Rows]:
+            for rows in stream_rows(self.path(self.edges), AGAIN):
+                near = Edges(rows["doc"], rows["partner"], rows["rank"])
+                found = confirmed(near, recipe.match.min_jaccard, recipe.dedup.signature.ngram, self._texts)
+                ledger["edges"].drop("low_jaccard", len(rows) - len(found.doc))
+                ledger["edges"].keep(len(found.doc))
+                yield _edge_rows(found.doc, found.partner, found.agreeing)
+
+        with timings.measure("check"):
+            n = write_blocks(unit.path(f"{self.name}.parquet"), EDGES, kept())
+        return unit.commit(ledger, facts={"rows": n})
+
+    def _texts(self, doc: NDArray[np.uint64]) -> dict[int, str]:
+        """Texts of `doc`, shard by shard."""
+        found: dict[int, str] = {}
+        for shard in np.unique(doc >> np.uint64(32)).tolist():
+            path = self.run.folder("extract") / f"{shard_name(shard)}.parquet"
+            chosen = doc[doc >> np.uint64(32) == shard].tolist()
+            table = pq.read_table(path, columns=["doc_id", "text"], filters=[("doc_id", "in", chosen)])
+            found.update(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class NoteEqual(_Task):
+    """The documents that are copies of an earlier one, a bit each, so that their bands need not be matched."""
+
+    edges: tuple[str, ...]
+    end: int
+    """Number after that of the last shard."""
+    earlier: str | None
+    """The unit of this kind one generation before."""
+    prints: str
+    """Digest of the prints of all shards."""
+
+    def unit(self) -> Unit:
+        return self.made_of((*self.edges, *([self.earlier] if self.earlier else [])), prints=self.prints)
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        copies = self.new_documents(unit.path(f"{self.name}.bits"), self.end, self.earlier)
+        for name in self.edges:
+            for rows in stream_rows(self.path(name), AGAIN):
+                copies.add(rows["doc"])
+        return unit.commit(Ledger())
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRows(_Task):
+    """Sorted files of a group as one: edges by document, or decisions by address."""
+
+    schema: pa.Schema
+    parts: tuple[str, ...]
+
+    def unit(self) -> Unit:
+        return self.made_of(self.parts)
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        with timings.measure("merge"):
+            blocks = merge_tables([self.path(name) for name in self.parts], AGAIN, self.schema.names[:2])
+            n = write_blocks(unit.path(f"{self.name}.parquet"), self.schema, blocks)
+        return unit.commit(Ledger(), facts={"rows": n})
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureLengths(_Task):
+    """Characters of each document of a group of shards, for `keep_document: longest`."""
+
+    shards: tuple[str, ...]
+
+    def unit(self) -> Unit:
+        pages = {name: digest_of(self.run.manifest("extract", name)) for name in self.shards}
+        return self.run.unit("match", self.name, pages)
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        with unit.path(f"{self.name}.lengths").open("wb") as stream:
+            for shard in self.shards:
+                with pq.ParquetFile(self.run.folder("extract") / f"{shard}.parquet") as pages:
+                    for batch in pages.iter_batches(4096, columns=["text"]):
+                        lengths = pc.utf8_length(batch["text"]).to_numpy(zero_copy_only=False)
+                        stream.write(lengths.astype("<i4").tobytes())
+        return unit.commit(Ledger(), facts={"first": int(self.shards[0].removeprefix("part-"))})
+
+
+@dataclass(frozen=True, slots=True)
+class DecideDocuments(_Task):
+    """Which documents of a generation go."""
+
+    edges: tuple[str, ...]
+    lengths: tuple[str, ...]
+    first: int
+    end: int
+    """Number after that of the last shard."""
+    cut: Cut
+    """How the generation was cut; noted, so that under another memory it is found done."""
+    earlier: tuple[str, ...]
+    """Units of this kind of the generations before: their documents are decided."""
+    prints: str
+    """Digest of the prints of all shards."""
+
+    def unit(self) -> Unit:
+        return self.made_of((*self.edges, *self.lengths, *self.earlier), prints=self.prints)
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        gone = self.new_documents(unit.path(f"{self.name}.bits"), self.end, self.earlier[-1] if self.earlier else None)
+        ledger = Ledger()
+        rows = self._rows((*self.edges, *self.earlier))
+        ledger["edges"].keep(rows)
+        first = np.uint64(doc_id(self.first, 0))
+
+        def decided() -> Iterator[Rows]:
+            recipe, folder = self.run.recipe, unit.scratch("best.rows").parent
+            signature, keep = recipe.dedup.signature, recipe.match.keep_document
+            for part in decide_edges(
+                self._edges(), rows, signature, keep, folder, self.plan.nbytes, lambda doc: self._length_of(doc, gone)
+            ):
+                new = _gone_rows(part)[part.doc >= first]
+                gone.add(new["doc_id"])
+                yield new
+
+        with timings.measure("decide"):
+            n = write_blocks(unit.path(f"{self.name}.parquet"), _GONE, decided())
+        facts = {"rows": n, "first": self.first, "end": self.end, "cut": dataclasses.asdict(self.cut)}
+        return unit.commit(ledger, facts=facts)
+
+    def _rows(self, names: Sequence[str]) -> int:
+        return sum(m.facts["rows"] for name in names if (m := self.run.manifest("match", name)))
+
+    def _edges(self) -> Iterator[Rows]:
+        """The edges, and for each document that went before one to the document that stays for it."""
+
+        def known(name: str) -> Iterator[Rows]:
+            for rows in stream_rows(self.path(name), AGAIN):
+                yield _edge_rows(rows["doc_id"], rows["partner"], 1)
+
+        streams = [stream_rows(self.path(name), AGAIN) for name in self.edges] + [known(name) for name in self.earlier]
+        return merged(streams, EDGES.names[:2])
+
+    def _length_of(self, doc: NDArray[np.uint64], all_documents: DocumentSet) -> NDArray[np.int64]:
+        """Characters of `doc`, looked up in the files of lengths one after the other."""
+        out, position = np.zeros(len(doc), np.int64), all_documents.position(doc)
+        for name in self.lengths:
+            measured = self.run.manifest("match", name)
+            assert measured is not None
+            lengths = np.memmap(self.run.folder("match") / f"{name}.lengths", "<i4", "r")
+            at = position - all_documents.first_bit[measured.facts["first"]]
+            here = np.flatnonzero((at >= 0) & (at < len(lengths)))
+            out[here] = lengths[at[here]]
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class NameRecaptures(_Task):
+    """The documents that go and have the URL of the one that stays for them."""
+
+    gone: str
+    captures: tuple[str, ...]
+    """Units with the captures of every URL, of this generation and of those before."""
+
+    def unit(self) -> Unit:
+        return self.made_of((self.gone, *self.captures))
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        with timings.measure("captures"):
+            gone = stream_rows(self.path(self.gone), AGAIN)
+            found = recaptures(gone, self._captures(), self._captures(), unit.scratch("x").parent, self.plan.nbytes)
+            write_blocks(unit.path(f"{self.name}.parquet"), _RECAPTURED, found)
+        return unit.commit(Ledger())
+
+    def _captures(self) -> Iterator[Rows]:
+        return merge_tables([self.path(name) for name in self.captures], AGAIN, EDGES.names[:2])
+
+
+@dataclass(frozen=True, slots=True)
+class MatchParagraphs(_Bucket):
+    """Paragraphs of this bucket that repeat one of a document that stays."""
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        ledger, found = Ledger(), self.sorter(REPEATED, unit)
+        with timings.measure("match"):
+            for prints in self.pieces():
+                ledger["prints"].keep(len(prints))
+                policy = self.run.recipe.match.keep
+                decided = decide_paragraphs(prints.hash, prints.doc_id, prints.paragraph, policy)
+                rows = np.empty(len(decided.doc), found.dtype)
+                rows["doc_id"], rows["paragraph"] = decided.doc, decided.paragraph
+                rows["partner"], rows["partner_paragraph"] = decided.partner_doc, decided.partner_paragraph
+                found.add(rows)
+        with timings.measure("write"):
+            write_blocks(unit.path(f"{self.name}.parquet"), REPEATED, _once(found.blocks()))
+        return unit.commit(ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnToGroup(_Task):
+    """The repeated paragraphs of a group of shards, out of few large files, so that each shard reads one small one."""
+
+    shards: tuple[str, ...]
+    parts: tuple[str, ...]
+
+    def unit(self) -> Unit:
+        return self.made_of(self.parts, shards=list(self.shards))
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        def blocks() -> Iterator[Rows]:
+            for shard in self.shards:  # a shard at a time, so that memory does not grow with the group
+                yield _of_shard([self.path(name) for name in self.parts], REPEATED, shard)
+
+        with timings.measure("read"):
+            write_blocks(unit.path(f"{self.name}.parquet"), REPEATED, blocks())
+        return unit.commit(Ledger())
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnToShard(_Task):
+    """What one shard must drop."""
+
+    gone: str
+    recaptures: str | None
+    parts: tuple[str, ...]
+    """Units whose files hold repeated paragraphs."""
+
+    def unit(self) -> Unit:
+        names = (self.gone, *([self.recaptures] if self.recaptures else []), *self.parts)
+        return self.made_of(names, pages=digest_of(self.run.manifest("extract", self.name)))
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        with timings.measure("read"):
+            gone = _of_shard([self.path(self.gone)], _GONE, self.name)
+            again = [self.path(self.recaptures)] if self.recaptures else []
+            captures = _of_shard(again, _RECAPTURED, self.name)
+            parts = _of_shard([self.path(name) for name in self.parts], REPEATED, self.name)
+        table = pa.concat_tables([_whole(gone, captures["doc_id"]), _parts(table_of_rows(REPEATED, parts))])
+        table = table.sort_by([("doc_id", "ascending"), ("paragraph", "ascending")])
+        self._compare(table, timings)
+        write_table(unit.path(f"{self.name}.parquet"), table)
+        return unit.commit(self._ledger(table))
+
+    def _compare(self, table: pa.Table, timings: Timings) -> None:
+        """Count for the log what is decided otherwise than before, when this shard was judged before."""
+        with contextlib.suppress(OSError, pa.ArrowException):
+            before = _decided(pq.read_table(self.path(self.name)))
+            now = _decided(table)
+            for change, rows in (("go now", now - before), ("come back", before - now)):
+                whole = sum(paragraph is None for _, paragraph in rows)
+                timings.changes[f"documents that {change}"] += whole
+                timings.changes[f"paragraphs that {change}"] += len(rows) - whole
+
+    def _ledger(self, table: pa.Table) -> Ledger:
+        """Documents and paragraphs of the shard: those that stay, those that go and why."""
+        pages = self.run.manifest("extract", self.name)
+        assert pages is not None
+        ledger = Ledger()
+        kinds = {row["values"]: row["counts"] for row in pc.value_counts(table["kind"]).to_pylist()}
+        whole = table.filter(pc.is_null(table["paragraph"]))
+        rows = np.unique(whole["doc_id"].to_numpy()) & np.uint64(0xFFFFFFFF)
+        documents = pages.facts["documents"]
+        if len(rows) != whole.num_rows or (len(rows) and rows.max() >= documents):
+            raise LedgerError(f"match {self.name}: decisions name documents twice, or that the shard does not have.")
+        for reason in (EXACT, NEAR, RECAPTURE):
+            ledger["documents"].drop(reason, kinds.get(reason, 0))
+        ledger["documents"].keep(documents - len(rows))
+        return ledger
+
+
+def _scheme(run: Run) -> dict[str, str]:
+    return scheme(run.recipe.dedup.signature, run.recipe.dedup.paragraphs)
+
+
+def _edge_rows(doc: NDArray[np.uint64], partner: NDArray[np.uint64], rank: NDArray[np.int32] | int) -> Rows:
+    rows = np.empty(len(doc), EDGE)
+    rows["doc"], rows["partner"], rows["rank"] = doc, partner, rank
+    return rows
+
+
+def _gone_rows(part: Decisions) -> Rows:
+    rows = np.empty(len(part.doc), dtype_of(_GONE))
+    columns = (part.doc, part.partner, part.similarity, part.equal, part.cluster_size)
+    for name, column in zip(_GONE.names, columns, strict=True):
+        rows[name] = column
+    return rows
+
+
+def _once(blocks: Iterator[Rows]) -> Iterator[Rows]:
+    """Each paragraph once: one whose hash filled more than a bucket's memory was decided in several parts."""
+    for block in groups_whole(blocks, "doc_id"):
+        yield block[first_of_groups(block, ("doc_id", "paragraph"))]
+
+
+def _of_shard(paths: Sequence[Path], schema: pa.Schema, shard: str) -> Rows:
+    """The rows of a shard out of files sorted by address, sorted."""
+    number = int(shard.removeprefix("part-"))
+    low, high = doc_id(number, 0), doc_id(number + 1, 0) - 1
+    parts = [read_range(path, schema, AGAIN, low, high) for path in paths]
+    rows = np.concatenate([*parts, np.empty(0, dtype_of(schema))])
+    keys = [rows[name] for name in reversed(schema.names[:2])]
+    return np.asarray(rows[np.lexsort(keys)])
+
+
+def _decided(table: pa.Table) -> set[tuple[int, int | None]]:
+    return set(zip(table["doc_id"].to_pylist(), table["paragraph"].to_pylist(), strict=True))
+
+
+def _whole(gone: Rows, recaptured: NDArray[np.uint64]) -> pa.Table:
+    """Decisions on documents in the form of a shard's file."""
+    n = len(gone)
+    kind = np.where(gone["exact"], EXACT, NEAR).astype(object)
+    kind[np.isin(gone["doc_id"], recaptured)] = RECAPTURE
+    nothing = pa.nulls(n, pa.int32())
+    columns: Mapping[str, Any] = {
+        **{name: pa.array(gone[name]) for name in ("doc_id", "partner", "similarity", "cluster_size")},
+        "paragraph": nothing,
+        "partner_paragraph": nothing,
+        "kind": pa.array(kind, pa.string()),
+    }
+    return pa.table([columns[name] for name in _DUPLICATES.names], schema=_DUPLICATES)
+
+
+def _parts(table: pa.Table) -> pa.Table:
+    """Decisions on paragraphs in the form of a shard's file."""
+    n = table.num_rows
+    columns: Mapping[str, Any] = {
+        **{name: table[name] for name in table.schema.names},
+        "similarity": pa.array(np.ones(n, np.float32)),
+        "kind": pa.array([PARAGRAPH] * n, pa.string()),
+        "cluster_size": pa.nulls(n, pa.int64()),
+    }
+    return pa.table([columns[name] for name in _DUPLICATES.names], schema=_DUPLICATES)
