@@ -82,6 +82,8 @@ class ArchiveReader:
     rights: RightsConfig = field(default_factory=RightsConfig)
     crawl: tuple[CrawlConfig, CrawlInput] | None = None
     """How to open it when it is no file: an archive of a server, or chosen records of one."""
+    wanted: Callable[[Sequence[str]], bool] | None = None
+    """Which pages are wanted, by their paragraphs; the others are counted and nothing else is kept of them."""
     timings: Timings = field(default_factory=Timings)
     sha256: str = ""
     size: int = 0
@@ -107,7 +109,9 @@ class ArchiveReader:
                     record = next(records, None)
                 if record is None:
                     break
-                yield self._page(record._replace(offset=place(record.offset)) if self.crawl else record)
+                page = self._page(record._replace(offset=place(record.offset)) if self.crawl else record)
+                if page is not None:
+                    yield page
             self.damage[:] = [dataclasses.replace(d, offset=place(d.offset)) for d in self.damage]
         self.sha256, self.size = source.hexdigest(), source.size
         if self.ledger["bytes"].seen - before != self.size:
@@ -127,7 +131,7 @@ class ArchiveReader:
             with open_crawl_input(Client(config), item) as opened:
                 yield opened.stream, opened.offset_of
 
-    def _page(self, record: Record) -> Page | Refused:
+    def _page(self, record: Record) -> Page | Refused | None:
         records = self.ledger["records"]
         with self.timings.measure("text"):
             try:
@@ -149,6 +153,11 @@ class ArchiveReader:
         if why:
             records.drop(why)
             return self._refused(record, why)
+        if self.wanted:
+            with self.timings.measure("sieve"):
+                if not self.wanted(found.paragraphs):
+                    records.drop("other_language")
+                    return None
         kept = [p for p in found.paragraphs if len(p) <= self.config.max_paragraph_chars]
         self.ledger["paragraphs"].keep(len(kept))
         self.ledger["paragraphs"].drop("over_long", len(found.paragraphs) - len(kept))

@@ -1,4 +1,4 @@
-"""One file at a time, without Dask: extract, refine, langid. JSON lines that pipe into each other."""
+"""One file at a time, without Dask: extract, refine. JSON lines that pipe into each other."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ccbuild import catalogue
 from ccbuild.cli.terminal import command, configured, note, print_records, read_texts, settings_option
 from ccbuild.errors import InputError
-from ccbuild.langid.identify import Identifier
 from ccbuild.ledger import Ledger
 from ccbuild.records import Document, Page
 from ccbuild.runner import ArchiveReader, Timings, run_stages
@@ -44,9 +42,6 @@ def add(commands: Any) -> None:
     refine.add_argument("file", help="JSON lines with text, as `extract` prints them, or -")
     refine.add_argument("--models", required=True, help="the folder 0-models of a run")
     settings_option(refine, "length.min_chars=50")
-    langid = command(commands, "langid", _langid, "Language of each line.", "echo 'Habari ya dunia' | ccbuild langid")
-    langid.add_argument("file", nargs="?", default="-", help="text, or JSON lines with text; - (default): stdin")
-    langid.add_argument("--model", help="a fastText model (default: lid.176.ftz of the catalogue)")
 
 
 def _extract(options: argparse.Namespace) -> int:
@@ -96,19 +91,3 @@ def _record(document: Document) -> dict[str, Any]:
     record = dataclasses.asdict(document)
     record["text"] = "\n".join(record.pop("paragraphs"))
     return record
-
-
-def _langid(options: argparse.Namespace) -> int:
-    if options.model:
-        identifier = Identifier(options.model)
-    else:
-        entry = catalogue.entries()["lid.176.ftz"]
-        identifier = Identifier(catalogue.fetch(entry), entry.sha256)
-    records = read_texts(options.file)
-    while batch := list(itertools.islice(records, BATCH)):
-        answers = identifier.identify([record["text"] for record in batch])
-        print_records(
-            {**record, "lang": answer.code, "lang_score": round(answer.score, 3)}
-            for record, answer in zip(batch, answers, strict=True)
-        )
-    return 0

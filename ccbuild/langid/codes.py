@@ -232,7 +232,7 @@ def nearest(code: str) -> str:
 
 
 def check_codes(codes: Iterable[str], where: str) -> None:
-    """Raise `ConfigError` for what is neither a code of CC-100 nor, by its form, one of ISO 639-3; offer the nearest."""
+    """Raise `ConfigError` for what is no code of CC-100 and has not the form of one of ISO 639-3; offer the nearest."""
     for code in codes:
         outside = code.partition("_")[0]
         known = code in CC100 or (outside.isalpha() and outside.islower() and len(outside) in (2, 3) and is_code(code))

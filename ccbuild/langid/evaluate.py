@@ -7,9 +7,12 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-__all__ = ["CodeScore", "Evaluation", "evaluate", "table", "threshold_for", "wilson"]
+from ccbuild.errors import InputError
+
+__all__ = ["CodeScore", "Evaluation", "evaluate", "read_shares", "table", "threshold_for", "wilson"]
 
 UND = frozenset({"und", "zxx", "mul"})
 """Answers that name no language."""
@@ -133,6 +136,24 @@ def evaluate(pairs: Iterable[tuple[str, str]], codes: Iterable[str] = ()) -> Eva
     return Evaluation(scores=scores, confusions=ordered, texts=total, undecided=undecided)
 
 
+def read_shares(path: str | Path) -> dict[str, float]:
+    """Code to its share of all text, 0 to 1, from lines ``code TAB share``."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}. Write a code, a tab and its share a line.") from error
+    shares = {}
+    for number, line in enumerate(lines, 1):
+        code, _, share = line.partition("\t")
+        try:
+            shares[code] = float(share)
+        except ValueError:
+            shares[code] = -1.0
+        if not 0 <= shares[code] <= 1:
+            raise InputError(f"{path}, line {number}: write a code, a tab and a share from 0 to 1.")
+    return shares
+
+
 def threshold_for(scored: Sequence[tuple[float, bool]], precision: float) -> float | None:
     """The lowest score from which on at least `precision` of the answers are right; None where none is.
 
@@ -183,5 +204,3 @@ def table(evaluation: Evaluation, shares: Mapping[str, float] | None = None, mos
     worst = list(evaluation.confusions.items())[:most_confusions]
     lines += ["confusions: " + ", ".join(f"{true} as {answer} {n}" for (true, answer), n in worst)] if worst else []
     return "\n".join(lines)
-
-

@@ -34,7 +34,7 @@ def _counts(chosen: zipfile.ZipFile, language: str) -> list[dict[str, float]]:
         table = json.loads(brotli.decompress(chosen.read(_MEMBER.format(language, name))))["ngrams"]
         if n == 1:
             total = lcm(*(Fraction(share).denominator for share in table))
-            counts.append({g: float(Fraction(share) * total) for share, grams in table.items() for g in grams.split(" ")})
+            counts.append({g: float(Fraction(n) * total) for n, grams in table.items() for g in grams.split(" ")})
             continue
         found = {}
         for share, grams in table.items():
@@ -71,9 +71,9 @@ def draw_words(counts: list[dict[str, float]], number: int, rng: random.Random) 
     for gram, (letters, weights) in following.items():
         weights.append(max(counts[3].get(gram, 0.0) - sum(weights), 0.0))
         choices[gram] = ([*letters, _END], list(accumulate(weights)))
-    starts, weights = zip(*_words(counts), strict=True)
+    starts, often = zip(*_words(counts), strict=True)
     words = []
-    for start in rng.choices(starts, cum_weights=list(accumulate(weights)), k=number):
+    for start in rng.choices(starts, cum_weights=list(accumulate(often)), k=number):
         word = start.rstrip()
         while start != word and word[-4:] in choices and len(word) < 40:
             letter = rng.choices(choices[word[-4:]][0], cum_weights=choices[word[-4:]][1])[0]

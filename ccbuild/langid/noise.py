@@ -27,7 +27,8 @@ _MOJIBAKE = re.compile(
 )
 _WORD = re.compile(r"[^\W\d_]+")
 _LATIN_WORD = re.compile(r"[a-z]{4,}")
-_HARD = re.compile(r"[bcdfghjklmnpqrstvwxz]{5,}|[qwrtpsdfghjklzxcvbnm]*(?:asdf|sdfg|dfgh|fghj|ghjk|hjkl|jkl|qwer|wert|rtyu|zxcv|xcvb|cvbn|vbnm|poiu|lkjh|kjhg|jhgf|fdsa)")
+_KEYS = "asdf|sdfg|dfgh|fghj|ghjk|hjkl|jkl|qwer|wert|rtyu|zxcv|xcvb|cvbn|vbnm|poiu|lkjh|kjhg|jhgf|fdsa"
+_HARD = re.compile(rf"[bcdfghjklmnpqrstvwxz]{{5,}}|{_KEYS}")
 _END = re.compile(r"[.!?。！？।॥؟۔։።၊။៖។…:;]|\u0e2f")
 _COMMA = re.compile(r"[,|;/•·>»、،]")
 
@@ -37,7 +38,7 @@ def noise(text: str) -> str | None:
 
     A short text is only refused for what a short text can show.
 
-    >>> noise("aaaaaaaaaaaaaaaa"), noise("12 34 56 78 (90) x"), noise("asdfgh jkl sdfjkh qwerty"), noise("Habari ya dunia")
+    >>> noise("aaaaaaaaaaaaaaaa"), noise("12 34 56 78 (90) x"), noise("asdfgh jkl sdfjkh qwerty"), noise("Habari")
     ('repeated', 'numbers', 'mash', None)
     """
     letters = sum(map(len, _WORD.findall(text)))

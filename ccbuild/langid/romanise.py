@@ -23,8 +23,9 @@ __all__ = ["ROMANISED", "informal", "romanise", "romanised_texts"]
 ROMANISED = {"bn": "bn_rom", "hi": "hi_rom", "ta": "ta_rom", "te": "te_rom", "ur": "ur_rom"}
 """Code of the native text to the code of CC-100 for its romanised form."""
 
+_CONSONANT = "[bcdfgjklmnprstvyz]|[bcdgjkpst]h"
 _HABITS = [
-    (re.compile(r"(?<=[aeiou])([bcdfgjklmnprstvyz]|[bcdgjkpst]h)a(?=(?:[bcdfgjklmnprstvyz]|[bcdgjkpst]h)[aeiou])"), r"\1"),
+    (re.compile(rf"(?<=[aeiou])({_CONSONANT})a(?=(?:{_CONSONANT})[aeiou])"), r"\1"),
     (re.compile("aa"), "a"),
     (re.compile("ii"), "i"),
     (re.compile("ii"), "ee"),
@@ -98,7 +99,7 @@ def romanised_texts(native: Mapping[str, Sequence[str]], seed: int = 0, variants
         for text in texts:
             for _ in range(variants):
                 if code == "ur":
-                    spoken = _WORD.sub(lambda m: _vowels(lexicon, m[0], rng), text.lower())
+                    spoken = _WORD.sub(lambda m, rng=rng: _vowels(lexicon, m[0], rng), text.lower())  # type: ignore[misc]
                     spelled.append(informal(spoken if rng.random() < 0.8 else text, rng))
                 else:
                     spelled.append(informal(text, rng))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import random
 import re
 import tempfile
@@ -24,8 +25,9 @@ from ccbuild.langid.evaluate import threshold_for
 from ccbuild.langid.model import LABEL, LanguageModel, escape
 from ccbuild.langid.romanise import ROMANISED, romanised_texts
 from ccbuild.langid.scripts import count_scripts
+from ccbuild.storage import sha256_file
 
-__all__ = ["SCRIPTS", "Supplement", "SupplementConfig", "gather", "train"]
+__all__ = ["SCRIPTS", "Supplement", "SupplementConfig", "catalogue_supplement", "gather", "train"]
 
 SCRIPTS = frozenset({"Latn", "Cyrl", "Arab", "Deva", "Hebr", "Beng", "Mymr"})
 """Scripts in which a supplement is asked: others are decided before."""
@@ -87,9 +89,13 @@ class Supplement:
             self._sure = {str(c): float(p) for c, p in self.manifest["sure"].items()}
             stated = str(self.manifest["sha256"])
         except FileNotFoundError as error:
-            raise InputError(f"{manifest} does not exist. `ccbuild langid train` writes it beside the model.") from error
+            raise InputError(
+                f"{manifest} does not exist. `ccbuild langid train` writes it beside the model."
+            ) from error
         except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise DataError(f"{manifest} is no supplement's manifest: {error!r}. Train the supplement again.") from error
+            raise DataError(
+                f"{manifest} is no supplement's manifest: {error!r}. Train the supplement again."
+            ) from error
         if sha256 is not None and sha256 != stated:
             raise DataError(f"{manifest} states SHA-256 {stated}, expected is {sha256}. Train the supplement again.")
         self._model = LanguageModel(source, stated, {code: _plain(text) for code, text in canaries.items()})
@@ -148,7 +154,9 @@ def train(texts: Mapping[str, Texts], out: Path, base: LanguageModel, config: Su
     if out.suffix != ".ftz":
         raise InputError(f"{out} does not end in .ftz. A supplement is a quantised fastText model.")
     pooled = _pooled(texts)
-    made = [(code, _plain(escape(text)), text) for code, text in examples(pooled, config.most, config.outside, config.seed)]
+    made = [
+        (code, _plain(escape(text)), text) for code, text in examples(pooled, config.most, config.outside, config.seed)
+    ]
     if len({code for code, _, _ in made}) < 2:
         raise InputError("There is text of fewer than two languages. Name files of `code TAB text` with more.")
     random.Random(config.seed).shuffle(made)
@@ -189,6 +197,39 @@ def train(texts: Mapping[str, Texts], out: Path, base: LanguageModel, config: Su
     manifest_text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     out.with_suffix(".json").write_text(manifest_text, encoding="utf-8")
     return manifest
+
+
+def catalogue_supplement(base: LanguageModel) -> Path:
+    """The supplement to `base` that :func:`train` makes of the catalogue: made once, a minute, then in the cache.
+
+    It is made again when a source, a setting, the model or what makes it has changed.
+    """
+    config, code = SupplementConfig(), Path(__file__).parent
+    key = {
+        "sources": [catalogue.entries()[name].sha256 for name in SOURCES],
+        "settings": dataclasses.asdict(config),
+        "base": base.sha256,
+        "made by": [sha256_file(path) for path in sorted(code.glob("*.py"))],
+    }
+    folder = catalogue.default_cache() / "supplement"
+    final = folder / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    model = final / "supplement.ftz"
+    if not _is_whole(model):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as made:
+            train(gather(), Path(made) / model.name, base, config)
+            final.mkdir(exist_ok=True)
+            for name in (model.name, model.with_suffix(".json").name):
+                os.replace(Path(made) / name, final / name)
+    return model
+
+
+def _is_whole(model: Path) -> bool:
+    try:
+        stated = json.loads(model.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return model.is_file() and sha256_file(model) == stated
 
 
 def _pooled(texts: Mapping[str, Texts]) -> Texts:

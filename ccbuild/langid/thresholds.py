@@ -27,7 +27,9 @@ class Thresholds:
         try:
             lines = Path(path).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read: {error}. `ccbuild langid calibrate` writes such a table.") from error
+            raise InputError(
+                f"{path} cannot be read: {error}. `ccbuild langid calibrate` writes such a table."
+            ) from error
         rows = {}
         for number, line in enumerate(lines, 1):
             code, *rest = line.split("\t")
@@ -71,5 +73,8 @@ def calibrate(
         least = threshold_for(found, precision)
         if least is None:
             without[code] = f"no score gives a precision of {precision}"
-        rows[code] = (round(least, 4) if least is not None else 1.0, f"{source}: precision {precision}, {len(found)} answers")
+        rows[code] = (
+            round(least, 4) if least is not None else 1.0,
+            f"{source}: precision {precision}, {len(found)} answers",
+        )
     return Thresholds(rows), without

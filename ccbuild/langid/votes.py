@@ -56,7 +56,7 @@ def chunks(paragraphs: Sequence[str], nchars: int = _CHUNK) -> list[list[int]]:
 
 
 def sample(pieces: Sequence[str], most: int, seed: int) -> list[str]:
-    """As many of `pieces` as make up `most` characters, each cut at that, in their order; the same for the same text."""
+    """As many of `pieces` as have `most` characters, each cut at that, in their order; the same for the same text."""
     if sum(map(len, pieces)) <= most:
         return list(pieces)
     key = hashlib.blake2b("\n".join(pieces).encode("utf-8", "surrogatepass"), digest_size=8, key=seed.to_bytes(8))

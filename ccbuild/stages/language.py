@@ -116,12 +116,13 @@ def open_cascade(models: Path, outside: Literal["own", "und"] = "own") -> Cascad
     if manifest is None:
         raise InputError(f"{models} holds no language identifier. Run the verb prepare first.")
     files = {name: facts["sha256"] for name, facts in manifest.outputs.items()}
-    model = manifest.facts["model"]
-    supplement = manifest.facts.get("supplement")
-    opened = _open(models / model, files[model], models / supplement if supplement else None)
-    return Cascade(*opened, outside)
+    model, supplement = manifest.facts["model"], manifest.facts["supplement"]
+    stated = (files[model], files[supplement] if supplement else None)
+    return Cascade(*_open(models / model, models / supplement if supplement else None, stated), outside)
 
 
 @lru_cache(maxsize=1)
-def _open(path: Path, sha256: str, supplement: Path | None) -> tuple[LanguageModel, Supplement | None]:
-    return LanguageModel(path, sha256), Supplement(supplement) if supplement else None
+def _open(
+    path: Path, supplement: Path | None, stated: tuple[str, str | None]
+) -> tuple[LanguageModel, Supplement | None]:
+    return LanguageModel(path, stated[0]), Supplement(supplement, stated[1]) if supplement else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from ccbuild.config import apply_overrides, flatten, from_mapping, load_yaml, lo
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.dedup.signatures import SignatureConfig
 from ccbuild.errors import ConfigError, InputError
+from ccbuild.langid.codes import check_codes
+from ccbuild.langid.sieve import SieveConfig
 from ccbuild.lm.estimate import EstimateConfig
 from ccbuild.rights import RightsConfig
 from ccbuild.stages import RefineConfig
@@ -28,12 +31,39 @@ VERBS = ("prepare", "extract", "match", "refine", "publish", "vocab", "encode", 
 
 _SECTIONS: dict[str, tuple[str, ...]] = {
     "prepare": ("prepare",),
-    "extract": ("unit", "limits", "rights", "extract", "dedup"),
-    "match": ("unit", "limits", "rights", "extract", "dedup", "match"),
-    "refine": ("unit", "limits", "rights", "extract", "dedup", "match", "prepare", "refine"),
-    "publish": ("unit", "limits", "rights", "extract", "dedup", "match", "prepare", "refine", "publish"),
-    "vocab": ("unit", "limits", "rights", "extract", "dedup", "match", "prepare", "refine", "publish", "vocab"),
+    "extract": ("languages", "sieve", "unit", "limits", "rights", "extract", "dedup"),
+    "match": ("languages", "sieve", "unit", "limits", "rights", "extract", "dedup", "match"),
+    "refine": ("languages", "sieve", "unit", "limits", "rights", "extract", "dedup", "match", "prepare", "refine"),
+    "publish": (
+        "languages",
+        "sieve",
+        "unit",
+        "limits",
+        "rights",
+        "extract",
+        "dedup",
+        "match",
+        "prepare",
+        "refine",
+        "publish",
+    ),
+    "vocab": (
+        "languages",
+        "sieve",
+        "unit",
+        "limits",
+        "rights",
+        "extract",
+        "dedup",
+        "match",
+        "prepare",
+        "refine",
+        "publish",
+        "vocab",
+    ),
     "encode": (
+        "languages",
+        "sieve",
         "unit",
         "limits",
         "rights",
@@ -93,7 +123,9 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         if self.identifier not in catalogue.entries() and not Path(self.identifier).is_file():
             known = ", ".join(sorted(catalogue.entries()))
-            raise ConfigError(f"prepare.identifier is {self.identifier!r}: it is no file, and the catalogue has {known}.")
+            raise ConfigError(
+                f"prepare.identifier is {self.identifier!r}: it is no file, and the catalogue has {known}."
+            )
         if self.supplement not in (None, "catalogue") and not Path(str(self.supplement)).is_file():
             raise ConfigError(f"prepare.supplement is {self.supplement!r}; it is `catalogue`, null or a file.")
         if not 0 <= self.heldout < 0.5:
@@ -229,6 +261,11 @@ class Recipe:
     """Last verb of `ccbuild run`. Training is a job of its own on GPUs, so it is not the default."""
     crawl: CrawlConfig = field(default_factory=CrawlConfig)
     """Where Common Crawl is had from, and how politely."""
+    languages: tuple[str, ...] = ("all",)
+    """Codes that this run is for: `extract` stores no page that is surely in none of them, so duplicates are sought
+    among these languages only, and `refine` keeps these. `all`: every page is stored."""
+    sieve: SieveConfig = field(default_factory=SieveConfig)
+    """How `extract` leaves out other languages than `languages`."""
     unit: UnitConfig = field(default_factory=UnitConfig)
     """Size of a shard."""
     prepare: PrepareConfig = field(default_factory=PrepareConfig)
@@ -253,6 +290,19 @@ class Recipe:
     """Corpus to tokens."""
     train: TrainSection = field(default_factory=TrainSection)
     """Tokens to model."""
+
+    def __post_init__(self) -> None:
+        if not self.sieved:
+            return
+        check_codes(self.languages, "languages")
+        if set(self.refine.language.languages) & {"all", "cc100"}:
+            language = dataclasses.replace(self.refine.language, languages=self.languages)
+            object.__setattr__(self, "refine", dataclasses.replace(self.refine, language=language))
+
+    @property
+    def sieved(self) -> bool:
+        """Whether only some languages are wanted."""
+        return "all" not in self.languages
 
 
 def recipe_names() -> list[str]:
@@ -280,5 +330,8 @@ def verb_settings(recipe: Recipe, verb: str) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for section in _SECTIONS[verb]:
         value = getattr(recipe, section)
-        flat.update({f"{section}.{key}": v for key, v in flatten(value).items()})
+        if dataclasses.is_dataclass(value):
+            flat.update({f"{section}.{key}": v for key, v in flatten(value).items()})
+        else:
+            flat[section] = list(value)
     return flat

@@ -25,11 +25,13 @@ from ccbuild.dedup.prints import (
 )
 from ccbuild.dedup.signatures import band_hashes, sign
 from ccbuild.errors import InputError
+from ccbuild.langid.sieve import Sieve
 from ccbuild.ledger import Ledger
 from ccbuild.records import PAGE_SCHEMA, REFUSED_SCHEMA, Page, Refused, doc_id
 from ccbuild.rights import open_opt_out
 from ccbuild.runner import ArchiveReader, Timings
-from ccbuild.storage import PARQUET, Manifest, Unit, table_of
+from ccbuild.stages.language import open_cascade
+from ccbuild.storage import PARQUET, Manifest, Unit, digest_of, table_of
 
 __all__ = ["sketch", "steps"]
 
@@ -54,6 +56,8 @@ class ExtractShard:
         opt_out = self.run.recipe.rights.opt_out
         if opt_out:
             inputs["opt-outs"] = open_opt_out(opt_out).digest
+        if self.run.recipe.sieved:
+            inputs["identifier"] = digest_of(self.run.manifest("prepare", "identifier"))
         return self.run.unit("extract", self.name, inputs)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
@@ -61,13 +65,15 @@ class ExtractShard:
         archives: dict[str, Any] = {}
         unparsed: Counter[str] = Counter()
         damage: list[dict[str, Any]] = []
+        recipe, sieve = self.run.recipe, None
+        if recipe.sieved:
+            sieve = Sieve(open_cascade(self.run.folder("prepare")), recipe.languages, recipe.sieve)
         with (
             pq.ParquetWriter(unit.path(f"{self.name}.parquet"), PAGE_SCHEMA, **PARQUET) as pages,
             pq.ParquetWriter(unit.path(f"{self.name}.refused.parquet"), REFUSED_SCHEMA, **PARQUET) as refused,
         ):
             out = _Output(self, pages, refused, timings)
             for source in self.sources:
-                recipe = self.run.recipe
                 reader = ArchiveReader(
                     path=source.path,
                     name=source.name,
@@ -76,6 +82,7 @@ class ExtractShard:
                     limits=recipe.limits,
                     rights=recipe.rights,
                     crawl=(recipe.crawl, source.crawl) if source.crawl else None,
+                    wanted=sieve.wants if sieve else None,
                     timings=timings,
                 )
                 for page in reader:
@@ -90,6 +97,8 @@ class ExtractShard:
             counts = write_prints(unit.path(f"../{FOLDERS['prints']}/{self.name}.parquet"), prints, scheme=made)
         facts = {"archives": archives, "damage": damage, "prints": counts, "documents": out.rows}
         facts["unparsed"] = {limit: unparsed[limit] for limit in sorted(unparsed)}
+        if sieve:
+            facts["duplicates_sought_within"] = list(recipe.languages)
         return unit.commit(ledger, facts=facts)
 
 

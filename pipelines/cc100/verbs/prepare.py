@@ -20,37 +20,55 @@ from cc100.layout import FOLDERS, Run
 from cc100.verbs.task import Step
 from ccbuild import catalogue
 from ccbuild.errors import InputError
+from ccbuild.langid.model import LanguageModel
+from ccbuild.langid.supplement import Supplement, catalogue_supplement
 from ccbuild.ledger import Ledger
 from ccbuild.lm.estimate import estimate_files
 from ccbuild.lm.given import GivenModel, find_models
 from ccbuild.lm.score import Scorer
 from ccbuild.prose import Prose, find_prose, split_prose
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, digest_of, facts_of, read_manifest
+from ccbuild.storage import Manifest, Unit, digest_of, facts_of, read_manifest, sha256_file
 
 __all__ = ["steps"]
 
 
 @dataclass(frozen=True, slots=True)
 class TakeIdentifier:
-    """Copy the identifier from the catalogue, so that the run's folder is whole by itself."""
+    """Copy the identifier and its supplement, so that the run's folder is whole by itself."""
 
     run: Run
     name: str = "identifier"
 
     def unit(self) -> Unit:
-        entry = self.run.recipe.prepare.identifier
-        known = catalogue.entries()
-        if entry not in known:
-            raise InputError(f"prepare.identifier is {entry!r}, which the catalogue does not have.")
-        return self.run.unit("prepare", self.name, {entry: known[entry].sha256})
+        return self.run.unit("prepare", self.name, {path.name: sha256_file(path) for path in self._files()})
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        entry = self.run.recipe.prepare.identifier
-        shutil.copyfile(catalogue.fetch(entry), unit.path(entry))
         ledger = Ledger()
-        ledger["models"].keep()
-        return unit.commit(ledger, facts={"licence": catalogue.entries()[entry].licence})
+        model, *supplement = self._files()
+        for path in (model, *supplement):
+            shutil.copyfile(path, unit.path(f"{self.name}/{path.name}"))
+            ledger["models"].keep(path.suffix != ".json")
+        entry = catalogue.entries().get(self.run.recipe.prepare.identifier)
+        facts = {
+            "model": f"{self.name}/{model.name}",
+            "supplement": f"{self.name}/{supplement[0].name}" if supplement else None,
+            "licence": entry.licence if entry else "",
+        }
+        return unit.commit(ledger, facts=facts)
+
+    def _files(self) -> list[Path]:
+        """The model; with a supplement also that and what is known of it."""
+        config, known = self.run.recipe.prepare, catalogue.entries()
+        model = catalogue.fetch(config.identifier) if config.identifier in known else Path(config.identifier)
+        if config.supplement is None:
+            return [model]
+        if config.supplement == "catalogue":
+            supplement = catalogue_supplement(LanguageModel(model))
+        else:
+            supplement = Path(config.supplement)
+            Supplement(supplement)  # refuses what is none
+        return [model, supplement, supplement.with_suffix(".json")]
 
 
 @dataclass(frozen=True, slots=True)

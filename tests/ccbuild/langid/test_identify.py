@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ccbuild.langid.identify import Identifier
 
 from ccbuild.errors import DataError, InputError
 from ccbuild.langid.codes import CC100, from_lid176, is_code
 from ccbuild.langid.han import script
-from ccbuild.langid.identify import Identifier
 
 
 def test_the_table_has_all_codes_of_cc100() -> None:

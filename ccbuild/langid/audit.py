@@ -1,0 +1,77 @@
+"""How clean a language of a run is, by a person's judgement of a sample of its documents."""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from ccbuild.errors import InputError
+from ccbuild.langid.evaluate import wilson
+
+__all__ = ["audit", "write_sheet"]
+
+_COLUMNS = ("right", "doc_id", "score", "url", "text")
+_SHOWN = 600
+"""Characters of a document that a person sees; longer ones are shown from the middle, where menus are rare."""
+
+
+def write_sheet(root: Path, lang: str, sheet: Path, n: int, seed: int = 0) -> int:
+    """Write `n` documents of the language, drawn by `seed` from the run in `root`, to `sheet`; returns how many.
+
+    Tab-separated: ``right`` (empty, for ``y`` or ``n``), ``doc_id``, ``score``, ``url``, ``text``. `InputError` where
+    the run has no document in it, or where there is a sheet already.
+    """
+    if n < 1:
+        raise InputError(f"A sheet of {n} documents says nothing. Take 50 or more.")
+    filters = [("lang", "=", lang)]
+    parts = [
+        p for p in sorted((root / "4-documents").glob("part-*.parquet")) if not p.name.endswith(".dropped.parquet")
+    ]
+    counts = [pq.read_table(path, columns=["lang"], filters=filters).num_rows for path in parts]
+    total = sum(counts)
+    if not total:
+        raise InputError(f"{root} has no document in {lang!r}. Name a code that its report has, and a finished run.")
+    chosen = set(random.Random(f"{seed} {lang}").sample(range(total), min(n, total)))
+    rows, before = [], 0
+    for path, count in zip(parts, counts, strict=True):
+        wanted = sorted(index - before for index in chosen if before <= index < before + count)
+        if wanted:
+            table = pq.read_table(path, columns=["doc_id", "lang_score", "url", "text"], filters=filters).take(wanted)
+            rows += table.to_pylist()
+        before += count
+    sheet.parent.mkdir(parents=True, exist_ok=True)
+    with open(sheet, "w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, delimiter="\t", lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for row in rows:
+            text = " ¶ ".join(row["text"].replace("\t", " ").split("\n"))
+            start = max((len(text) - _SHOWN) // 2, 0)
+            score = round(row["lang_score"] or 0.0, 3)
+            writer.writerow(["", row["doc_id"], score, row["url"], text[start : start + _SHOWN]])
+    return len(rows)
+
+
+def audit(sheet: Path) -> dict[str, Any]:
+    """Precision and its 95 % interval (Wilson) from a filled sheet; `InputError` names a line without y or n."""
+    with open(sheet, encoding="utf-8", newline="") as lines:
+        reader = csv.DictReader(lines, delimiter="\t")
+        if tuple(reader.fieldnames or ()) != _COLUMNS:
+            raise InputError(f"{sheet} is no sheet: its columns are not {', '.join(_COLUMNS)}. Make it again.")
+        marks = [(reader.line_num, (row["right"] or "").strip().lower()) for row in reader]
+    for number, mark in marks:
+        if mark not in ("y", "n"):
+            raise InputError(f"{sheet}, line {number}: the first column is {mark!r}. Write y or n into each line.")
+    right = sum(mark == "y" for _, mark in marks)
+    low, high = wilson(right, len(marks))
+    return {
+        "lang": sheet.stem,
+        "documents": len(marks),
+        "right": right,
+        "precision": round(right / len(marks), 4) if marks else None,
+        "low": round(low, 4),
+        "high": round(high, 4),
+    }
