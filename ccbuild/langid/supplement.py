@@ -27,7 +27,7 @@ from ccbuild.langid.romanise import ROMANISED, romanised_texts
 from ccbuild.langid.scripts import count_scripts
 from ccbuild.storage import sha256_file
 
-__all__ = ["SCRIPTS", "Supplement", "SupplementConfig", "catalogue_supplement", "gather", "train"]
+__all__ = ["SCRIPTS", "Supplement", "SupplementConfig", "catalogue_supplement", "gather", "train", "with_romanised"]
 
 SCRIPTS = frozenset({"Latn", "Cyrl", "Arab", "Deva", "Hebr", "Beng", "Mymr"})
 """Scripts in which a supplement is asked: others are decided before."""
@@ -138,6 +138,11 @@ def gather(sources: Iterable[str] = SOURCES, files: Iterable[str | Path] = (), s
         texts = found.setdefault(Path(path).name, {})
         for code, text in read_labelled(path):
             texts.setdefault(code, []).append(text)
+    return with_romanised(found, seed)
+
+
+def with_romanised(found: dict[str, Texts], seed: int = 0) -> dict[str, Texts]:
+    """The sources, and as another one romanised text made of what they have in the native scripts."""
     native: Texts = {}
     for texts in found.values():
         for code in ROMANISED.keys() & texts.keys():

@@ -1,0 +1,337 @@
+"""How well the cascade routes: on sentences, on declarations, by encoding and transliteration, on junk and on pages.
+
+    python tests/bench/routing.py DATA [--run OUT] [--only eld,udhr,…] [--page FILE.md] [--json]
+
+DATA holds `lid-test/*.tsv` (a code, a tab and a text a line), `lm-text/<code>/*.txt.xz` and, for --run, the
+`web/truth.jsonl.gz` of the pages that the run in OUT was made of. Each part trains a supplement of its own from the
+catalogue, less whatever it is judged by; no sentence is on both sides.
+
+eld         the sentences of eld that a fifth of their hashes hold out; codes of CC-100
+udhr        the declaration, without any text of it (nor gflanguages) in training; codes that have a label of lid.176
+            or other text; once among themselves, once with the text of all other languages
+only-udhr   codes that have nothing but the declaration: sentences that share no five words with what was trained on
+han         running lines of lm-text in Simplified and Traditional Chinese
+zawgyi      lines of lm-text in Burmese, and the same in Zawgyi (package python-myanmar)
+romanised   held-out sentences of eld in Latin letters by another transliterator than the one trained on (anyascii,
+            indic_transliteration); and how much of English, Indonesian and Turkish falls into these codes
+noise       2,000 made pages of junk (tests/ccbuild/langid/junk.py)
+speed       documents and lines a CPU second beside lid.176 alone
+web         per code precision and recall of the pages of a run whose language is known
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import lzma
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import fasttext
+import pyarrow.parquet as pq
+
+from ccbuild import catalogue
+from ccbuild.langid.cascade import Cascade, Identifier
+from ccbuild.langid.codes import CC100
+from ccbuild.langid.corpus import SOURCES, read_labelled, sentence_key, split
+from ccbuild.langid.evaluate import Evaluation, evaluate, table
+from ccbuild.langid.model import LanguageModel, escape
+from ccbuild.langid.romanise import ROMANISED
+from ccbuild.langid.supplement import Supplement, SupplementConfig, gather, train
+from ccbuild.langid.votes import vote
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+HELD = 0.2
+SMALL = ("ha", "ig", "so", "sw", "xh", "yo", "zu")
+
+
+class Bench:
+    def __init__(self, data: Path, run: Path | None) -> None:
+        self.data, self.run = data, run
+        self.model = LanguageModel(catalogue.fetch("lid.176.ftz"))
+        self._texts: dict[str, dict[str, list[str]]] = {}
+        self._shipped: Cascade | None = None
+
+    def texts(self) -> dict[str, dict[str, list[str]]]:
+        if not self._texts:
+            self._texts = gather()
+        return self._texts
+
+    def trained(self, texts: dict[str, dict[str, list[str]]]) -> tuple[Cascade, dict[str, Any]]:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "supplement.ftz"
+            manifest = train(texts, out, self.model, SupplementConfig())
+            return Cascade(self.model, Supplement(out)), manifest
+
+    def shipped(self) -> Cascade:
+        from ccbuild.langid.supplement import catalogue_supplement
+
+        if self._shipped is None:
+            self._shipped = Cascade(self.model, Supplement(catalogue_supplement(self.model)))
+        return self._shipped
+
+    def labelled(self, name: str) -> list[tuple[str, str]]:
+        return list(read_labelled(self.data / "lid-test" / name))
+
+    def lines(self, code: str) -> list[str]:
+        found: list[str] = []
+        for path in sorted((self.data / "lm-text" / code).glob("*.txt.xz")):
+            if "udhr" not in path.name:
+                with lzma.open(path, "rt", encoding="utf-8") as stream:
+                    found += [line.strip() for line in stream if len(line.strip()) >= 30]
+        return found
+
+    # parts
+
+    def eld(self) -> dict[str, Any]:
+        labelled = self.labelled("eld_wikipedia.tsv")
+        held = {sentence_key(text) for text in split([text for _, text in labelled], HELD)[1]}
+        without = {
+            source: {c: [t for t in lines if sentence_key(t) not in held] for c, lines in found.items()}
+            for source, found in gather_without(held).items()
+        }
+        cascade, _ = self.trained(without)
+        test = [(code, text) for code, text in labelled if sentence_key(text) in held and code in CC100]
+        return {"cascade": scored(cascade, test), "lid.176": scored(Identifier(self.model), test)}
+
+    def udhr(self) -> dict[str, Any]:
+        texts = {s: found for s, found in self.texts().items() if s != "gflanguages"}
+        known = {sentence_key(t) for _, t in self.labelled("udhr.tsv") + self.labelled("gflanguages_udhr.tsv")}
+        texts = {
+            s: {c: [t for t in ts if sentence_key(t) not in known] for c, ts in f.items()} for s, f in texts.items()
+        }
+        cascade, manifest = self.trained(texts)
+        labelled = self.labelled("udhr.tsv")
+        other = {code for code, n in manifest["sentences"].items() if n}
+        able = (self.model.codes | other | ({"zh-Hans", "zh-Hant"} if "zh" in self.model.codes else set())) & set(CC100)
+        codes = sorted(able & {code for code, _ in labelled})
+        among = [(code, text) for code, text in labelled if code in codes]
+        return {
+            "codes": codes,
+            "cascade": scored(cascade, among),
+            "cascade, all languages": scored(cascade, labelled, codes),
+            "lid.176": scored(Identifier(self.model), among),
+            "sentences": {code: manifest["sentences"].get(code, 0) for code in SMALL},
+        }
+
+    def only_udhr(self) -> dict[str, Any]:
+        other = {c for s, f in self.texts().items() if s != "gflanguages" for c, lines in f.items() if lines}
+        codes = sorted(set(CC100) - other - self.model.codes - {"zh-Hans", "zh-Hant"})
+        seen = {code: fives(self.texts()["gflanguages"].get(code, ())) for code in codes}
+        labelled = self.labelled("udhr.tsv")
+        test = [(c, t) for c, t in labelled if c not in seen or not fives([t]) & seen[c]]
+        cascade, manifest = self.trained(self.texts())
+        return {
+            "codes": codes,
+            "left out": len(labelled) - len(test),
+            "cascade, all languages": scored(cascade, test, codes),
+            "sentences": {code: manifest["sentences"].get(code, 0) for code in codes},
+        }
+
+    def han(self) -> dict[str, Any]:
+        test = [(c, line) for c in ("zh-Hans", "zh-Hant") for line in self.lines(c)[:2000]]
+        return {"cascade": scored(self.shipped(), test)}
+
+    def zawgyi(self) -> dict[str, Any]:
+        from myanmar import converter
+
+        lines = self.lines("my")[:2000]
+        test = [("my", line) for line in lines]
+        test += [("my_zaw", converter.convert(line, "unicode", "zawgyi")) for line in lines]
+        return {"cascade": scored(self.shipped(), test)}
+
+    def romanised(self) -> dict[str, Any]:
+        from anyascii import anyascii
+        from indic_transliteration.sanscript import BENGALI, DEVANAGARI, ITRANS, TELUGU, transliterate
+
+        labelled = self.labelled("eld_wikipedia.tsv")
+        held = {sentence_key(text) for text in split([text for _, text in labelled], HELD)[1]}
+        cascade, _ = self.trained(gather_without(held))
+        native = {c: [t for code, t in labelled if code == c and sentence_key(t) in held] for c in ROMANISED}
+        schemes = {"bn": BENGALI, "hi": DEVANAGARI, "te": TELUGU}
+        found: dict[str, Any] = {}
+        latin = [
+            (c, t) for c, t in labelled if c in ("en", "tr", "es", "sq", "so", "tl", "ms") and sentence_key(t) in held
+        ]
+        for name, make in {
+            "anyascii": lambda code, text: anyascii(text).lower(),
+            "itrans": lambda code, text: transliterate(text, schemes[code], ITRANS).lower().replace("~", ""),
+        }.items():
+            test = [
+                (ROMANISED[c], make(c, t)) for c, ts in native.items() for t in ts if name == "anyascii" or c in schemes
+            ]
+            found[name] = scored(cascade, test + latin, [c for c, _ in dict.fromkeys((c, 0) for c, _ in test)])
+        for code in ("en", "id", "tr"):
+            lines = [t for c, t in labelled if c == code] or self.lines(code)[:3000]
+            fallen = sum(a.code.endswith("_rom") for a in cascade.identify(lines))
+            found[f"{code} into romanised"] = {"lines": len(lines), "share": round(fallen / len(lines), 5)}
+        return found
+
+    def noise(self) -> dict[str, Any]:
+        from tests.ccbuild.langid.junk import junk
+
+        answers = Counter[str]()
+        entered: dict[str, Counter[str]] = {}
+        for kind, paragraphs in junk(2000, seed=1):
+            found = vote(self.shipped(), paragraphs)
+            language = found.code not in ("zxx", "und") and found.score >= 0.5 and not found.mixed
+            answers[kind] += 1
+            entered.setdefault(kind, Counter())[found.code if language else ""] += 1
+        stays_out = sum(c[""] for c in entered.values())
+        return {
+            "pages": sum(answers.values()),
+            "in no language": round(stays_out / sum(answers.values()), 4),
+            "kinds": {kind: round(c[""] / answers[kind], 4) for kind, c in sorted(entered.items())},
+            "entered": {k: {c: n for c, n in v.items() if c} for k, v in entered.items() if v.keys() - {""}},
+        }
+
+    def speed(self) -> dict[str, Any]:
+        assert self.run is not None, "--run is needed for real documents"
+        texts: list[str] = []
+        for path in sorted((self.run / "1-pages").glob("part-?????.parquet")):
+            texts += pq.read_table(path, columns=["text"])["text"].to_pylist()
+        texts = texts[::3][:3000]
+        pages = [text.split("\n") for text in texts]
+        lines = [line for page in pages for line in page if len(line) > 20][:20000]
+        alone = fasttext.load_model(str(catalogue.fetch("lid.176.ftz")))
+        cascade = self.shipped()
+        cases: dict[str, tuple[int, Callable[[], object]]] = {
+            "documents, lid.176 alone": (
+                len(texts),
+                lambda: [alone.f.predict(escape(text) + "\n", 1, 0.0, "strict") for text in texts],
+            ),
+            "documents, cascade": (len(texts), lambda: [vote(cascade, page) for page in pages]),
+            "documents, cascade, 1,000 characters": (len(texts), lambda: [vote(cascade, page, 1000) for page in pages]),
+            "lines, lid.176 alone": (
+                len(lines),
+                lambda: [alone.f.predict(escape(line) + "\n", 1, 0.0, "strict") for line in lines],
+            ),
+            "lines, cascade": (len(lines), lambda: cascade.identify(lines)),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in cases}
+        for _ in range(3):
+            for name, (_, work) in cases.items():
+                start = time.process_time()
+                work()
+                seconds[name].append(time.process_time() - start)
+        rate = {name: round(n / statistics.median(seconds[name])) for name, (n, _) in cases.items()}
+        whole = [vote(cascade, page).code for page in pages]
+        sampled = [vote(cascade, page, 1000).code for page in pages]
+        return {
+            "a CPU second": rate,
+            "documents, times lid.176": round(rate["documents, cascade"] / rate["documents, lid.176 alone"], 3),
+            "sampled, times lid.176": round(
+                rate["documents, cascade, 1,000 characters"] / rate["documents, lid.176 alone"], 3
+            ),
+            "lines, times lid.176": round(rate["lines, cascade"] / rate["lines, lid.176 alone"], 3),
+            "sample answers as the whole": round(
+                sum(a == b for a, b in zip(whole, sampled, strict=True)) / len(whole), 4
+            ),
+        }
+
+    def web(self) -> dict[str, Any]:
+        assert self.run is not None, "--run is needed"
+        truth = {}
+        with gzip.open(self.data / "web" / "truth.jsonl.gz", "rt", encoding="utf-8") as stream:
+            for row in map(json.loads, stream):
+                if row["true_lang"] and row["true_lang"] != "mixed":
+                    truth[row["warc"], row["offset"]] = row["true_lang"]
+        pairs = []
+        folder = self.run / "4-documents"
+        addresses: dict[int, tuple[str, int]] = {}
+        for path in sorted((self.run / "1-pages").glob("part-?????.parquet")):
+            rows = pq.read_table(path, columns=["doc_id", "archive", "offset"]).to_pylist()
+            addresses |= {row["doc_id"]: (row["archive"], row["offset"]) for row in rows}
+        for path in sorted(folder.glob("part-?????.parquet")):
+            for row in pq.read_table(path, columns=["doc_id", "lang"]).to_pylist():
+                true = truth.get(addresses[row["doc_id"]])
+                if true:
+                    pairs.append((true, row["lang"]))
+        for path in sorted(folder.glob("part-?????.dropped.parquet")):
+            for row in pq.read_table(path, columns=["doc_id", "reason"]).to_pylist():
+                true = truth.get(addresses[row["doc_id"]])
+                if true and not any(word in row["reason"] for word in ("duplicate", "recapture", "short")):
+                    pairs.append((true, "und"))
+        found = evaluate(pairs, sorted({c for c, _ in pairs} & set(CC100)))
+        low = [c for c, s in found.scores.items() if s.answers >= 10 and (s.precision or 0) < 0.9]
+        wrong = {c: [[t, n] for (t, a), n in found.confusions.items() if a == c][:5] for c in low}
+        return {"pages": len(pairs), "all": found, "precision below 0.9 with 10 pages": wrong}
+
+
+def gather_without(held: set[str]) -> dict[str, dict[str, list[str]]]:
+    """The catalogue's texts less the sentences that are held out; romanised text is made of the rest only."""
+    from ccbuild.langid import supplement
+
+    whole = supplement.catalogue_texts(SOURCES)
+    less = {s: {c: [t for t in ts if sentence_key(t) not in held] for c, ts in f.items()} for s, f in whole.items()}
+    return supplement.with_romanised(less)
+
+
+def fives(texts: Iterable[str]) -> set[tuple[str, ...]]:
+    """Every five words that follow each other."""
+    found = set()
+    for text in texts:
+        words = text.lower().split()
+        found |= {tuple(words[i : i + 5]) for i in range(max(len(words) - 4, 0))}
+    return found
+
+
+def scored(
+    identifier: Cascade | Identifier, labelled: Sequence[tuple[str, str]], codes: Iterable[str] = ()
+) -> Evaluation:
+    answers = identifier.identify([text for _, text in labelled])
+    return evaluate([(code, a.code) for (code, _), a in zip(labelled, answers, strict=True)], codes)
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, Evaluation):
+        return value.to_mapping()
+    return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, Evaluation):
+        return "\n" + table(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def main() -> None:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("data", type=Path)
+    made.add_argument("--run", type=Path)
+    made.add_argument("--only")
+    made.add_argument("--page", type=Path)
+    made.add_argument("--json", action="store_true")
+    options = made.parse_args()
+    bench = Bench(options.data, options.run)
+    parts = ["eld", "udhr", "only-udhr", "han", "zawgyi", "romanised", "noise"] + ["speed", "web"] * bool(options.run)
+    lines, mapping = [], {}
+    for part in options.only.split(",") if options.only else parts:
+        found = getattr(bench, part.replace("-", "_"))()
+        mapping[part] = plain(found)
+        lines.append(f"## {part}\n")
+        for name, value in found.items():
+            lines.append(f"{name}: {shown(value)}")
+        lines.append("")
+        if not options.json:
+            print("\n".join(lines[-len(found) - 2 :]), flush=True)
+    if options.json:
+        print(json.dumps(mapping, ensure_ascii=False))
+    if options.page:
+        about = __doc__.split("\n\n")[0]
+        text = "\n".join(
+            f"    {line}" if line and not line.startswith("#") else line for line in "\n".join(lines).split("\n")
+        )
+        options.page.write_text(f"# {about}\n\nMade by `tests/bench/routing.py`.\n\n{text}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
