@@ -235,7 +235,9 @@ def check_codes(codes: Iterable[str], where: str) -> None:
     """Raise `ConfigError` for what is no code of CC-100 and has not the form of one of ISO 639-3; offer the nearest."""
     for code in codes:
         outside = code.partition("_")[0]
-        known = code in CC100 or (outside.isalpha() and outside.islower() and len(outside) in (2, 3) and is_code(code))
+        plain = outside.isalpha() and outside.islower() and len(outside) in (2, 3)
+        script = code.partition("_")[2]
+        known = code in CC100 or (plain and is_code(code) and (not script or script.istitle()) and "-" not in code)
         meant = from_label(code)
         if not known or (meant != code and meant in CC100):
             raise ConfigError(f"{where} has {code!r}, which is no code here. Did you mean {nearest(code)!r}?")

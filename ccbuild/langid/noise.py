@@ -28,7 +28,7 @@ _MOJIBAKE = re.compile(
 _WORD = re.compile(r"[^\W\d_]+")
 _LATIN_WORD = re.compile(r"[a-z]{4,}")
 _KEYS = "asdf|sdfg|dfgh|fghj|ghjk|hjkl|jkl|qwer|wert|rtyu|zxcv|xcvb|cvbn|vbnm|poiu|lkjh|kjhg|jhgf|fdsa"
-_HARD = re.compile(rf"[bcdfghjklmnpqrstvwxz]{{5,}}|{_KEYS}")
+_HARD = re.compile(rf"[bcdfghjklmnpqrstvwxz]{{6,}}|{_KEYS}")
 _END = re.compile(r"[.!?。！？।॥؟۔։።၊။៖។…:;]|\u0e2f")
 _COMMA = re.compile(r"[,|;/•·>»、،]")
 
@@ -76,7 +76,9 @@ def _lines(text: str) -> str | None:
         if lengths[len(lengths) * 3 // 4] <= 30:
             return "menu"
     commas = len(_COMMA.findall(text))
-    words = text.split()
-    if commas >= 8 and ends * 8 < commas and commas * 4 > len(words):
+    words = len(text.split())
+    if len(text) > 20 * words:  # no spaces between words: two characters count as one
+        words = len(text) // 2
+    if commas >= 8 and ends * 8 < commas and commas * 4 > words:
         return "keywords"
     return None

@@ -39,6 +39,10 @@ _RANGES = {
     "Khmr": [(0x1780, 0x17DD)],
     "Kana": [(0x3041, 0x3096), (0x30A1, 0x30FA), (0x31F0, 0x31FF)],
     "Hani": [(0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF)],
+    "Java": [(0xA984, 0xA9CF)],
+    "Sund": [(0x1B83, 0x1BAF), (0x1BBA, 0x1BBF)],
+    "Gran": [(0x11305, 0x11363)],
+    "Adlm": [(0x1E900, 0x1E943)],
 }
 NAMES = ["Zyyy", *_RANGES, "Zzzz"]
 """Common (no letter), the scripts known here, and every other script."""
@@ -61,6 +65,10 @@ _ALONE = {
     "Hang": "ko",
     "Kana": "ja",
     "Khmr": "km",
+    "Java": "jv",
+    "Sund": "su",
+    "Gran": "sa",
+    "Adlm": "ff",
 }
 """Scripts of which CC-100 has one language, and in which hardly anything else is written on the Web."""
 
@@ -70,6 +78,12 @@ CANTONESE = "嘅咗喺唔佢啲嚟嗰冇咁哋嘢"
 """Characters of written Cantonese that standard Chinese does without."""
 TIGRINYA = "ኣቐቑቒቓቔቕቖ"
 """Letters that Tigrinya is full of and Amharic seldom has."""
+AZERBAIJANI = "ҹҝҸҜ"
+"""Cyrillic letters that Azerbaijani alone has."""
+UZBEK, NOT_UZBEK = "қғҳҚҒҲ", "әөүңҗһәӘӨҮҢ"
+"""With ``ў`` the first are Uzbek, where Karakalpak, which has them too, would have the others."""
+JAWI = "ڠڽڬݢڤۏ"
+"""Letters of Malay in Arabic script; ``ڤ`` also in Kurdish, so that one of the others must be there."""
 SHAN_MON_KAREN = "ၵၶၷꧠၸꧡၹၺꧣၻၼၽၾၿꩀꩁꩂႀႁႂၚၛၜၝၞၟၠၡၥၦ"
 """Letters of Shan, Mon and Karen in the script of Burmese."""
 
@@ -77,10 +91,12 @@ SHAN_MON_KAREN = "ၵၶၷꧠၸꧡၹၺꧣၻၼၽၾၿꩀꩁꩂႀႁႂ�
 class Scripts:
     """How many letters of each script a text has."""
 
-    __slots__ = ("counts", "letters", "name", "share")
+    __slots__ = ("counts", "letters", "name", "rare", "share")
 
-    def __init__(self, counts: list[int]) -> None:
+    def __init__(self, counts: list[int], rare: int = 0) -> None:
         self.counts = counts
+        self.rare = rare
+        """Ideographs outside the first plane."""
         self.letters = sum(counts[1:])
         largest = max(range(1, len(counts)), key=counts.__getitem__)
         self.name = NAMES[largest] if self.letters else "Zyyy"
@@ -104,6 +120,8 @@ def _table() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
             table[code] = _OTHER
     for number, name in enumerate(NAMES[1:-1], 1):
         for first, last in _RANGES[name]:
+            if last > 0xFFFF:
+                continue
             table[first : last + 1] = number
     table[[0xD7, 0xF7]] = 0
     return table
@@ -115,12 +133,18 @@ def count_scripts(text: str) -> Scripts:
     low = points[points < 0x10000]
     counts = np.bincount(_table()[low], minlength=len(NAMES)).tolist()
     beyond = points[points >= 0x10000]
+    rare = 0
     if len(beyond):
-        han = int(np.count_nonzero((beyond >= 0x20000) & (beyond < 0x32000)))
-        counts[_HANI] += han
-        counts[_OTHER] += int(np.count_nonzero(beyond < 0x1F000))
-        counts[0] += len(beyond) - han
-    return Scripts(counts)
+        rare = int(np.count_nonzero((beyond >= 0x20000) & (beyond < 0x32000)))
+        counts[_HANI] += rare
+        others = int(np.count_nonzero(beyond < 0x1F000))
+        for name in ("Gran", "Adlm"):
+            (first, last), number = _RANGES[name][0], NAMES.index(name)
+            counts[number] = int(np.count_nonzero((beyond >= first) & (beyond <= last)))
+            others -= counts[number]
+        counts[_OTHER] += others
+        counts[0] += len(beyond) - rare
+    return Scripts(counts, rare)
 
 
 def decide(text: str, scripts: Scripts) -> tuple[str, str] | None:
@@ -136,9 +160,19 @@ def decide(text: str, scripts: Scripts) -> tuple[str, str] | None:
         assamese, bengali = _count(text, ASSAMESE), _count(text, BENGALI)
         if assamese + bengali >= 3 and assamese > bengali:
             return "as", "letters of Assamese"
+    elif name == "Cyrl":
+        if _count(text, AZERBAIJANI):
+            return "az", "letters of Azerbaijani"
+        if "ў" in text and _count(text, UZBEK) >= 2 and not _count(text, NOT_UZBEK):
+            return "uz", "letters of Uzbek"
+    elif name == "Arab":
+        if _count(text, JAWI) >= 3 and _count(text, JAWI[:4]):
+            return "ms", "letters of Malay"
     elif name == "Hani":
         if _count(text, CANTONESE) * 50 > scripts.letters:
             return "yue", "characters of Cantonese"
+        if scripts.rare * 20 > scripts.letters:
+            return "vi", "ideographs of Vietnamese"
         return "zh", "script Hani"
     elif name == "Ethi":
         tigrinya = _count(text, TIGRINYA)

@@ -53,19 +53,19 @@ def _plain(line: str) -> str:
 class SupplementConfig:
     """How a supplement is trained."""
 
-    most: int = 2500
+    most: int = 6000
     """Examples of a code of CC-100, each 3 to 30 words; at most one for eight characters of its text."""
     outside: int = 300
     """Examples of every other language."""
-    dim: int = 16
-    """Values of a vector; lid.176 has as many."""
+    dim: int = 32
+    """Values of a vector; lid.176 has 16."""
     ngrams: tuple[int, int] = (2, 4)
     """Shortest and longest letter n-grams; as lid.176."""
     buckets: int = 1 << 18
-    """Rows that the n-grams are hashed to; each takes 9 bytes of the model."""
-    epochs: int = 5
+    """Rows that the n-grams are hashed to; each takes 17 bytes of the model."""
+    epochs: int = 6
     """How often each example is seen."""
-    learning_rate: float = 0.8
+    learning_rate: float = 0.5
     """At the start; falls to 0."""
     seed: int = 0
     """Of the examples, their order and the vectors."""

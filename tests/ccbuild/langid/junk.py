@@ -120,7 +120,8 @@ KINDS: dict[str, Callable[[list[str], random.Random], list[str]]] = {
 def junk(n: int, seed: int = 0) -> Iterator[tuple[str, list[str]]]:
     """`n` pages, as (kind, paragraphs); the same for the same seed."""
     sentences = catalogue.eld_sentences(catalogue.fetch("eld"))
-    pools = {code: " ".join(sentences[code]).split() for code in LANGUAGES}
+    marks = string.punctuation + "«»“”„…–—।؟،؛"
+    pools = {c: [w for w in (word.strip(marks) for word in " ".join(sentences[c]).split()) if w] for c in LANGUAGES}
     kinds = list(KINDS)
     for number in range(n):
         rng = random.Random(f"{seed} {number}")

@@ -1,0 +1,124 @@
+"""Every code can be reached, rules decide before models, and no text breaks it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ccbuild.langid.cascade import Cascade, Identifier
+from ccbuild.langid.codes import CC100
+from ccbuild.langid.corpus import catalogue_texts, latin_serbian
+from ccbuild.langid.model import LanguageModel
+from ccbuild.langid.noise import noise
+from ccbuild.langid.scripts import count_scripts, decide
+from ccbuild.langid.votes import vote
+from tests.ccbuild.langid.junk import junk
+
+OWN = {
+    "bn_rom": "ami kal bazar theke mach kinbo, tumi ki amar sathe jabe? amar khub bhalo lagche aj",
+    "hi_rom": "main kal bazar ja raha hoon, kya aap mere saath chalenge? mujhe bahut khushi hogi agar aap aaye",
+    "hr": "Vlada je u četvrtak priopćila da će tijekom sljedećeg tjedna početi gradnja nove zračne luke u Zagrebu.",
+    "li": "'t Limburgs is 'n regionaol taol die in Nederlandj en Belsj Limburg weurt gesjproke.",
+    "my_zaw": "ေရွ႕မွာ လူေတြ အမ်ားႀကီး ရွိတယ္။ ကြၽန္ေတာ္တို႔ ျမန္မာႏိုင္ငံ",
+    "ta_rom": "naan naalai kadaikku poren, neenga ennoda varuveengala? enakku romba santhosham ungalai paarthathil",
+    "te_rom": "nenu repu bazaruku veltunnanu, meeru naatho vastara? naaku chala santosham ga undi mimmalni chusi",
+    "ur_rom": "",
+}
+"""Text of codes that the catalogue has none of, or whose declaration is its neighbour's too."""
+
+
+def test_every_code_of_cc100_is_reached(cascade: Cascade) -> None:
+    declared = catalogue_texts(["gflanguages"])["gflanguages"]
+    texts = {code: OWN.get(code) or " ".join(declared[code])[:400] for code in CC100}
+    answers = dict(zip(texts, cascade.identify(list(texts.values())), strict=True))
+    assert {code: a.code for code, a in answers.items() if a.code != code} == {}
+    assert all(0 <= a.score <= 1 and 0 <= a.second_score <= 1 for a in answers.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("ئەم پەرتووکە باسی مێژووی کوردستان دەکات و لە ساڵی ڕابردوودا بڵاوکرایەوە", "ckb"),
+        ("Влада је саопштила да ће следеће недеље почети изградња нове школе у граду.", "sr"),
+        (latin_serbian("Влада је саопштила да ће следеће недеље почети изградња нове школе у граду."), "sr"),
+        ("佢哋嘅屋企喺香港，我哋唔知佢幾時返嚟", "yue"),
+        ("инсанын сон васитә кими истибдад вә зүлмә гаршы гијама галхмаға мәҹбур олмамасыны тәмин етмәк", "az"),
+        ("Ҳар бир инсон фикр, виждон ва дин эркинлиги ҳуқуқига эгадир; бу ҳуқуқ ўз динини ўзгартириш", "uz"),
+        ("ستياڤ اورڠ برحق مموهون دان منعمتي ڤرليندوڠن ڤوليتيك دالم نڬارا لائن", "ms"),
+        ("ꦱꦧꦼꦤ꧀ꦮꦺꦴꦁꦏꦭꦲꦶꦂꦲꦏꦺꦏꦤ꧀ꦛꦶ", "jv"),
+        ("𞤋𞤲𞥆𞤢𞤥𞤢 𞤢𞥄𞤣𞤫𞥅𞤶𞤭 𞤬𞤮𞤬", "ff"),
+    ],
+)
+def test_script_and_letters_decide(text: str, code: str, cascade: Cascade) -> None:
+    assert cascade.identify([text])[0].code == code
+
+
+def test_ccnets_way_asks_the_model_alone(model: LanguageModel) -> None:
+    text = "Die Regierung will neue Schulen bauen. Das sagte der Minister am Montag."
+    alone = Identifier(model)
+    (answer,) = alone.identify([text])
+    assert (answer.code, answer.by) == ("de", "model")
+    assert answer.score == round(answer.score, 2)
+    # CCNet deletes the newlines and puts nothing in their place
+    assert alone.identify(["Die Re\ngierung"]) == alone.identify(["Die Regierung"])
+
+
+def test_languages_outside_cc100_by_choice(cascade: Cascade) -> None:
+    text = "Ang mga tawo natawo nga gawasnon ug managsama sa kaligdong ug mga katungod."
+    assert cascade.identify([text])[0].code == "ceb"
+    assert Cascade(cascade.model, cascade.supplement, "und").identify([text])[0].code == "und"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " \n\t ", "123 456", "😀" * 100_000, "a" * 1_000_000, "a\0b c\0", "one\ntwo\r\nthree", "\ud800 text \udfff",
+     "__label__en " * 50, "\u200b\u200e", "<|endoftext|>", "ꙮ", "word " * 200_000],
+)  # fmt: skip
+def test_hostile_text_has_an_answer(text: str, cascade: Cascade) -> None:
+    (answer,) = cascade.identify([text])
+    assert answer.code
+    assert 0 <= answer.score <= 1
+    assert vote(cascade, text.split("\n")).code
+    assert cascade.explain(text)[-1]["code"] == answer.code
+
+
+def test_what_a_text_goes_through_is_told(cascade: Cascade) -> None:
+    told = cascade.explain("Rais wa nchi alisema kwamba serikali itajenga shule mpya.")
+    steps = {step["step"]: step for step in told}
+    assert list(steps) == ["letters", "noise", "rules", "model", "supplement", "answer"]
+    assert steps["letters"]["script"] == "Latn"
+    assert "sw" in steps["model"]["answer"]
+    assert steps["answer"]["code"] == "sw"
+
+
+def test_junk_enters_no_language(cascade: Cascade) -> None:
+    entered = []
+    for kind, paragraphs in junk(700):
+        found = vote(cascade, paragraphs)
+        if found.code not in ("zxx", "und") and found.score >= 0.5 and not found.mixed:
+            entered.append((kind, found.code))
+    assert len(entered) <= 0.03 * 700, entered
+
+
+def test_prose_is_no_junk() -> None:
+    texts = catalogue_texts(["eld"])["eld"]
+    refused = {code: sum(noise(line) is not None for line in lines[:200]) for code, lines in texts.items()}
+    assert sum(refused.values()) < 0.01 * 200 * len(texts), refused
+
+
+def test_a_page_is_what_most_of_its_characters_are(cascade: Cascade) -> None:
+    swahili = "Rais wa nchi alisema kwamba serikali itajenga shule mpya katika mikoa yote ya nchi mwaka ujao. " * 4
+    german = "Die Regierung will im kommenden Jahr in allen Landesteilen neue Schulen bauen, sagte sie. " * 4
+    page = vote(cascade, [swahili, swahili, swahili, german])
+    assert (page.code, page.second) == ("sw", "de")
+    assert not page.mixed
+    assert 0.7 < page.share < 0.8
+    assert vote(cascade, [swahili, german]).mixed
+    assert vote(cascade, [swahili] * 20, most=500) == vote(cascade, [swahili] * 20, most=500)
+
+
+def test_letters_are_counted_by_script() -> None:
+    scripts = count_scripts("abc где 日本語 かな 𠀀 𞤀 !?1")
+    counts = dict(zip(("Latn", "Cyrl"), (scripts.counts[1], scripts.counts[3]), strict=True))
+    assert counts == {"Latn": 3, "Cyrl": 3}
+    assert scripts.letters == 3 + 3 + 3 + 2 + 1 + 1
+    assert decide("ᚠᚢᚦᚨᚱᚲ", count_scripts("ᚠᚢᚦᚨᚱᚲ")) == ("und", "script Zzzz")
