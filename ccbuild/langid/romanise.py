@@ -56,8 +56,12 @@ _INHERENT = re.compile(r"(?<=[b-z])a(?!a)")
 """The short a that no letter stands for."""
 
 
-_PLAIN, _SPOKEN = 0.25, 0.35
-"""Share of the texts without the short a, as some programs and hurried people write; of Bengali with an o for it."""
+_PLAIN = {"bn": 0.25, "hi": 0.15}
+"""Share of a language's texts without the short a, as some programs and hurried people write."""
+_SPOKEN = 0.35
+"""Share of the Bengali texts with an o for it."""
+_FULL = 0.65
+"""Share of the Urdu texts with the vowels that its script leaves out."""
 _BENGALI = [(re.compile(r"\by"), "j", 0.5), (re.compile("b(?!h)"), "v", 0.15)]
 """(what uroman writes, what is written for Bengali, how often)."""
 
@@ -69,9 +73,10 @@ def informal(text: str, rng: random.Random, code: str = "") -> str:
     """
     text = text.lower()
     short = rng.random()
-    if short < _PLAIN:
+    plain = _PLAIN.get(code, 0.0)
+    if short < plain:
         text = _INHERENT.sub("", text)
-    elif code == "bn" and short < _PLAIN + _SPOKEN:
+    elif code == "bn" and short < plain + _SPOKEN:
         text = _INHERENT.sub("o", text)
     for pattern, spelling, often in _BENGALI if code == "bn" else ():
         if rng.random() < often:
@@ -108,6 +113,19 @@ def _vowels(lexicon: Mapping[str, str], word: str, rng: random.Random) -> str:
     return re.sub(r"(?<=[bcdfgjklmnpqrstvwz])(?=[bcdfgjklmnpqrstvwz])(?!h)", "a", word)
 
 
+def _spoken(text: str, lexicon: Mapping[str, str], rng: random.Random) -> str:
+    """Romanised Urdu with vowels."""
+    return _WORD.sub(lambda m: _vowels(lexicon, m[0], rng), text.lower())
+
+
+def _letters(text: str, rng: random.Random) -> str:
+    """Romanised Urdu as a program writes it that knows letters and no words."""
+    for letter, written in (("a", ""), ("i", "y")):
+        if rng.random() < 0.4:
+            text = text.replace(letter, written)
+    return text
+
+
 def romanised_texts(native: Mapping[str, Sequence[str]], seed: int = 0, variants: int = 4) -> dict[str, list[str]]:
     """Romanised code to sentences, `variants` spellings of each sentence of the native texts that are there."""
     plain = {code: romanise(native[code]) for code in ROMANISED if code in native}
@@ -119,9 +137,10 @@ def romanised_texts(native: Mapping[str, Sequence[str]], seed: int = 0, variants
         spelled = []
         for text in texts:
             for _ in range(variants):
-                if code == "ur":
-                    spoken = _WORD.sub(lambda m, rng=rng: _vowels(lexicon, m[0], rng), text.lower())  # type: ignore[misc]
-                    spelled.append(informal(spoken if rng.random() < 0.8 else text, rng))
+                if code == "ur" and rng.random() < _FULL:
+                    spelled.append(informal(_spoken(text, lexicon, rng), rng))
+                elif code == "ur":
+                    spelled.append(informal(_letters(text.lower(), rng), rng))
                 else:
                     spelled.append(informal(text, rng, code))
         result[ROMANISED[code]] = spelled

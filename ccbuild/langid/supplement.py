@@ -63,6 +63,8 @@ class SupplementConfig:
     """Shortest and longest letter n-grams; as lid.176."""
     buckets: int = 1 << 18
     """Rows that the n-grams are hashed to; each takes 17 bytes of the model."""
+    least_count: int = 12
+    """How often a word must stand in the examples, of which each sentence gives several, to have a row of its own."""
     epochs: int = 6
     """How often each example is seen."""
     learning_rate: float = 0.5
@@ -71,7 +73,7 @@ class SupplementConfig:
     """Of the examples, their order and the vectors."""
 
     def __post_init__(self) -> None:
-        if min(self.most, self.outside, self.dim, self.buckets, self.epochs, *self.ngrams) < 1:
+        if min(self.most, self.outside, self.dim, self.buckets, self.least_count, self.epochs, *self.ngrams) < 1:
             raise ConfigError("A supplement's settings are 1 or more.")
 
 
@@ -177,7 +179,7 @@ def train(texts: Mapping[str, Texts], out: Path, base: LanguageModel, config: Su
             epoch=config.epochs,
             lr=config.learning_rate,
             loss="softmax",
-            minCount=3,
+            minCount=config.least_count,
             seed=config.seed,
             thread=1,
             verbose=0,

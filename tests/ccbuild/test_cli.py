@@ -79,7 +79,7 @@ MISTAKES = [
     (["extract", "text.warc.gz"], "is no WARC"),
     (["extract", "sound.warc.gz", "--set", "text=some"], "it takes one of 'main'"),
     (["refine", "sound.jsonl", "--models", "nowhere"], "is not a folder"),
-    (["langid", "--model", "text.warc.gz"], "model"),
+    (["langid", "identify", "--model", "text.warc.gz"], "model"),
     (["lm", "estimate", "--lang", "../x", "--text", "broken.yaml", "--out", "o"], "no language code"),
     (["lm", "estimate", "--lang", "sw", "--text", "broken.yaml", "--out", "o"], "characters"),
     (["lm", "score", "broken.yaml", "--model", "nothing"], "nothing"),
@@ -114,7 +114,7 @@ def test_extract_pipes_into_langid(files: Path, lid_model: Path) -> None:
     body = "<p>" + "Rais wa nchi alisema kwamba serikali itajenga shule mpya katika mikoa yote. " * 5
     Path("sw.warc.gz").write_bytes(gzip.compress(warc_record(0, body=body.encode())))
     pages = ccbuild("extract", "sw.warc.gz").stdout
-    answer = json.loads(ccbuild("langid", stdin=pages).stdout)
+    answer = json.loads(ccbuild("langid", "identify", "--alone", stdin=pages).stdout)
     assert (answer["lang"], answer["url"]) == ("sw", "http://example.org/0")
 
 

@@ -16,7 +16,7 @@ from ccbuild.langid.ngrams import draw_words
 from ccbuild.langid.romanise import romanised_texts
 from ccbuild.langid.supplement import Supplement, SupplementConfig, train
 
-SMALL = SupplementConfig(most=300, outside=50, buckets=1 << 14, epochs=3)
+SMALL = SupplementConfig(most=300, outside=50, buckets=1 << 14, epochs=3, least_count=3)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,9 @@ def test_the_same_texts_give_the_same_bytes(
     assert manifest["sentences"]["yo"] <= 300
     assert manifest["base"] == model.sha256
     assert 0 < manifest["trust"]["yo"] < 1
-    other = train(texts, tmp_path / "c.ftz", model, SupplementConfig(most=300, buckets=1 << 14, epochs=3, seed=1))
+    other = train(
+        texts, tmp_path / "c.ftz", model, SupplementConfig(most=300, buckets=1 << 14, epochs=3, least_count=3, seed=1)
+    )
     assert other["sha256"] != manifest["sha256"]
 
 
@@ -164,7 +166,8 @@ def test_the_command_trains_and_the_others_take_it(
     rows = [f"{code}\t{line}" for code, lines in texts["eld"].items() for line in lines]
     Path("mine.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     assert (
-        main(["langid", "train", "--data", "mine.tsv", "--out", "s.ftz", "--set", "epochs=2", "--set", "most=200"]) == 0
+        main(["langid", "train", "--data", "mine.tsv", "--out", "s.ftz", "--set", "epochs=3", "--set", "least_count=3"])
+        == 0
     )
     assert json.loads(capsys.readouterr().out)["sentences"]["yo"] <= 300
     Path("text.txt").write_text("Die Regierung will neue Schulen bauen, sagte der Minister am Montag.\n")
