@@ -22,7 +22,7 @@ demo: $(STAMP)  ## install, then the whole way on a small crawl: archives to a t
 
 test: $(STAMP) lint  ## install, then lint and all tests
 	@echo "== Filling the catalogue's cache (the tests read only that)"
-	$(BIN)/ccbuild catalogue fetch eld gflanguages lid.176.ftz
+	$(BIN)/ccbuild catalogue fetch eld gflanguages kolibri lingua lid.176.ftz
 	@echo "== Running the tests"
 	$(BIN)/python -m pytest
 

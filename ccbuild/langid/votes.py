@@ -17,6 +17,8 @@ MIXED = "mul"
 
 _CHUNK = 300
 """Characters from which a paragraph is asked about by itself; shorter ones are joined with what follows."""
+_KNOWN = 0.4
+"""Least mean score with which a sample stands for its page."""
 _MAJORITY, _MINORITY = 0.65, 0.2
 """A page is mixed when its language has less of the characters than the first and another more than the second."""
 
@@ -72,15 +74,27 @@ def sample(pieces: Sequence[str], most: int, seed: int) -> list[str]:
 
 
 def vote(cascade: Cascade, paragraphs: Sequence[str], most: int = 0, seed: int = 0, test_noise: bool = True) -> Vote:
-    """The language of a page. `most`: characters of it that are asked about, 0: all."""
+    """The language of a page. `most`: characters of it that are asked about first, 0: all of them.
+
+    Where a sample does not speak with one voice, or hardly knows, the whole page is asked.
+    """
     page = "\n".join(paragraphs)
-    why = noise(page[: 4 * most] if most else page) if test_noise else None
+    why = noise(page[: max(most, 1200)] if most else page) if test_noise else None
     if why:
         return Vote(code=NOISE, score=1.0, share=1.0, second=UNDETERMINED, second_share=0.0, why=why)
     pieces = ["\n".join(paragraphs[i] for i in chunk) for chunk in chunks(paragraphs)]
+    if 0 < most < len(page):
+        found = _counted(cascade, sample(pieces, most, seed))
+        if found.share == 1.0 and found.score >= _KNOWN:
+            return found
+    return _counted(cascade, pieces)
+
+
+def _counted(cascade: Cascade, pieces: Sequence[str]) -> Vote:
+    """What `pieces` of a page say together."""
     scored: dict[str, float] = {}
     size: dict[str, int] = {}
-    for piece in sample(pieces, most, seed) if most else pieces:
+    for piece in pieces:
         answer = cascade.identify_one(piece, test_noise=False)
         size[answer.code] = size.get(answer.code, 0) + len(piece)
         scored[answer.code] = scored.get(answer.code, 0.0) + answer.score * len(piece)

@@ -31,8 +31,10 @@ class LanguageConfig:
     form: Literal["paragraphs", "ccnet"] = "paragraphs"
     """`paragraphs`: the cascade, paragraphs voting by their characters. `ccnet`: the model alone on the whole text,
     newlines deleted, the score rounded to two digits."""
-    min_score: float = 0.5
-    """Least score, 0 to 1, of languages that `thresholds` does not name. CCNet (1911.00359, section 3.3): 0.5."""
+    min_score: float = 0.3
+    """Least score, 0 to 1, of languages that `thresholds` does not name. CCNet asks 0.5 of lid.176 alone (1911.00359,
+    section 3.3). Scores of two models joined are lower: on 11,463 real pages macro F1 is 0.910 at 0.3, 0.909 at 0.25,
+    0.890 at 0.4."""
     thresholds: str | None = None
     """A table that `ccbuild langid calibrate` wrote: least score by language; null: `min_score` for all."""
     languages: tuple[str, ...] = ("all",)
@@ -45,8 +47,9 @@ class LanguageConfig:
     """`drop`: paragraphs of 80 characters or more in another language than the page's are taken out of it."""
     outside: Literal["own", "und"] = "own"
     """Languages outside CC-100 keep their own code, or become `und` and are dropped as `no_letters` are."""
-    sample_chars: int = 0
-    """Characters of a page that are asked about, whole paragraphs chosen by `seed`; 0: all."""
+    sample_chars: int = 1000
+    """Characters of a page that are asked about first, whole paragraphs chosen by `seed`; where they do not agree, all
+    are; 0: all at once, which is half as fast and on 11,463 real pages as often right (85.6 % against 85.7 %)."""
     seed: int = 0
     """Which paragraphs these are: the same for the same page and seed."""
 
