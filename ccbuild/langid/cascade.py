@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -161,4 +162,6 @@ def _chinese(code: str, text: str) -> str:
 def _zawgyi() -> Any:
     import myanmartools
 
-    return myanmartools.ZawgyiDetector()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # how it opens its own table
+        return myanmartools.ZawgyiDetector()
