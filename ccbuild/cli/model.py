@@ -176,7 +176,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    manifest = _room("hf").export(options.checkpoint, options.out, options.vocab)
+    manifest = _room("hf").export(options.checkpoint, options.out, options.vocab, note)
     print(json.dumps({"out": options.out, "files": sorted(manifest.outputs)}))
     return 0
 
@@ -190,7 +190,7 @@ def _import(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     overrides = {key: yaml.safe_load(value) for key, _, value in (text.partition("=") for text in options.set)}
     apply_overrides({}, options.set)  # refuses what is no KEY=VALUE
-    result = _room("evaluate").evaluate(options.checkpoint, options.tokens, overrides)
+    result = _room("evaluate").evaluate(options.checkpoint, options.tokens, overrides, note)
     if not result:
         raise InputError("No language has held-out blocks. Take --set data.validation_blocks=8, or more text.")
     if options.json:

@@ -35,7 +35,7 @@ from xlmr.hf import hugging_face_config
 from xlmr.loop import Loop
 from xlmr.masking import FIRST_PIECE
 from xlmr.model import MaskedLM
-from xlmr.parallel import compiled, join
+from xlmr.parallel import as_configured, join
 
 __all__ = ["bench"]
 
@@ -145,10 +145,7 @@ def _ours(config: TrainConfig, vocabulary: int, steps: int) -> dict[str, Any]:
             config.model, vocabulary, loss_chunk=config.run.loss_chunk, recompute=config.run.recompute
         ).initialise(1)
         model.to(ranks.device).train()
-        on = config.run.compile in ("always", "cuda_graphs") or (
-            config.run.compile == "auto" and ranks.device.type == "cuda"
-        )
-        wrapped = compiled(model, None, whole=True) if on else model
+        wrapped = as_configured(model, config.run, ranks)
         loop = Loop(config, corpus, ranks, model, wrapped, inputs={}, facts={}, out=Path(folder), tell=print)
         clock, numbers = _Clock(ranks.device), iter(range(1, 10**9))
         batch = corpus.batch(0, loop.mine).to(ranks.device)

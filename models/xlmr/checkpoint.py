@@ -214,8 +214,10 @@ def newest(
     return None
 
 
-def find(folder: Path) -> Checkpoint:
+def find(folder: Path, notice: Callable[[str], None] = lambda _: None) -> Checkpoint:
     """The checkpoint in `folder`, or the newest whole one in a run's folder; verified.
+
+    `notice` is told of each newer one that is not whole.
 
     Raises `InputError` where there is none.
     """
@@ -227,7 +229,8 @@ def find(folder: Path) -> Checkpoint:
         try:
             checkpoint = _open(candidate)
             checkpoint.verify()
-        except DataError:
+        except DataError as error:
+            notice(f"{candidate} is not whole and was passed over: {error} The one before is taken.")
             continue
         return checkpoint
     raise InputError(f"{folder} holds no whole checkpoint. Name a run's folder (8-model) or one of its checkpoints.")

@@ -8,7 +8,7 @@ figure (more context makes it easier): compare only runs of one `data.mask_prob`
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -51,14 +51,17 @@ def bits_per_byte(losses: Mapping[str, float], corpus: Corpus) -> dict[str, floa
 
 
 def evaluate(
-    checkpoint: str | Path, tokens: str | Path, overrides: Mapping[str, object]
+    checkpoint: str | Path,
+    tokens: str | Path,
+    overrides: Mapping[str, object],
+    notice: Callable[[str], None] = lambda _: None,
 ) -> dict[str, dict[str, float]]:
     """Loss, bits per byte and masked tokens of each language, of a checkpoint on the held-out blocks of `tokens`.
 
-    `overrides` are settings of the sections `data` and `run`, by dotted key; the others are the checkpoint's. Raises
-    `MismatchError` for tokens of another vocabulary.
+    `overrides` are settings of the sections `data` and `run`, by dotted key; the others are the checkpoint's.
+    `notice` is told of a newer checkpoint that is not whole. Raises `MismatchError` for tokens of another vocabulary.
     """
-    found = find(Path(checkpoint))
+    found = find(Path(checkpoint), notice)
     settings = {**found.manifest.settings, **overrides}
     run = from_mapping(RunConfig, section(settings, "run"), "run")
     config = from_mapping(DataConfig, section(settings, "data"), "data")

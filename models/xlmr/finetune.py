@@ -7,6 +7,7 @@ development set after each epoch, and the test set once, with the checkpoint tha
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -167,6 +168,12 @@ def finetune(
         network = head.from_pretrained(source, local_files_only=True, **kinds)
     finally:
         transformers.logging.set_verbosity(verbosity)
+    room = network.config.max_position_embeddings - 2
+    if config.max_length > room:
+        raise ConfigError(
+            f"max_length is {config.max_length}, the model in {source} has room for {room} tokens. "
+            f"Take --set max_length={room} or less."
+        )
     where = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
     tuner = _Tuner(task, config, transformers.AutoTokenizer.from_pretrained(source), network.to(where), where, seed)
     result = tuner.run(train, tell)
@@ -193,7 +200,7 @@ class _Tuner:
         per_epoch = config.steps_per_epoch or -(-len(features) // config.batch)
         optimiser, rates = self.optimiser(per_epoch * config.epochs)
         batches = self.batches(features)
-        best, chosen, kept, waited = -1.0, 0, None, 0
+        best, chosen, kept, waited = -math.inf, 0, None, 0
         history = []
         for epoch in range(1, config.epochs + 1):
             losses = [self.update(next(batches), optimiser, rates) for _ in range(per_epoch)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +46,18 @@ _IGNORED = ("lm_head.decoder.", "roberta.pooler.", "roberta.embeddings.position_
 
 
 def export(
-    checkpoint_folder: str | Path, out_folder: str | Path, tokenizer_files: str | Path | None = None
+    checkpoint_folder: str | Path,
+    out_folder: str | Path,
+    tokenizer_files: str | Path | None = None,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
     """Write a Hugging Face directory of a checkpoint (or of a run's newest), with its tokenizer and a model card.
 
     `tokenizer_files` is the folder that holds `TOKENIZER_FILES`; None writes the model alone. The same checkpoint gives
-    the same bytes. Raises `InputError` where there is no checkpoint or no tokenizer.json, `MismatchError` for a
-    tokenizer of another vocabulary.
+    the same bytes. `notice` is told of a newer checkpoint that is not whole. Raises `InputError` where there is no
+    checkpoint or no tokenizer.json, `MismatchError` for a tokenizer of another vocabulary.
     """
-    checkpoint = find(Path(checkpoint_folder))
+    checkpoint = find(Path(checkpoint_folder), notice)
     made = checkpoint.manifest
     config = model_config(made.settings)
     vocabulary = int(made.inputs["vocabulary_size"])
@@ -66,6 +69,7 @@ def export(
         save_file(tensors, unit.path("model.safetensors"), metadata={"format": "pt"})
         described = json.dumps(hugging_face_config(config, vocabulary), indent=2, sort_keys=True) + "\n"
         unit.path("config.json").write_text(described, encoding="utf-8")
+        shutil.copymode(unit.path("config.json"), unit.path("model.safetensors"))  # which nobody else could read
         unit.path("README.md").write_text(_card(made), encoding="utf-8")
         return unit.commit(Ledger(), facts=made.facts)
 
@@ -167,30 +171,45 @@ def import_weights(folder: str | Path) -> MaskedLM:
     for name in ("config.json", "model.safetensors"):
         if not (source / name).is_file():
             raise InputError(f"{source} has no {name}. Name a Hugging Face directory with safetensors weights.")
-    described = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    try:
+        described = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{source / 'config.json'} is no JSON ({error}). Fetch it again.") from error
     kinds = {"xlm-roberta": "post", "xlm-roberta-xl": "pre"}
     if described.get("model_type") not in kinds or described.get("type_vocab_size") != 1:
         raise InputError(
             f"{source} is a {described.get('model_type')}; this reads {' and '.join(kinds)} with one token type."
         )
-    config = ModelConfig(
-        layers=described["num_hidden_layers"],
-        width=described["hidden_size"],
-        heads=described["num_attention_heads"],
-        ffn=described["intermediate_size"],
-        positions=described["max_position_embeddings"],
-        norm="pre" if kinds[described["model_type"]] == "pre" else "post",
-        dropout=described["hidden_dropout_prob"],
-        attention_dropout=described["attention_probs_dropout_prob"],
-        layer_norm_eps=described["layer_norm_eps"],
-        init_std=described["initializer_range"],
-    )
+    if described.get("hidden_act", "gelu") != "gelu":
+        raise InputError(f"{source} has hidden_act={described['hidden_act']}; this model has gelu and no other.")
+    try:
+        vocabulary = int(described["vocab_size"])
+        config = ModelConfig(
+            layers=described["num_hidden_layers"],
+            width=described["hidden_size"],
+            heads=described["num_attention_heads"],
+            ffn=described["intermediate_size"],
+            positions=described["max_position_embeddings"],
+            norm="pre" if kinds[described["model_type"]] == "pre" else "post",
+            dropout=described["hidden_dropout_prob"],
+            attention_dropout=described["attention_probs_dropout_prob"],
+            layer_norm_eps=described["layer_norm_eps"],
+            init_std=described["initializer_range"],
+        )
+    except KeyError as error:
+        raise DataError(f"{source / 'config.json'} has no {error.args[0]}. Use the file as published.") from error
     try:
         tensors = load_file(source / "model.safetensors")
     except (SafetensorError, OSError) as error:
         raise DataError(f"{source / 'model.safetensors'} cannot be read ({error}). Fetch it again.") from error
-    model = MaskedLM(config, described["vocab_size"])
-    model.load_state_dict(from_hugging_face(tensors, config))
+    model, weights = MaskedLM(config, vocabulary), from_hugging_face(tensors, config)
+    for name, parameter in model.named_parameters():
+        if weights[name].shape != parameter.shape:
+            raise DataError(
+                f"The weights in {source} have {name} as {tuple(weights[name].shape)}, its config.json says "
+                f"{tuple(parameter.shape)}. Give the two that belong together."
+            )
+    model.load_state_dict(weights)
     return model
 
 

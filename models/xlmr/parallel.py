@@ -21,7 +21,7 @@ from ccbuild.errors import CcbuildError, ConfigError, InputError
 from xlmr.config import RunConfig, TrainConfig
 from xlmr.model import MaskedLM
 
-__all__ = ["Ranks", "StopSignal", "compiled", "join", "replicated", "sharded", "sync_gradients"]
+__all__ = ["Ranks", "StopSignal", "as_configured", "compiled", "join", "replicated", "sharded", "sync_gradients"]
 
 T = TypeVar("T")
 
@@ -128,6 +128,14 @@ def compiled(model: MaskedLM, mode: str | None, *, whole: bool, backend: str = "
         block.forward = torch.compile(block.forward, fullgraph=True, dynamic=False, mode=mode, backend=backend)
     model.score = torch.compile(model.score, fullgraph=True, dynamic=False, mode=mode, backend=backend)  # type: ignore[method-assign]
     return model
+
+
+def as_configured(model: MaskedLM, run: RunConfig, ranks: Ranks) -> nn.Module:
+    """The model, compiled where `run.compile` says so on this rank's device."""
+    if run.compile == "never" or (run.compile == "auto" and ranks.device.type != "cuda"):
+        return model
+    mode = "reduce-overhead" if run.compile == "cuda_graphs" else None
+    return compiled(model, mode, whole=ranks.world == 1)
 
 
 def sync_gradients(model: nn.Module, wanted: bool) -> None:

@@ -18,6 +18,7 @@ from ccbuild.tokens import Tokens
 from xlmr.config import ModelConfig, TrainConfig
 from xlmr.data import Corpus
 from xlmr.flops import H100_TFLOPS, flops_per_token
+from xlmr.masking import FIRST_PIECE
 from xlmr.model import PADDED_TO, Block, parameter_count
 
 __all__ = ["SCHEDULES", "Machine", "memory_per_gpu", "plan", "saved_by_block"]
@@ -60,6 +61,8 @@ def plan(
     `gpu_hours` takes the place of `schedule`: as many updates as fit at 40 % of the peak. Raises `ConfigError` where
     not one fits.
     """
+    if vocabulary < FIRST_PIECE + 2:
+        raise ConfigError(f"A vocabulary of {vocabulary} ids has no pieces beside the specials. Give more.")
     positions = config.optim.batch * config.data.seq_len
     predicted = config.data.mask_prob
     per_token = flops_per_token(config.model, vocabulary, config.data.seq_len, predicted)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ccbuild.errors import CcbuildError, ConfigError, MismatchError
 from ccbuild.ledger import Ledger
@@ -26,7 +25,7 @@ from xlmr.evaluate import bits_per_byte, held_out_losses
 from xlmr.loop import Loop
 from xlmr.metrics import Progress, average
 from xlmr.model import MaskedLM, parameter_count, set_whole
-from xlmr.parallel import Ranks, compiled, join, replicated, sharded
+from xlmr.parallel import Ranks, as_configured, join, replicated, sharded
 
 __all__ = ["TrainResult", "train"]
 
@@ -146,7 +145,7 @@ class _Run:
 
     def _start(self, folder: Path) -> checkpoints.Checkpoint:
         """The checkpoint to take the first weights from, which must be of this shape and vocabulary."""
-        found = checkpoints.find(folder)
+        found = checkpoints.find(folder, self.tell)
         mine = {**self.config.settings(), "vocabulary_size": self.corpus.vocabulary}
         made = {**found.manifest.settings, "vocabulary_size": found.manifest.inputs["vocabulary_size"]}
         for key in (
@@ -185,10 +184,7 @@ class _Run:
         shard = run.parallel == "fsdp" and ranks.world > 1
         with torch.device("meta"):
             model = MaskedLM(self.config.model, vocabulary, loss_chunk=run.loss_chunk, recompute=run.recompute)
-        wrapped: nn.Module = model
-        if run.compile in ("always", "cuda_graphs") or (run.compile == "auto" and ranks.device.type == "cuda"):
-            mode = "reduce-overhead" if run.compile == "cuda_graphs" else None
-            wrapped = compiled(model, mode, whole=ranks.world == 1)
+        wrapped = as_configured(model, run, ranks)
         if shard:
             sharded(model, ranks)
         model.to_empty(device=ranks.device)

@@ -168,6 +168,18 @@ def test_answers_are_found_in_windows(hf: Path, tmp_path: Path) -> None:
     result = finetune(hf, "qa", tmp_path, recipe("qa", None, [*QUICK, "stride=8"]))
     assert list(result["all_scores"]["en"]) == ["f1", "exact_match"]
     assert min(result["scores"].values()) > 90
+    with pytest.raises(ConfigError, match=r"max_length is 9999, .* has room for \d+ tokens"):
+        finetune(hf, "qa", tmp_path, recipe("qa", None, ["max_length=9999"]))
+
+
+def test_a_score_below_zero_is_a_score(hf: Path, tmp_path: Path) -> None:
+    (tmp_path / "CoLA").mkdir()
+    for split, (yes, no) in (("train", "10"), ("dev", "01")):  # what is right in one is wrong in the other
+        rows = [f"src\t{yes}\t\tyes\nsrc\t{no}\t\tno\n"] * 50
+        (tmp_path / "CoLA" / f"{split}.tsv").write_text("".join(rows))
+    result = finetune(hf, "glue", tmp_path, recipe("glue", None, [*QUICK, "subset=CoLA"]))
+    assert result["scores"]["CoLA"] < -90
+    assert result["chosen_epoch"] > 0
 
 
 @pytest.mark.parametrize("subset", ["SST-2", "CoLA", "STS-B", "MNLI"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,38 @@ def test_missing_and_surplus_tensors_are_named(run: Path, tmp_path: Path) -> Non
     del tensors["lm_head.dense.bias"]
     with pytest.raises(DataError, match=r"no tensor lm_head\.dense\.bias"):
         from_hugging_face(tensors, config)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"model_type": ', "", "config.json is no JSON"),
+        ('  "num_hidden_layers"', '  "layers"', "config.json has no num_hidden_layers"),
+        ('"hidden_act": "gelu"', '"hidden_act": "relu"', "hidden_act=relu; this model has gelu"),
+        ('"intermediate_size": ', '"intermediate_size": 1', r"blocks\.0\.up\.weight as .*config\.json says"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused(run: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
+    export(run, tmp_path / "hf")
+    described = tmp_path / "hf" / "config.json"
+    text = described.read_text()
+    assert old in text
+    described.write_text(text.replace(old, new))
+    with pytest.raises((DataError, InputError), match=message):
+        import_weights(tmp_path / "hf")
+
+
+def test_others_may_read_the_weights_and_hear_of_a_damaged_checkpoint(run: Path, tmp_path: Path) -> None:
+    copied, told = tmp_path / "run", list[str]()
+    shutil.copytree(run, copied)
+    whole = find(copied)
+    shutil.copytree(whole.folder, whole.folder.with_name("step-99999999"))
+    (whole.folder.with_name("step-99999999") / ".metadata").write_bytes(b"")
+    export(copied, tmp_path / "hf", notice=told.append)
+    assert len(told) == 1
+    assert "step-99999999 is not whole and was passed over" in told[0]
+    modes = {(tmp_path / "hf" / name).stat().st_mode for name in ("config.json", "model.safetensors")}
+    assert len(modes) == 1
 
 
 def test_tokenizer_and_card(tmp_path: Path, tokens: Path, small: Any, write_tokens: Any) -> None:

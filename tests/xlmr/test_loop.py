@@ -21,7 +21,7 @@ from xlmr.loop import Loop
 from xlmr.loss import IGNORED
 from xlmr.metrics import Metrics
 from xlmr.model import MaskedLM
-from xlmr.parallel import Ranks, compiled, join
+from xlmr.parallel import Ranks, as_configured, compiled, join
 from xlmr.train import train
 
 WAITS = {"_local_scalar_dense", "item", "nonzero", "masked_select", "unique", "_unique2", "bincount", "is_nonzero"}
@@ -156,6 +156,26 @@ def test_compiles_without_a_break_and_only_once(norm: str, whole: bool, tokens: 
     assert not counters["graph_break"]
     assert not counters["recompiles"]
     assert counters["stats"]["unique_graphs"] == graphs == (1 if whole else 2)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "modes"),
+    [
+        ("auto", "cpu", []),
+        ("auto", "cuda", [None]),
+        ("never", "cuda", []),
+        ("always", "cpu", [None]),
+        ("cuda_graphs", "cuda", ["reduce-overhead"]),
+    ],
+)
+def test_what_is_compiled_where(
+    wanted: str, device: str, modes: list[str | None], small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, asked = small(f"run.compile={wanted}"), list[Any]()
+    monkeypatch.setattr(torch, "compile", lambda model, *, mode, **_: asked.append(mode) or model)
+    model = MaskedLM(config.model, 300)
+    assert as_configured(model, config.run, Ranks(0, 1, torch.device(device))) is model
+    assert asked == modes
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated")

@@ -47,6 +47,20 @@ def test_schedules(capsys: pytest.CaptureFixture[str]) -> None:
     assert "not enough for one update" in capsys.readouterr().err
     assert main(["model", "plan", "base", "--gpus", "0"]) == 2
     assert "gpus is 0" in capsys.readouterr().err
+    assert main(["model", "plan", "base", "--vocabulary", "0"]) == 2
+    assert "vocabulary of 0 ids" in capsys.readouterr().err
+
+
+def test_large_on_eight_h100_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    p = figures("plan", "large", "--price", "2", capsys=capsys)
+    # 24 x (12 x 1024^2 + 2 x 512 x 1024) + 0.15 x (1024^2 + 1024 x 250,002) = 365,713,305.6, x 6 = 2.19428e9
+    assert p["flops_per_token"] == pytest.approx(2_194_279_833.6, abs=1)
+    # x 4,194,304 / (8 x 989.4e12) = 1.1628 s; x 1.5 million / 86,400 = 20.19 days; at 40 %: 50.47
+    assert p["floor_seconds_per_update"] == pytest.approx(1.1628, abs=1e-4)
+    assert p["at"]["100%"]["days"] == pytest.approx(20.19, abs=0.01)
+    assert p["at"]["40%"]["days"] == pytest.approx(50.47, abs=0.01)
+    assert p["at"]["40%"]["gpu_hours"] == pytest.approx(50.467 * 24 * 8, rel=1e-4)
+    assert p["memory"]["ddp"]["weights_gradients_moments"] == 16 * 560_142_482
 
 
 def test_a_person_is_told_that_speeds_are_goals(capsys: pytest.CaptureFixture[str]) -> None:
