@@ -48,6 +48,11 @@ class RunFolder:
             raise DataError(f"{path} holds a {type(value).__name__}, not an object. Delete it and run again.")
         return value
 
+    def audit(self, name: str) -> dict[str, Any] | None:
+        """What a filled sheet of a language said; None for another file of that folder."""
+        found = self.mapping(f"audits/{name}")
+        return found if found and "lang" in found else None
+
     def manifest(self, name: str) -> Manifest | None:
         """The manifest at that path of the run; None when the unit is not done."""
         return read_manifest(self.root / name)

@@ -78,6 +78,9 @@ def render(run: RunFolder) -> str:
         refused=samples.refused_pages(run),
         origins=origins(run),
         names={row.code: row.name for row in known},
+        audits=[found for path in sorted((run.root / "audits").glob("*.json")) if (found := run.audit(path.name))],
+        evaluation=run.mapping("audits/evaluation.json"),
+        sieved=sieved if (sieved := settings.get("languages")) and "all" not in sieved else None,
         vocabulary_size=vocabulary.facts.get("size") if vocabulary else None,
         settings=_sections(settings),
     )

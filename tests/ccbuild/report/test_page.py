@@ -224,3 +224,19 @@ def test_without_jinja2_the_import_fails_as_python_says_it(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ModuleNotFoundError, match="jinja2"):
         import ccbuild.report  # noqa: F401
+
+
+def test_audits_and_an_evaluation_are_shown(small_run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(small_run, copy, ignore=shutil.ignore_patterns("crawl", "1-pages", "2-prints", "8-model"))
+    assert "How sure the languages are" not in write_report(copy).read_text(encoding="utf-8")
+    (copy / "audits").mkdir()
+    audit = {"lang": "ha", "documents": 100, "right": 93, "precision": 0.93, "low": 0.8625, "high": 0.9657}
+    (copy / "audits" / "ha.json").write_text(json.dumps(audit))
+    row = {"code": "ha", "texts": 50, "precision": None, "recall": 0.0, "f1": 0.0, "false_positive_rate": 0.001}
+    evaluation = {"file": "<b>x.tsv", "texts": 50, "macro_f1": 0.5, "micro": 0.5, "codes": [row]}
+    (copy / "audits" / "evaluation.json").write_text(json.dumps(evaluation))
+    page = write_report(copy).read_text(encoding="utf-8")
+    assert "How sure the languages are" in page
+    assert "93.0 %" in page or "93 %" in page or "93%" in page
+    assert "&lt;b&gt;x.tsv" in page
