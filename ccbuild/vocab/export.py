@@ -1,18 +1,18 @@
 """The folder that `transformers` loads, made from a SentencePiece model alone.
 
 `sentencepiece.bpe.model` is the name under which XLM-R's model is known, though it is a unigram model.
-`transformers` 5 reads pieces, scores and normaliser from `tokenizer.json` and builds the rest of `XLMRobertaTokenizer`
-itself; the file holds that rest too, so that `tokenizers.Tokenizer.from_file` gives the same ids.
+`tokenizer.json` is read as it stands, by `transformers` (as `PreTrainedTokenizerFast`: `XLMRobertaTokenizer` would put a
+normaliser of its own in its place, and lose marks) and by `tokenizers.Tokenizer.from_file`.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
 from sentencepiece import SentencePieceProcessor
 
+from ccbuild.vocab.hf_normalizer import normalizer
 from ccbuild.vocab.protobuf import charsmap
 from ccbuild.vocab.words import SPACE
 
@@ -41,7 +41,7 @@ def _json(value: Any) -> bytes:
 def _tokenizer_config() -> dict[str, Any]:
     """Which class reads the folder, and the roles of the specials; <mask> takes the space before it along."""
     return {
-        "tokenizer_class": "XLMRobertaTokenizer",
+        "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": _MAX_TOKENS,
         "bos_token": "<s>",
         "cls_token": "<s>",
@@ -76,10 +76,7 @@ def _tokenizer(model: bytes) -> dict[str, Any]:
         "truncation": None,
         "padding": None,
         "added_tokens": [{"id": i, **_added_token(content)} for i, content in added],
-        "normalizer": {
-            "type": "Precompiled",
-            "precompiled_charsmap": base64.b64encode(charsmap(model)).decode(),
-        },
+        "normalizer": normalizer(charsmap(model)),
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]},
         "post_processor": _post_processor(),
         "decoder": metaspace,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from ccbuild.errors import DataError
 
-__all__ = ["charsmap", "fields", "replace_normalizer", "round_scores"]
+__all__ = ["charsmap", "charsmap_of_normalizer", "fields", "replace_normalizer", "round_scores"]
 
 _PIECE, _SCORE, _NORMALIZER_SPEC, _CHARSMAP = 1, 2, 3, 2
 _LENGTH_DELIMITED = 2
@@ -73,8 +73,13 @@ def charsmap(model: bytes) -> bytes:
     """The compiled table of replacements of `model`'s normaliser; empty for the identity."""
     for number, value, _ in fields(model):
         if number == _NORMALIZER_SPEC:
-            return next((inner for field, inner, _ in fields(value) if field == _CHARSMAP), b"")
+            return charsmap_of_normalizer(value)
     return b""
+
+
+def charsmap_of_normalizer(spec: bytes) -> bytes:
+    """The same of a serialised `NormalizerSpec`."""
+    return next((inner for field, inner, _ in fields(spec) if field == _CHARSMAP), b"")
 
 
 def _varint(message: bytes, position: int) -> tuple[int, int]:
