@@ -5,7 +5,7 @@ Source of the codes: the published files of CC-100 (data.statmt.org/cc-100), one
 
 from __future__ import annotations
 
-__all__ = ["CC100", "from_lid176", "is_code"]
+__all__ = ["CC100", "LANGUAGE_SETS", "from_lid176", "is_code"]
 
 CC100: dict[str, str] = {
     "af": "Afrikaans",
@@ -125,6 +125,12 @@ CC100: dict[str, str] = {
     "zh-Hant": "Chinese, traditional",
     "zu": "Zulu",
 }
+
+LANGUAGE_SETS: dict[str, tuple[str, ...]] = {
+    "cc100-116": tuple(CC100),
+    "xlmr-100": tuple(code for code in CC100 if code not in "ff gn ht ig lg li ln ns qu rm sc ss tn wo yo zu".split()),
+}
+"""Languages by the name of their set: the released files, and those that XLM-R was trained on (1911.02116, table 6)."""
 """Code to English name, as CC-100 lists them."""
 
 _SAME = {"nn": "no"}

@@ -1,8 +1,8 @@
 """The folder that `transformers` loads, made from a SentencePiece model alone.
 
 `sentencepiece.bpe.model` is the name under which XLM-R's model is known, though it is a unigram model.
-`tokenizer.json` is read as it stands, by `transformers` (as `PreTrainedTokenizerFast`: `XLMRobertaTokenizer` would put a
-normaliser of its own in its place, and lose marks) and by `tokenizers.Tokenizer.from_file`.
+`tokenizer.json` is read as it stands, by `transformers` (as `PreTrainedTokenizerFast`: `XLMRobertaTokenizer` would put
+a normaliser of its own in its place, and lose marks) and by `tokenizers.Tokenizer.from_file`.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ _COMPOSED = [*range(0xAC00), *range(0xD7A4, 0x20000)]
 
 
 def normalizer(charsmap: bytes) -> dict[str, Any]:
-    """`tokenizer.json`'s normaliser for `charsmap`, SentencePiece's compiled table; with none, one that does nothing."""
+    """`tokenizer.json`'s normaliser for `charsmap`, SentencePiece's compiled table; without one it does nothing."""
     if not charsmap:
         return {"type": "Sequence", "normalizers": []}
     borders, pattern = _borders()

@@ -83,7 +83,7 @@ def test_a_language_that_vanishes_is_taken_back(tmp_path: Path, sentences: dict[
     assert (run.folder("publish") / "de.txt.xz").exists()
     found = go(run, [a, b], *UP_TO_CORPUS)
     assert found["publish"].retired == ["de"]
-    assert {p.name.split(".")[0] for p in run.folder("publish").iterdir()} == {"en"}
+    assert {p.name.split(".")[0] for p in run.folder("publish").iterdir()} == {"en", "README", "croissant"}
     go(fresh := Run(tmp_path / "fresh", run.recipe), [a, b], *UP_TO_CORPUS)
     assert files(tmp_path / "o", "publish") == files(tmp_path / "fresh", "publish")
     assert fresh.inputs() == run.inputs()

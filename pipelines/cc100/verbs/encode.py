@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from cc100.layout import Run
 from cc100.verbs.task import Step
-from cc100.verbs.vocab import published
+from cc100.verbs.vocab import corpus_of, published
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.runner import Timings
@@ -56,9 +54,8 @@ class EncodeLanguage:
                 vocabulary_sha256=encoder.sha256,
                 shard_tokens=self.run.recipe.encode.shard_tokens,
             ) as writer,
-            pq.ParquetFile(self.run.folder("publish") / f"{self.lang}.parquet") as corpus,
         ):
-            for batch in corpus.iter_batches(256, columns=["doc_id", "text"]):
+            for batch in corpus_of(self.run, self.lang).batches(["doc_id", "text"]):
                 texts = batch["text"].to_pylist()
                 documents = encoder.encode_documents(texts)
                 for doc_id, text, ids in zip(batch["doc_id"].to_pylist(), texts, documents, strict=True):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pyarrow.parquet as pq
-
 from cc100.layout import Run
 from cc100.verbs.task import Step
+from ccbuild.corpus import CorpusLanguage, corpus_language
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.runner import Timings
@@ -16,7 +15,7 @@ from ccbuild.storage import Manifest, Unit, digest_of, facts_of
 from ccbuild.vocab.train import build_vocabulary
 from ccbuild.vocab.words import count_words, write_counts
 
-__all__ = ["published", "steps"]
+__all__ = ["corpus_of", "published", "steps"]
 
 
 def published(run: Run) -> dict[str, Manifest]:
@@ -24,12 +23,12 @@ def published(run: Run) -> dict[str, Manifest]:
     return {lang: m for lang, m in run.manifests("publish").items() if m.facts["documents"]}
 
 
-def paragraphs(run: Run, lang: str) -> Iterator[str]:
-    """Every paragraph of a language of the corpus."""
-    with pq.ParquetFile(run.folder("publish") / f"{lang}.parquet") as file:
-        for batch in file.iter_batches(1024, columns=["text"]):
-            for text in batch["text"].to_pylist():
-                yield from text.split("\n")
+def corpus_of(run: Run, lang: str) -> CorpusLanguage:
+    """A language of the run's corpus, its files checked."""
+    manifest = run.manifest("publish", lang)
+    if manifest is None:
+        raise InputError(f"{run.folder('publish')} holds no {lang}. Run the verb publish first.")
+    return corpus_language(run.folder("publish"), manifest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class CountWords:
         ledger = Ledger()
 
         def counted() -> Iterator[str]:
-            for paragraph in paragraphs(self.run, self.lang):
+            for paragraph in corpus_of(self.run, self.lang).paragraphs():
                 ledger["paragraphs"].keep()
                 yield paragraph
 
