@@ -186,13 +186,18 @@ class LanguageTokens:
 
     def document_at(self, token_index: int) -> int:
         """The doc_id of the document that token `token_index` stands in."""
+        return self.span_at(token_index).doc_id
+
+    def span_at(self, token_index: int) -> TokenSpan:
+        """The document that token `token_index` stands in; `IndexError` where there is no such token."""
         if not 0 <= token_index < self.tokens:
             raise IndexError(f"{self.code} has {self.tokens} tokens, numbered from 0; there is no token {token_index}.")
         shard = self._shard_of(token_index)
         table = self._offsets(shard)
         inside = token_index - int(self._bounds[shard])
         row = int(np.searchsorted(table.column("start").to_numpy(), inside, side="right")) - 1
-        return int(table.column("doc_id")[row].as_py())
+        doc_id, start, length = (table.column(name)[row].as_py() for name in ("doc_id", "start", "length"))
+        return TokenSpan(doc_id, int(self._bounds[shard]) + start, length)
 
     def documents_iter(self) -> Iterator[TokenSpan]:
         """Every document in the order written, one shard's offsets in memory at a time."""

@@ -56,7 +56,8 @@ def go(run: Run, sources: list[Source], *verbs: str) -> dict[str, VerbSummary]:
 
 
 def files(root: Path, verb: str) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in (root / FOLDERS[verb]).iterdir()}
+    folder = root / FOLDERS[verb]
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_prints_of_a_shard_that_was_not_committed_do_not_count(tmp_path: Path, sentences: dict[str, list[str]]) -> None:

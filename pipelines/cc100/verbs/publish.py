@@ -211,19 +211,24 @@ class DescribeCorpus:
     """`README.md` and `croissant.jsonld` of the corpus, from the manifests. Its own manifest is `corpus.json`."""
 
     run: Run
+    languages: tuple[str, ...]
     name: str = "corpus"
 
+    def _manifests(self) -> dict[str, Manifest]:
+        """Of the languages that this run has, not of what it takes back."""
+        return {lang: m for lang, m in self.run.manifests("publish").items() if lang in self.languages}
+
     def unit(self) -> Unit:
-        inputs = {lang: digest_of(m) for lang, m in self.run.manifests("publish").items()}
+        inputs = {lang: digest_of(m) for lang, m in self._manifests().items()}
         return self.run.unit("publish", self.name, inputs, ".")
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        snapshots = sorted({entry.snapshot or "other archives" for entry in self.run.inputs()})
+        sources = {e.snapshot or ("other archives" if e.lang is None else "imported text") for e in self.run.inputs()}
         described = describe(
-            self.run.manifests("publish"),
+            self._manifests(),
             name=self.run.recipe.name,
             settings=verb_settings(self.run.recipe, "publish"),
-            sources=snapshots or ["imported text"],
+            sources=sorted(sources),
         )
         for name, content in described.items():
             unit.path(f"{FOLDERS['publish']}/{name}").write_bytes(content)
@@ -239,5 +244,6 @@ def steps(run: Run) -> Iterator[Step]:
     sizes: Counter[str] = Counter()
     for manifest in run.manifests("refine").values():
         sizes.update(manifest.facts["languages"])
-    yield Step("languages", [PublishLanguage(run, lang) for lang in sorted(sizes, key=lambda c: (-sizes[c], c))])
-    yield Step("card", [DescribeCorpus(run)])
+    languages = sorted(sizes, key=lambda c: (-sizes[c], c))
+    yield Step("languages", [PublishLanguage(run, lang) for lang in languages])
+    yield Step("card", [DescribeCorpus(run, tuple(languages))])
