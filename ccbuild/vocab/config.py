@@ -30,6 +30,18 @@ class VocabularyConfig:
     """Spans without white space longer than this are cut, at punctuation and then to this length. Less saves memory."""
     max_piece_chars: int = 16
     """Longest piece, in characters. 16 is SentencePiece's own."""
+    model: Literal["unigram", "bpe"] = "unigram"
+    """How pieces are found. XLM-R: unigram, though its file's name says bpe."""
+    byte_fallback: bool = False
+    """Spell characters that have no piece by their UTF-8 bytes, 256 pieces, in place of <unk>. XLM-R: no."""
+    split_digits: bool = False
+    """Every digit a piece of its own. XLM-R: no."""
+    symbols: tuple[str, ...] = ()
+    """Strings that are always one piece, wherever they stand. XLM-R: none. `transformers` begins a new word after one,
+    SentencePiece does not."""
+    seed_megabytes: int = 384
+    """Weighted text that candidates for pieces are sought in: SentencePiece writes every word as often as it counts and
+    takes some 14 times this in memory. Above it all weights are scaled down alike; up to 500 it is one search."""
     hard_limit: bool = False
     """True: fail when the text cannot fill `size`, naming the size that it can. False: take what it can fill."""
     threads: int = 4
@@ -37,10 +49,19 @@ class VocabularyConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
+        if len(set(self.symbols)) < len(self.symbols) or not all(s and s == "".join(s.split()) for s in self.symbols):
+            raise ConfigError(f"vocab.symbols are {', '.join(self.symbols)}; each once, none empty, without spaces.")
         for name in ("alpha", "character_coverage", "max_character_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"vocab.{name} is {getattr(self, name)}; it lies between 0 and 1.")
-        lowest = {"size": 8, "min_count": 1, "max_word_chars": 16, "max_piece_chars": 1, "threads": 1}
+        lowest = {
+            "size": 8,
+            "min_count": 1,
+            "max_word_chars": 16,
+            "max_piece_chars": 1,
+            "threads": 1,
+            "seed_megabytes": 1,
+        }
         for name, least in lowest.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"vocab.{name} is {getattr(self, name)}; it must be at least {least}.")

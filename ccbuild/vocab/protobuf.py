@@ -13,9 +13,24 @@ from collections.abc import Iterator
 
 from ccbuild.errors import DataError
 
-__all__ = ["charsmap", "charsmap_of_normalizer", "fields", "replace_normalizer", "round_scores"]
+__all__ = [
+    "BYTE",
+    "NORMAL",
+    "USER_DEFINED",
+    "charsmap",
+    "charsmap_of_normalizer",
+    "fields",
+    "is_bpe",
+    "piece_types",
+    "replace_normalizer",
+    "round_scores",
+]
 
 _PIECE, _SCORE, _NORMALIZER_SPEC, _CHARSMAP = 1, 2, 3, 2
+_TYPE = 3
+_TRAINER_SPEC, _MODEL_TYPE, _BPE = 2, 3, 2
+NORMAL, USER_DEFINED, BYTE = 1, 4, 6
+"""Types of pieces."""
 _LENGTH_DELIMITED = 2
 _FIXED = {1: 8, 5: 4}
 
@@ -67,6 +82,23 @@ def _rounded(piece: bytes, step: float) -> bytes:
             raw = raw[: -len(value)] + struct.pack("<f", round(score / step) * step)
         parts.append(raw)
     return b"".join(parts)
+
+
+def piece_types(model: bytes) -> list[int]:
+    """The type of each piece, as `SentencePiece.Type` numbers them: NORMAL, UNKNOWN, CONTROL, USER_DEFINED…"""
+    types = []
+    for number, value, _ in fields(model):
+        if number == _PIECE:
+            types.append(next((_varint(inner, 0)[0] for field, inner, _ in fields(value) if field == _TYPE), NORMAL))
+    return types
+
+
+def is_bpe(model: bytes) -> bool:
+    """Whether the model merges pairs (`TrainerSpec.model_type`, field 3 of field 2; 1 is unigram, 2 is BPE)."""
+    for number, value, _ in fields(model):
+        if number == _TRAINER_SPEC:
+            return any(field == _MODEL_TYPE and _varint(inner, 0)[0] == _BPE for field, inner, _ in fields(value))
+    return False
 
 
 def charsmap(model: bytes) -> bytes:

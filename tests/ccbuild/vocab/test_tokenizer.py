@@ -191,3 +191,45 @@ def test_the_files_say_no_more_than_they_must(folder: Path, vocabulary: Vocabula
     assert len(tokenizer["model"]["vocab"]) == vocabulary.ids
     assert tokenizer["added_tokens"][-1]["id"] == vocabulary.ids - 1
     assert str(folder) not in (folder / "tokenizer.json").read_text()
+
+
+@pytest.mark.parametrize("choice", [{"model": "bpe"}, {"byte_fallback": True}, {"split_digits": True}])
+def test_other_kinds_of_model_read_the_same(
+    choice: dict[str, Any], counts: Mapping[str, Path], unseen: list[str], tmp_path: Path, offline: Any
+) -> None:
+    config = VocabularyConfig(size=1500, threads=1, max_character_share=0.6, **choice)
+    trained = train_vocabulary(counts, tmp_path, config)
+    ours = Encoder(tmp_path / MODEL_NAME, trained.sha256)
+    encoded = [ids.tolist() for ids in ours.encode(unseen)]
+    assert load(tmp_path)(unseen, add_special_tokens=False)["input_ids"] == encoded
+    processor = SentencePieceProcessor(model_proto=trained.model)
+    pieces = {processor.id_to_piece(i) for i in range(processor.get_piece_size())}
+    if "byte_fallback" in choice:
+        assert all(UNK not in ids for ids in encoded)
+        assert ours.decode(encoded[0]) == processor.normalize(unseen[0]).replace("▁", " ").strip()
+    if "split_digits" in choice:
+        assert not [piece for piece in pieces if len(piece.strip("▁")) > 1 and any(c.isdigit() for c in piece)]
+
+
+def test_symbols_are_one_piece_wherever_they_stand(counts: Mapping[str, Path], tmp_path: Path, offline: Any) -> None:
+    trained = train_vocabulary(counts, tmp_path, VocabularyConfig(size=2400, threads=1, symbols=("[X]", "<url>")))
+    encoder, theirs = Encoder(tmp_path / MODEL_NAME, trained.sha256), load(tmp_path)
+    ids = encoder.encode(["aaa[X]bbb <url>"])[0].tolist()
+    symbols = [theirs.convert_tokens_to_ids(symbol) for symbol in ("[X]", "<url>")]
+    assert [i for i in ids if i in symbols] == symbols
+
+
+def test_fairseq_s_dictionary_gives_the_same_ids(folder: Path, vocabulary: Vocabulary, encoder: Encoder) -> None:
+    symbols = [
+        "<s>",
+        "<pad>",
+        "</s>",
+        "<unk>",
+    ]  # fairseq's Dictionary, then the lines of the file, then the task's mask
+    symbols += [line.rsplit(" ", 1)[0] for line in (folder / "dict.txt").read_text(encoding="utf-8").splitlines()]
+    assert len(symbols) + 1 == vocabulary.ids
+    processor = SentencePieceProcessor(model_proto=vocabulary.model)
+    ids = encoder.encode(["lorem ipsum"])[0].tolist()
+    assert [symbols[i] for i in ids if i != UNK] == [
+        p for p in processor.encode("lorem ipsum", out_type=str) if p in symbols
+    ]

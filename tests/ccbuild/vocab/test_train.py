@@ -219,6 +219,7 @@ def test_the_model_is_cut_up_and_put_together_again(vocabulary: Vocabulary) -> N
 
 def test_the_folder_holds_the_model_under_xlmr_s_name(folder: Path, vocabulary: Vocabulary) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
+        "dict.txt",
         MODEL_NAME,
         "tokenizer.json",
         "tokenizer_config.json",
