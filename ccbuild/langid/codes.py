@@ -5,7 +5,7 @@ Source of the codes: the published files of CC-100 (data.statmt.org/cc-100), one
 
 from __future__ import annotations
 
-__all__ = ["CC100", "LANGUAGE_SETS", "from_lid176", "is_code"]
+__all__ = ["CC100", "LANGUAGE_SETS", "UNSPACED", "from_lid176", "is_code"]
 
 CC100: dict[str, str] = {
     "af": "Afrikaans",
@@ -125,6 +125,9 @@ CC100: dict[str, str] = {
     "zh-Hant": "Chinese, traditional",
     "zu": "Zulu",
 }
+
+UNSPACED = frozenset("bo dz ja km lo my my_zaw th zh-Hans zh-Hant".split())
+"""Languages written without a space between words: "pieces per word" says nothing of them."""
 
 LANGUAGE_SETS: dict[str, tuple[str, ...]] = {
     "cc100-116": tuple(CC100),
