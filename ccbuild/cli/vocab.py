@@ -22,7 +22,7 @@ from ccbuild.vocab.alpha import WARN_REPETITION, PlanRow, plan_rows
 from ccbuild.vocab.config import VocabularyConfig
 from ccbuild.vocab.fertility import RARE, Spelling, measure, open_segmenter
 from ccbuild.vocab.train import build_vocabulary
-from ccbuild.vocab.words import count_words, write_counts
+from ccbuild.vocab.words import count_words
 
 __all__ = ["add", "language_code"]
 
@@ -112,13 +112,15 @@ def _plan(options: argparse.Namespace) -> int:
         print(f"{'language':<12}{options.by:>20}{'before':>12}{'after':>12}{'times read':>12}")
         for row in rows:
             capped = "  capped" if row.capped else ""
-            print(f"{row.lang:<12}{row.count:>20,}{row.before:>12.4%}{row.after:>12.4%}{row.repeated:>12,.2f}{capped}")
+            print(
+                f"{row.lang:<12}{row.count:>20,.10g}{row.before:>12.4%}{row.after:>12.4%}{row.repeated:>12,.2f}{capped}"
+            )
     if options.out:
         write_bytes(options.out, _plan_page(rows, options).encode())
     return 0
 
 
-def _counts(source: str, by: str) -> dict[str, int]:
+def _counts(source: str, by: str) -> dict[str, float]:
     """Language to its size in `by`."""
     path = Path(source)
     if path.is_file():
@@ -132,8 +134,8 @@ def _counts(source: str, by: str) -> dict[str, int]:
     return {code: language.facts[fact] for code, language in open_corpus(path).items()}
 
 
-def _table_counts(path: Path, by: str) -> dict[str, int]:
-    """Of a CSV file; rows without a number are left out. Decimals are kept by counting in thousandths of the unit."""
+def _table_counts(path: Path, by: str) -> dict[str, float]:
+    """Of a CSV file; rows without a number are left out."""
     with open(path, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     names = set(rows[0]) if rows else set()
@@ -141,11 +143,9 @@ def _table_counts(path: Path, by: str) -> dict[str, int]:
     if code is None or by not in names:
         raise InputError(f"{path} has the columns {', '.join(sorted(names))}. Name one with --by, beside code or lang.")
     try:
-        values = {row[code]: float(row[by]) for row in rows if row[by]}
+        return {row[code]: float(row[by]) for row in rows if row[by]}
     except ValueError as error:
         raise DataError(f"{path}, column {by}: {error}. Correct the number.") from error
-    scale = 1 if all(value.is_integer() for value in values.values()) else 1000
-    return {lang: round(value * scale) for lang, value in values.items()}
 
 
 def _plan_page(rows: Sequence[PlanRow], options: argparse.Namespace) -> str:
@@ -190,7 +190,7 @@ def _train(options: argparse.Namespace) -> int:
             return 0
         counts = {code: unit.scratch(f"{code}.parquet") for code in sorted(texts)}
         for code, target in counts.items():
-            write_counts(target, count_words(texts[code](), config))
+            count_words(texts[code](), config, target, unit.scratch)
         made = build_vocabulary(counts, config)
         for name, content in made.files().items():
             unit.path(name).write_bytes(content)

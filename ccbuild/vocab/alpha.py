@@ -19,7 +19,7 @@ class PlanRow:
     """What a plan does to one language."""
 
     lang: str
-    count: int
+    count: float
     before: float
     """Share of the text."""
     after: float
@@ -31,7 +31,7 @@ class PlanRow:
 
 
 def alpha_plan(
-    counts: Mapping[str, int], alpha: float, *, cap: float | None = None, total: float | None = None
+    counts: Mapping[str, float], alpha: float, *, cap: float | None = None, total: float | None = None
 ) -> dict[str, float]:
     """The share of each language with text, sorted by code, adding up to 1: p is in proportion to count ** alpha.
 
@@ -75,14 +75,14 @@ def _shared_out(weights: Mapping[str, float], share: float) -> dict[str, float]:
 
 
 def _capped(
-    counts: Mapping[str, int], weights: Mapping[str, float], cap: float, total: float | None
+    counts: Mapping[str, float], weights: Mapping[str, float], cap: float, total: float | None
 ) -> dict[str, float]:
     """Shares in proportion to `weights`, none above its part of `cap` readings."""
     there = sum(counts.values())
     drawn = float(there) if total is None else total
     if not cap > 0 or not drawn > 0 or cap * there < drawn * (1 - 1e-12):
         raise ConfigError(
-            f"At most {cap:g} readings of {there:,} units are not the {drawn:,.0f} that are to be drawn. Draw fewer, "
+            f"At most {cap:g} readings of {there:,} units are not the {drawn:,.6g} that are to be drawn. Draw fewer, "
             f"or let the cap be {drawn / there:g} or more."
         )
     limits = {code: cap * counts[code] / drawn for code in weights}
@@ -97,7 +97,7 @@ def _capped(
 
 
 def plan_rows(
-    counts: Mapping[str, int], alpha: float, *, cap: float | None = None, total: float | None = None
+    counts: Mapping[str, float], alpha: float, *, cap: float | None = None, total: float | None = None
 ) -> list[PlanRow]:
     """:func:`alpha_plan` with what it does to each language, the largest first."""
     plan = alpha_plan(counts, alpha, cap=cap, total=total)
@@ -117,7 +117,7 @@ def plan_rows(
     return sorted(rows, key=lambda row: (-row.count, row.lang))
 
 
-def repetition(counts: Mapping[str, int], plan: Mapping[str, float], total: float | None = None) -> dict[str, float]:
+def repetition(counts: Mapping[str, float], plan: Mapping[str, float], total: float | None = None) -> dict[str, float]:
     """Times that each language of `plan` is read, when `total` units are drawn by it; below 1, not all of it is read.
 
     `total` is in the unit of `counts`; None draws as many as there are. 1.0 everywhere is the text as it stands.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ccbuild.config import location
 from ccbuild.errors import ConfigError
 
 __all__ = ["VocabularyConfig"]
@@ -26,6 +27,11 @@ class VocabularyConfig:
     """Most of `size` that single characters may take; the rarest over all languages go first. 1: no such limit."""
     min_count: int = 1
     """Words seen less often in a language are left out. 1 keeps all; more saves memory, and costs small languages."""
+    max_words: int = 20_000_000
+    """Most distinct words of one language that training sees: with more, `min_count` is raised for that language until
+    they fit, and the share that goes is told. Some 100 bytes of memory each."""
+    memory_megabytes: int = location(1024)
+    """Memory for the words of one language while they are counted; more go to disk. The counts do not depend on it."""
     max_word_chars: int = 256
     """Spans without white space longer than this are cut, at punctuation and then to this length. Less saves memory."""
     max_piece_chars: int = 16
@@ -61,6 +67,8 @@ class VocabularyConfig:
             "max_piece_chars": 1,
             "threads": 1,
             "seed_megabytes": 1,
+            "max_words": 1,
+            "memory_megabytes": 1,
         }
         for name, least in lowest.items():
             if getattr(self, name) < least:

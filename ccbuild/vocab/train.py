@@ -28,9 +28,9 @@ from ccbuild.vocab.alpha import alpha_plan
 from ccbuild.vocab.config import VocabularyConfig
 from ccbuild.vocab.export import vocabulary_files
 from ccbuild.vocab.protobuf import replace_normalizer, round_scores
-from ccbuild.vocab.words import SPACE, add_rows, read_counts, read_sizes
+from ccbuild.vocab.words import SPACE, add_rows, read_frequent, read_sizes
 
-__all__ = ["LeftOut", "Vocabulary", "VocabularyConfig", "build_vocabulary", "train_vocabulary"]
+__all__ = ["BelowFloor", "LeftOut", "Vocabulary", "VocabularyConfig", "build_vocabulary", "train_vocabulary"]
 
 _CODE_POINTS = 0x110000
 _META_PIECES = 3  # <unk>, <s>, </s>
@@ -53,6 +53,16 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BelowFloor:
+    """What of one language's text training did not see."""
+
+    floor: int
+    """Words that occur less often were left out: `min_count`, or what `max_words` made of it."""
+    share: float
+    """Of the language's running words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
     """A trained vocabulary and how it came about."""
 
@@ -70,8 +80,8 @@ class Vocabulary:
     """Distinct words that there were: more than `rows` where scaling to `seed_megabytes` took rare ones away."""
     left_out: dict[str, LeftOut]
     """Per language, where any character has no piece."""
-    below_floor: dict[str, float]
-    """Share of each language's words that `min_count` dropped, where it dropped any."""
+    below_floor: dict[str, BelowFloor]
+    """Per language, where words were too rare to be seen."""
 
     @property
     def ids(self) -> int:
@@ -158,7 +168,7 @@ class _Languages:
     """Code to character to how often it occurs."""
     characters: dict[str, float] = field(default_factory=dict)
     """Character to weight over all languages."""
-    below_floor: dict[str, float] = field(default_factory=dict)
+    below_floor: dict[str, BelowFloor] = field(default_factory=dict)
 
 
 def _weigh(counts: Mapping[str, Path], config: VocabularyConfig) -> _Languages:
@@ -169,11 +179,9 @@ def _weigh(counts: Mapping[str, Path], config: VocabularyConfig) -> _Languages:
     factors = {code: share / sizes[code] for code, share in languages.plan.items()}
     least = min(factors.values())
     for code in languages.plan:
-        table = read_counts(counts[code])
-        kept = table.counts >= config.min_count
-        words, numbers = table.words.filter(pa.array(kept)), table.counts[kept]
-        if numbers.sum() < table.counts.sum():
-            languages.below_floor[code] = 1 - float(numbers.sum() / table.counts.sum())
+        words, numbers, floor, lost = read_frequent(counts[code], config.min_count, config.max_words)
+        if lost:
+            languages.below_floor[code] = BelowFloor(floor=floor, share=lost)
         factor = factors[code] / least
         languages.words.append(words)
         languages.weights.append(np.multiply(numbers, factor, dtype=np.float64))

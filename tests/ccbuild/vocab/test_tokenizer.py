@@ -22,7 +22,7 @@ from ccbuild.tokens import BOS, EOS, PAD, UNK
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.tokenizer import Encoder
 from ccbuild.vocab.train import Vocabulary, VocabularyConfig, train_vocabulary
-from ccbuild.vocab.words import count_words, write_counts
+from ccbuild.vocab.words import words_of, write_counts
 
 REAL_TEXT = Path(__file__).parents[4] / "shared" / "data" / "lm-text"
 
@@ -103,7 +103,7 @@ def test_real_text_in_all_languages_reads_the_same(tmp_path: Path, offline: Any)
         lines += text
         if path.parent.name not in counts:
             counts[path.parent.name] = tmp_path / path.parent.name
-            write_counts(counts[path.parent.name], count_words(text[::2], config))
+            write_counts(counts[path.parent.name], words_of(text[::2], config))
     trained = train_vocabulary(counts, tmp_path / "vocabulary", config)
     lines += [f"{lines[i]} {special} {lines[-i]}" for i, special in enumerate(SPECIALS, 1)]
     ours, theirs = Encoder(tmp_path / "vocabulary" / MODEL_NAME, trained.sha256), load(tmp_path / "vocabulary")

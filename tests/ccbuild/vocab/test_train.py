@@ -21,7 +21,7 @@ from ccbuild.vocab.alpha import alpha_plan
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.protobuf import charsmap, fields, replace_normalizer, round_scores
 from ccbuild.vocab.train import Vocabulary, VocabularyConfig, build_vocabulary, train_vocabulary
-from ccbuild.vocab.words import WordCounts, count_words, write_counts
+from ccbuild.vocab.words import WordCounts, words_of, write_counts
 
 REAL_TEXT = Path(__file__).parents[4] / "shared" / "data" / "lm-text"
 SMALL = ("en", "th", "zh-Hans")
@@ -88,7 +88,7 @@ def test_the_model_is_the_one_that_sentencepiece_makes_of_these_words(
 ) -> None:
     config = VocabularyConfig(size=1200, alpha=1, character_coverage=1, max_character_share=1, threads=1)
     path = tmp_path / "all.parquet"
-    write_counts(path, count_words([line for lines in corpus.values() for line in lines], config))
+    write_counts(path, words_of([line for lines in corpus.values() for line in lines], config))
     ours = SentencePieceProcessor(model_proto=build_vocabulary({"all": path}, config).model)
     raw = Counter(word for lines in corpus.values() for line in lines for word in line.split())
     bare = bare_training([f"{word}\t{count}" for word, count in sorted(raw.items())], 1200, input_format="tsv")
@@ -120,7 +120,7 @@ def test_word_counts_train_what_the_sentences_do(tmp_path: Path) -> None:
     texts = real_lines(("en", "ru", "hi", "th", "tr", "zh-Hans", "ja", "ar", "sw", "fi"), 2000)
     lines = [line for code in texts for line in texts[code]]
     config = VocabularyConfig(size=8000, alpha=1, character_coverage=1, max_character_share=1, threads=1)
-    write_counts(tmp_path / "all", count_words(lines, config))
+    write_counts(tmp_path / "all", words_of(lines, config))
     ours = build_vocabulary({"all": tmp_path / "all"}, config).model
     theirs = bare_training(lines, 8000, normalization_rule_name="nmt_nfkc", max_sentence_length=1 << 20)
     assert len(pieces_of(ours) & pieces_of(theirs)) / 8000 >= 0.99
@@ -134,7 +134,7 @@ def test_counts_are_sentences_of_one_word(tmp_path: Path) -> None:
     config = VocabularyConfig(
         size=2000, alpha=1, character_coverage=1, max_character_share=1, threads=1, max_word_chars=10_000
     )
-    write_counts(tmp_path / "all", count_words(lines, config))
+    write_counts(tmp_path / "all", words_of(lines, config))
     ours = build_vocabulary({"all": tmp_path / "all"}, config).model
     words = [
         word for line in SentencePieceNormalizer(rule_name="nmt_nfkc").normalize(lines) for word in line.split("▁")
@@ -153,7 +153,7 @@ def test_alpha_weights_as_drawing_sentences_does(tmp_path: Path) -> None:
     config = VocabularyConfig(size=2000, alpha=0.3, character_coverage=1, max_character_share=1, threads=1)
     paths = {code: tmp_path / code for code in texts}
     for code, path in paths.items():
-        write_counts(path, count_words(texts[code], config))
+        write_counts(path, words_of(texts[code], config))
     made = build_vocabulary(paths, config)
     drawn = []
     for seed in (1, 2):
@@ -173,7 +173,7 @@ def test_alpha_weights_as_drawing_sentences_does(tmp_path: Path) -> None:
 def test_alpha_gives_pieces_to_the_small_language(corpus: Mapping[str, list[str]], tmp_path: Path) -> None:
     paths = {}
     for code, times in (("en", 100), ("el", 1)):
-        counted = count_words(corpus[code], VocabularyConfig())
+        counted = words_of(corpus[code], VocabularyConfig())
         paths[code] = tmp_path / code
         write_counts(paths[code], WordCounts(counted.words, counted.counts * times, counted.lines * times))
     greek = {}
@@ -193,7 +193,7 @@ def test_each_alphabet_is_kept_and_what_is_left_out_is_told(tmp_path: Path) -> N
     paths = {}
     for code, lines in texts.items():
         paths[code] = tmp_path / code
-        write_counts(paths[code], count_words(lines, config))
+        write_counts(paths[code], words_of(lines, config))
     assert build_vocabulary(paths, config).left_out == {}
     lower = build_vocabulary(paths, dataclasses.replace(config, character_coverage=0.95))
     assert set(lower.left_out["small"].characters) <= set("".join(texts["small"]))
@@ -230,7 +230,7 @@ def test_a_floor_drops_rare_words_and_says_how_much(small: dict[str, Path]) -> N
     floor = build_vocabulary(small, VocabularyConfig(size=500, threads=1, min_count=2))
     assert floor.rows < every.rows
     assert set(floor.below_floor) == set(SMALL)
-    assert all(0 < share < 1 for share in floor.below_floor.values())
+    assert all(0 < below.share < 1 and below.floor == 2 for below in floor.below_floor.values())
 
 
 def test_size_by_characters(small: dict[str, Path]) -> None:
@@ -242,7 +242,7 @@ def test_size_by_characters(small: dict[str, Path]) -> None:
 
 def test_bad_input_is_refused(small: dict[str, Path], tmp_path: Path) -> None:
     empty = tmp_path / "empty.parquet"
-    write_counts(empty, count_words([], VocabularyConfig()))
+    write_counts(empty, words_of([], VocabularyConfig()))
     with pytest.raises(InputError, match="None of 1 languages has any text"):
         build_vocabulary({"la": empty}, VocabularyConfig())
     beside = build_vocabulary({**small, "la": empty}, VocabularyConfig(size=500, threads=1))
