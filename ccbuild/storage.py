@@ -38,6 +38,7 @@ __all__ = [
     "expand",
     "facts_of",
     "fingerprint_file",
+    "link",
     "locked",
     "open_input",
     "read_manifest",
@@ -158,6 +159,14 @@ def fingerprint_file(path: str) -> str:
             stream.seek(max(size - _EDGE, _EDGE))
             digest.update(stream.read())
     return digest.hexdigest()
+
+
+def link(source: Path, target: Path) -> None:
+    """A second name for a finished file; a copy of it where the file system knows no second names."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def write_json(path: str | Path, value: Any) -> None:

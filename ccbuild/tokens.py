@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from ccbuild.errors import ConfigError, DataError, InputError, MismatchError
 from ccbuild.storage import Manifest, Unit, read_manifest
 
-__all__ = ["BOS", "EOS", "PAD", "UNK", "LanguageTokens", "TokenSpan", "TokenWriter", "Tokens", "open_tokens"]
+__all__ = ["BOS", "EOS", "PAD", "SUMMED", "UNK", "LanguageTokens", "TokenSpan", "TokenWriter", "Tokens", "open_tokens"]
 
 BOS, PAD, EOS, UNK = 0, 1, 2, 3
 """XLM-R's ids of <s>, <pad>, </s>, <unk>, in every vocabulary; <mask> is its last."""
@@ -37,7 +37,9 @@ BOS, PAD, EOS, UNK = 0, 1, 2, 3
 _ID = np.dtype("<u4")
 _SCHEMA = pa.schema([("doc_id", pa.uint64()), ("start", pa.uint64()), ("length", pa.uint32())])
 _LONGEST = 2**32 - 1
-_FACTS = ("tokens", "documents", "sentences", "characters", "nbytes", "vocabulary_size", "vocabulary_sha256", "shards")
+SUMMED = ("tokens", "documents", "sentences", "characters", "nbytes")
+"""Facts of a manifest of tokens that add up over parts of a language."""
+_FACTS = (*SUMMED, "vocabulary_size", "vocabulary_sha256", "shards")
 
 
 class TokenSpan(NamedTuple):

@@ -132,7 +132,9 @@ def _retire(run: Run, verb: str, planned: set[str]) -> list[str]:
     `extract` is never asked: a shard that the table of inputs names stays, named on the command line or not.
     """
     names = []
-    patterns = ("words/parts/*.json", "words/*.json", "vocabulary.json") if verb == "vocab" else ("*.json",)
+    patterns = (
+        ("words/parts/*.json", "words/*.json", "vocabulary.json") if verb == "vocab" else ("parts/*.json", "*.json")
+    )
     for path in sorted(path for pattern in patterns for path in run.folder(verb).glob(pattern)):
         manifest = read_manifest(path)
         if manifest is not None and manifest.unit not in planned:

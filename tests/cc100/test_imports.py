@@ -82,14 +82,28 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Five languages imported and taken to tokens by no worker and by four: (the one, the other)."""
     folder = tmp_path_factory.mktemp("imported")
     for i, code in enumerate(("en", "el", "hi", "th", "ja")):
-        (folder / f"{code}.txt").write_text("\n".join(make_lines(code, 400, seed=i)), encoding="utf-8")
+        (folder / f"{code}.txt").write_text(
+            "\n".join(make_lines(code, 25_000 if i == 0 else 400, seed=i)), encoding="utf-8"
+        )
     runs = folder / "none", folder / "four"
+    one_mb = ("--set", "publish.shard_megabytes=1")
     for run, workers in zip(runs, ("0", "4"), strict=True):
-        done = ccbuild("corpus", "import", str(folder / "{lang}.txt"), "--out", str(run), "--workers", workers)
+        done = ccbuild("corpus", "import", str(folder / "{lang}.txt"), "--out", str(run), "--workers", workers, *one_mb)
         assert done.returncode == 0, done.stderr
         choices = ("--set", "vocab.size=900", "--set", "vocab.threads=2", "--set", "encode.shard_tokens=3000")
         done = ccbuild(
-            "run", "cc100", "--out", str(run), "--from", "vocab", "--until", "encode", "--workers", workers, *choices
+            "run",
+            "cc100",
+            "--out",
+            str(run),
+            "--from",
+            "vocab",
+            "--until",
+            "encode",
+            "--workers",
+            workers,
+            *choices,
+            *one_mb,
         )
         assert done.returncode == 0, done.stderr
         assert "languages                                            5" in done.stdout
@@ -97,22 +111,16 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_no_worker_and_four_give_the_same_bytes(imported: tuple[Path, Path]) -> None:
-    found = [
-        {
-            str(p.relative_to(run)): p.read_bytes()
-            for d in ("5-corpus", "6-vocabulary", "7-tokens")
-            for p in (run / d).rglob("*")
-            if p.is_file()
-        }
-        for run in imported
-    ]
+    found = []
+    for run in imported:
+        paths = [path for folder in ("5-corpus", "6-vocabulary", "7-tokens") for path in (run / folder).rglob("*")]
+        found.append({str(path.relative_to(run)): path.read_bytes() for path in paths if path.is_file()})
     assert found[0] == found[1]
-    assert {
-        "5-corpus/el.txt.xz",
-        "6-vocabulary/words/el.parquet",
-        "6-vocabulary/dict.txt",
-        "7-tokens/el-00001.bin",
-    } <= set(found[0])
+    made = {"5-corpus/el.txt.xz", "6-vocabulary/words/el.parquet", "6-vocabulary/dict.txt", "7-tokens/el-00001.bin"}
+    assert made <= set(found[0])
+    assert "5-corpus/en/en-00001.parquet" in found[0], (
+        "English has two shards, so its counts and tokens are put together"
+    )
 
 
 def test_tokens_show_and_trace(imported: tuple[Path, Path]) -> None:
@@ -138,30 +146,15 @@ def test_tokens_show_and_trace(imported: tuple[Path, Path]) -> None:
 
 
 def test_pairs_for_the_trainer(imported: tuple[Path, Path], tmp_path: Path) -> None:
-    vocabulary = str(imported[0] / "6-vocabulary")
+    made_with = ("--lang", "en,el", "--vocab", str(imported[0] / "6-vocabulary"), "--out", str(tmp_path))
     (tmp_path / "pairs.tsv").write_text("one two\tμία δύο\n\tκενό\nthree\tτρία\n", encoding="utf-8")
-    done = ccbuild(
-        "tokens", "encode", "--pairs", str(tmp_path / "pairs.tsv"), "--lang", "en,el", "--vocab", vocabulary, "--out", str(tmp_path),
-    )  # fmt: skip
+    done = ccbuild("tokens", "encode", "--pairs", str(tmp_path / "pairs.tsv"), *made_with)
     assert done.returncode == 0, done.stderr
     tokens = open_tokens(tmp_path / "en-el")
-    assert [(c, [s.doc_id for s in t.documents_iter()]) for c, t in tokens.languages.items()] == [
-        ("el", [0, 2]),
-        ("en", [0, 2]),
-    ]
+    numbers = {code: [span.doc_id for span in side.documents_iter()] for code, side in tokens.languages.items()}
+    assert numbers == {"el": [0, 2], "en": [0, 2]}
     (tmp_path / "bad.tsv").write_text("one\ttwo\tthree\n")
-    bad = ccbuild(
-        "tokens",
-        "encode",
-        "--pairs",
-        str(tmp_path / "bad.tsv"),
-        "--lang",
-        "en,el",
-        "--vocab",
-        vocabulary,
-        "--out",
-        str(tmp_path / "b"),
-    )
+    bad = ccbuild("tokens", "encode", "--pairs", str(tmp_path / "bad.tsv"), *made_with)
     assert bad.returncode == 2
     assert "line 1 has 3 columns" in bad.stderr
 

@@ -296,13 +296,8 @@ class _Hub(BaseHTTPRequestHandler):
             for line in map(json.loads, body.decode().splitlines()):
                 if line["key"] == "file":
                     self.received[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-            self._answer(
-                {
-                    "commitOid": "0" * 40,
-                    "commitUrl": f"{self.server.url}/datasets/me/corpus/commit/{40 * '0'}",
-                    "success": True,
-                }
-            )  # type: ignore[attr-defined]
+            commit = f"{self.server.url}/datasets/me/corpus/commit/{40 * '0'}"  # type: ignore[attr-defined]
+            self._answer({"commitOid": "0" * 40, "commitUrl": commit, "success": True})
         else:
             self._answer({"error": self.path}, 404)
 
