@@ -60,7 +60,8 @@ def main() -> None:
     ratio = statistics.median(b / o for b, o in zip(bare, ours, strict=True))
     print(f"{platform.processor() or platform.machine()}, sentencepiece {version('sentencepiece')}")
     print(
-        f"{len(codes)} languages, {len(lines):,} paragraphs, {nbytes / 1e6:.1f} MB, {processor.get_piece_size():,} pieces"
+        f"{len(codes)} languages, {len(lines):,} paragraphs, {nbytes / 1e6:.1f} MB, "
+        f"{processor.get_piece_size():,} pieces"
     )
     for name, seconds in (("bare SentencePiece", bare), ("verb encode", ours)):
         middle = statistics.median(seconds)

@@ -10,12 +10,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sentencepiece import SentencePieceNormalizer
 
 from cc100.layout import text_sources
 from cc100.trace import open_run, trace_document, trace_token
 from ccbuild.corpus import open_corpus
 from ccbuild.errors import InputError
-from ccbuild.tokens import open_tokens
+from ccbuild.tokens import EOS, UNK, open_tokens
+from ccbuild.vocab.config import VocabularyConfig
+from ccbuild.vocab.export import MODEL_NAME
+from ccbuild.vocab.tokenizer import Encoder
+from ccbuild.vocab.words import read_counts, words_of
 from tests.ccbuild.vocab.conftest import make_lines
 from tests.command import ccbuild
 
@@ -91,20 +96,8 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         done = ccbuild("corpus", "import", str(folder / "{lang}.txt"), "--out", str(run), "--workers", workers, *one_mb)
         assert done.returncode == 0, done.stderr
         choices = ("--set", "vocab.size=900", "--set", "vocab.threads=2", "--set", "encode.shard_tokens=3000")
-        done = ccbuild(
-            "run",
-            "cc100",
-            "--out",
-            str(run),
-            "--from",
-            "vocab",
-            "--until",
-            "encode",
-            "--workers",
-            workers,
-            *choices,
-            *one_mb,
-        )
+        verbs = ("--from", "vocab", "--until", "encode")
+        done = ccbuild("run", "cc100", "--out", str(run), *verbs, "--workers", workers, *choices, *one_mb)
         assert done.returncode == 0, done.stderr
         assert "languages                                            5" in done.stdout
     return runs
@@ -118,9 +111,26 @@ def test_no_worker_and_four_give_the_same_bytes(imported: tuple[Path, Path]) -> 
     assert found[0] == found[1]
     made = {"5-corpus/el.txt.xz", "6-vocabulary/words/el.parquet", "6-vocabulary/dict.txt", "7-tokens/el-00001.bin"}
     assert made <= set(found[0])
-    assert "5-corpus/en/en-00001.parquet" in found[0], (
-        "English has two shards, so its counts and tokens are put together"
-    )
+
+
+def test_a_language_of_several_shards_is_put_together(imported: tuple[Path, Path]) -> None:
+    english = open_corpus(imported[0])["en"]
+    assert len(english.paths) == 2
+    tokens = open_tokens(imported[0] / "7-tokens").languages["en"]
+    spans = list(tokens.documents_iter())
+    assert [span.doc_id for span in spans] == [i for batch in english.batches(["doc_id"]) for i in batch[0].to_pylist()]
+    encoder = Encoder(imported[0] / "6-vocabulary" / MODEL_NAME)
+    normalizer = SentencePieceNormalizer(rule_name="nmt_nfkc", add_dummy_prefix=False, escape_whitespaces=False)
+    whole = 0
+    for span, text in list(zip(spans, english.texts(), strict=True))[::97]:
+        ids = tokens.read(span.start, span.length)
+        assert ids.tolist() == [*encoder.encode_documents([text])[0].tolist(), EOS]
+        if UNK not in ids:
+            whole += 1
+            assert encoder.decode(ids[:-1]) == normalizer.normalize(text), "the round trip"
+    assert whole > 100
+    words = words_of(english.paragraphs(), VocabularyConfig())
+    assert read_counts(imported[0] / "6-vocabulary" / "words" / "en.parquet").as_counter() == words.as_counter()
 
 
 def test_tokens_show_and_trace(imported: tuple[Path, Path]) -> None:
