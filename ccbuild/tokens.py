@@ -83,29 +83,59 @@ class TokenWriter:
 
         Raises `MismatchError` for an id that the vocabulary does not have.
         """
-        tokens = np.asarray(ids)
-        if tokens.size and (int(tokens.min()) < 0 or int(tokens.max()) >= self._size):
+        tokens = np.asarray(ids).ravel()
+        self.add_batch([doc_id], tokens, [tokens.size], sentences, characters, nbytes)
+
+    def add_batch(
+        self,
+        doc_ids: ArrayLike,
+        ids: NDArray[np.integer[Any]],
+        lengths: ArrayLike,
+        sentences: int,
+        characters: int,
+        nbytes: int,
+    ) -> None:
+        """Append documents as `add` does: `ids` of all in one run, `lengths` of each, sums over the batch."""
+        numbers, sizes = np.asarray(doc_ids, np.uint64), np.asarray(lengths, np.int64)
+        if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= self._size):
+            ends = np.cumsum(sizes)
+            wrong = numbers[np.searchsorted(ends, np.flatnonzero((ids < 0) | (ids >= self._size))[0], side="right")]
             raise MismatchError(
-                f"{self._code}, document {doc_id}: ids reach from {tokens.min()} to {tokens.max()}, the vocabulary has "
+                f"{self._code}, document {wrong}: ids reach from {ids.min()} to {ids.max()}, the vocabulary has "
                 f"{self._size}. Encode with the vocabulary that the writer was given."
             )
-        length = tokens.size + 1
-        if length > _LONGEST:
+        sizes = sizes + 1
+        if len(sizes) and int(sizes.max()) > _LONGEST:
+            long = int(np.argmax(sizes))
             raise DataError(
-                f"{self._code}, document {doc_id} has {length} tokens, more than {_LONGEST}. Cut it in parts."
+                f"{self._code}, document {numbers[long]} has {sizes[long]} tokens, more than {_LONGEST}. Cut it."
             )
-        if self._shard_length and self._shard_length + length > self._shard_tokens:
-            self._finish_shard()
-        if self._stream is None:
-            self._stream = open(self._unit.path(self._name("bin")), "wb")  # noqa: SIM115 - lives until the shard is full
-        self._stream.write(np.append(tokens.ravel().astype(_ID), np.array(EOS, _ID)).tobytes())
-        self._ids.append(doc_id)
-        self._starts.append(self._shard_length)
-        self._lengths.append(length)
-        self._shard_length += length
+        ends = np.cumsum(sizes)
+        closed = np.insert(ids.astype(_ID), ends - np.arange(1, len(ends) + 1), EOS)
+        first = 0
+        while first < len(sizes):
+            before = int(ends[first] - sizes[first])
+            room = max(self._shard_tokens - self._shard_length, 0)
+            last = int(np.searchsorted(ends, before + room, side="right"))
+            if last == first and self._shard_length:
+                self._finish_shard()
+                continue
+            last = max(last, first + 1)
+            self._write(numbers[first:last], sizes[first:last], closed[before : int(ends[last - 1])])
+            first = last
         self._sentences += sentences
         self._characters += characters
         self._nbytes += nbytes
+
+    def _write(self, numbers: NDArray[np.uint64], sizes: NDArray[np.int64], closed: NDArray[np.uint32]) -> None:
+        if self._stream is None:
+            self._stream = open(self._unit.path(self._name("bin")), "wb")  # noqa: SIM115 - lives until the shard is full
+        self._stream.write(closed.tobytes())
+        starts = self._shard_length + np.cumsum(sizes) - sizes
+        self._ids.frombytes(numbers.tobytes())
+        self._starts.frombytes(starts.astype(np.uint64).tobytes())
+        self._lengths.frombytes(sizes.astype(np.uint32).tobytes())
+        self._shard_length += int(sizes.sum())
 
     def close(self) -> dict[str, Any]:
         """Finish the last shard; the facts to commit the unit with."""

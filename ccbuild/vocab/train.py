@@ -36,8 +36,6 @@ _CODE_POINTS = 0x110000
 _META_PIECES = 3  # <unk>, <s>, </s>
 _NEVER_PIECES = "\0\t\n\r \u2047\u2585"
 """Characters that SentencePiece keeps for itself: its separators and its marks of the unknown."""
-_SCORE_STEP = 2**-8
-"""Scores are rounded to this (nats), so that float32 and float64 readers segment alike; see `round_scores`."""
 _ROWS_AT_ONCE = 1 << 16
 _BYTE_PIECES = 256
 
@@ -318,7 +316,7 @@ def _train(words: pa.Array, counts: NDArray[np.int64], config: VocabularyConfig)
         ) from error
     spec = SentencePieceNormalizer(rule_name="nmt_nfkc").serialized_normalizer_spec()
     model = replace_normalizer(writer.getvalue(), spec)
-    return round_scores(model, _SCORE_STEP) if config.model == "unigram" else model
+    return round_scores(model) if config.model == "unigram" else model
 
 
 def _left_out(seen: Counter[str], pieces: set[str]) -> LeftOut | None:

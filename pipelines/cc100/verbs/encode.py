@@ -8,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
 from cc100.layout import Run
 from cc100.verbs.task import Step
 from cc100.verbs.vocab import corpus_of, published
@@ -22,6 +24,8 @@ from ccbuild.vocab.tokenizer import Encoder
 __all__ = ["steps"]
 
 _PARTS = "7-tokens/parts"
+_BATCH = 1024
+"""Documents encoded in one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +107,17 @@ def _encode(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str
         vocabulary_sha256=encoder.sha256,
         shard_tokens=run.recipe.encode.shard_tokens,
     ) as writer:
-        for batch in corpus_of(run, lang).batches(["doc_id", "text"], shards=shards):
-            texts = batch["text"].to_pylist()
-            documents = encoder.encode_documents(texts)
-            for doc_id, text, ids in zip(batch["doc_id"].to_pylist(), texts, documents, strict=True):
-                writer.add(doc_id, ids, text.count("\n") + 1, len(text), len(text.encode()))
-                ledger["documents"].keep()
-                ledger["tokens"].keep(len(ids) + 1)
+        for batch in corpus_of(run, lang).batches(["doc_id", "text"], _BATCH, shards):
+            text = batch["text"]
+            ids, lengths = encoder.encode_batch(text.to_pylist())
+            sums = (
+                pc.sum(count).as_py()
+                for count in (pc.count_substring(text, "\n"), pc.utf8_length(text), pc.binary_length(text))
+            )
+            breaks, characters, nbytes = sums
+            writer.add_batch(batch["doc_id"].to_numpy(), ids, lengths, breaks + len(text), characters, nbytes)
+            ledger["documents"].keep(len(text))
+            ledger["tokens"].keep(len(ids) + len(text))
         facts = writer.close()
     return unit.commit(ledger, facts=facts)
 

@@ -165,6 +165,10 @@ def test_documents_are_their_paragraphs(encoder: Encoder, corpus: Mapping[str, l
     assert encoded[1].tolist() == separate[3].tolist()
     assert encoded[2].tolist() == []
     assert encoder.encode_documents([]) == []
+    for code in corpus:  # paragraphs are encoded together, up to a length, and it makes no difference
+        text = "\n".join(["", *corpus[code], " ", *corpus[code][:3]])
+        together = encoder.encode_documents([text])[0].tolist()
+        assert together == [i for ids in encoder.encode(text.split("\n")) for i in ids.tolist()]
     block = [BOS, *encoded[0], EOS, *encoded[1], EOS, PAD, encoder.mask]
     assert encoder.decode(block) == "\n".join([encoder.decode(encoded[0]), encoder.decode(encoded[1])])
 
