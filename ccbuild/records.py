@@ -16,6 +16,7 @@ __all__ = [
     "DUPLICATE_SCHEMA",
     "PAGE_SCHEMA",
     "REFUSED_SCHEMA",
+    "ROW_BITS",
     "Document",
     "Dropped",
     "Page",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 ROW_BITS = 32
+"""Bits of a `doc_id` that number the row in its shard."""
 
 
 def doc_id(shard: int, row: int) -> int:

@@ -7,6 +7,7 @@ means done. It holds no time and no absolute path, so that equal work gives equa
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import fcntl
@@ -16,7 +17,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ __all__ = [
     "expand",
     "facts_of",
     "fingerprint_file",
+    "link",
     "locked",
     "open_input",
     "read_manifest",
@@ -76,8 +78,16 @@ def retire(manifest_path: Path) -> None:
     """Take back a unit that the run no longer has: its manifest first, so that it is not done, then its files."""
     manifest = read_manifest(manifest_path)
     manifest_path.unlink(missing_ok=True)
-    for name in manifest.outputs if manifest else ():
-        (manifest_path.parent / name).unlink(missing_ok=True)
+    _remove(manifest_path.parent, manifest.outputs if manifest else ())
+
+
+def _remove(folder: Path, names: Iterable[str]) -> None:
+    """Files of a unit, and the folders below `folder` that they leave empty."""
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    for parent in {Path(name).parent for name in names} - {Path()}:
+        with contextlib.suppress(OSError):
+            (folder / parent).rmdir()
 
 
 @contextmanager
@@ -149,6 +159,14 @@ def fingerprint_file(path: str) -> str:
             stream.seek(max(size - _EDGE, _EDGE))
             digest.update(stream.read())
     return digest.hexdigest()
+
+
+def link(source: Path, target: Path) -> None:
+    """A second name for a finished file; a copy of it where the file system knows no second names."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -317,9 +335,11 @@ class Unit:
             for name, temporary in sorted(self._written.items()):
                 _fsync(temporary)
                 outputs[name] = {"size": temporary.stat().st_size, "sha256": sha256_file(temporary)}
+            before = self._outputs_before()
             self.manifest_path.unlink(missing_ok=True)  # from here to the new manifest nothing counts as done
             for name, temporary in self._written.items():
                 os.replace(temporary, self.folder / name)
+            _remove(self.folder, before - set(self._written))
             for parent in {(self.folder / name).parent for name in self._written}:
                 _fsync(parent)
         self._written.clear()
@@ -328,6 +348,14 @@ class Unit:
         )
         write_json(self.manifest_path, manifest.to_mapping())
         return manifest
+
+    def _outputs_before(self) -> set[str]:
+        """What this unit wrote when it was done before: more shards, perhaps, than now."""
+        try:
+            manifest = read_manifest(self.manifest_path)
+        except DataError:
+            return set()
+        return set(manifest.outputs) if manifest else set()
 
     def __enter__(self) -> Unit:
         return self

@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from ccbuild.errors import ConfigError, DataError, InputError, MismatchError
 from ccbuild.storage import Manifest, Unit, read_manifest
 
-__all__ = ["BOS", "EOS", "PAD", "UNK", "LanguageTokens", "TokenSpan", "TokenWriter", "Tokens", "open_tokens"]
+__all__ = ["BOS", "EOS", "PAD", "SUMMED", "UNK", "LanguageTokens", "TokenSpan", "TokenWriter", "Tokens", "open_tokens"]
 
 BOS, PAD, EOS, UNK = 0, 1, 2, 3
 """XLM-R's ids of <s>, <pad>, </s>, <unk>, in every vocabulary; <mask> is its last."""
@@ -37,7 +37,9 @@ BOS, PAD, EOS, UNK = 0, 1, 2, 3
 _ID = np.dtype("<u4")
 _SCHEMA = pa.schema([("doc_id", pa.uint64()), ("start", pa.uint64()), ("length", pa.uint32())])
 _LONGEST = 2**32 - 1
-_FACTS = ("tokens", "documents", "sentences", "characters", "nbytes", "vocabulary_size", "vocabulary_sha256", "shards")
+SUMMED = ("tokens", "documents", "sentences", "characters", "nbytes")
+"""Facts of a manifest of tokens that add up over parts of a language."""
+_FACTS = (*SUMMED, "vocabulary_size", "vocabulary_sha256", "shards")
 
 
 class TokenSpan(NamedTuple):
@@ -81,29 +83,59 @@ class TokenWriter:
 
         Raises `MismatchError` for an id that the vocabulary does not have.
         """
-        tokens = np.asarray(ids)
-        if tokens.size and (int(tokens.min()) < 0 or int(tokens.max()) >= self._size):
+        tokens = np.asarray(ids).ravel()
+        self.add_batch([doc_id], tokens, [tokens.size], sentences, characters, nbytes)
+
+    def add_batch(
+        self,
+        doc_ids: ArrayLike,
+        ids: NDArray[np.integer[Any]],
+        lengths: ArrayLike,
+        sentences: int,
+        characters: int,
+        nbytes: int,
+    ) -> None:
+        """Append documents as `add` does: `ids` of all in one run, `lengths` of each, sums over the batch."""
+        numbers, sizes = np.asarray(doc_ids, np.uint64), np.asarray(lengths, np.int64)
+        if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= self._size):
+            ends = np.cumsum(sizes)
+            wrong = numbers[np.searchsorted(ends, np.flatnonzero((ids < 0) | (ids >= self._size))[0], side="right")]
             raise MismatchError(
-                f"{self._code}, document {doc_id}: ids reach from {tokens.min()} to {tokens.max()}, the vocabulary has "
+                f"{self._code}, document {wrong}: ids reach from {ids.min()} to {ids.max()}, the vocabulary has "
                 f"{self._size}. Encode with the vocabulary that the writer was given."
             )
-        length = tokens.size + 1
-        if length > _LONGEST:
+        sizes = sizes + 1
+        if len(sizes) and int(sizes.max()) > _LONGEST:
+            long = int(np.argmax(sizes))
             raise DataError(
-                f"{self._code}, document {doc_id} has {length} tokens, more than {_LONGEST}. Cut it in parts."
+                f"{self._code}, document {numbers[long]} has {sizes[long]} tokens, more than {_LONGEST}. Cut it."
             )
-        if self._shard_length and self._shard_length + length > self._shard_tokens:
-            self._finish_shard()
-        if self._stream is None:
-            self._stream = open(self._unit.path(self._name("bin")), "wb")  # noqa: SIM115 - lives until the shard is full
-        self._stream.write(np.append(tokens.ravel().astype(_ID), np.array(EOS, _ID)).tobytes())
-        self._ids.append(doc_id)
-        self._starts.append(self._shard_length)
-        self._lengths.append(length)
-        self._shard_length += length
+        ends = np.cumsum(sizes)
+        closed = np.insert(ids.astype(_ID), ends - np.arange(1, len(ends) + 1), EOS)
+        first = 0
+        while first < len(sizes):
+            before = int(ends[first] - sizes[first])
+            room = max(self._shard_tokens - self._shard_length, 0)
+            last = int(np.searchsorted(ends, before + room, side="right"))
+            if last == first and self._shard_length:
+                self._finish_shard()
+                continue
+            last = max(last, first + 1)
+            self._write(numbers[first:last], sizes[first:last], closed[before : int(ends[last - 1])])
+            first = last
         self._sentences += sentences
         self._characters += characters
         self._nbytes += nbytes
+
+    def _write(self, numbers: NDArray[np.uint64], sizes: NDArray[np.int64], closed: NDArray[np.uint32]) -> None:
+        if self._stream is None:
+            self._stream = open(self._unit.path(self._name("bin")), "wb")  # noqa: SIM115 - lives until the shard is full
+        self._stream.write(closed.tobytes())
+        starts = self._shard_length + np.cumsum(sizes) - sizes
+        self._ids.frombytes(numbers.tobytes())
+        self._starts.frombytes(starts.astype(np.uint64).tobytes())
+        self._lengths.frombytes(sizes.astype(np.uint32).tobytes())
+        self._shard_length += int(sizes.sum())
 
     def close(self) -> dict[str, Any]:
         """Finish the last shard; the facts to commit the unit with."""
@@ -186,13 +218,18 @@ class LanguageTokens:
 
     def document_at(self, token_index: int) -> int:
         """The doc_id of the document that token `token_index` stands in."""
+        return self.span_at(token_index).doc_id
+
+    def span_at(self, token_index: int) -> TokenSpan:
+        """The document that token `token_index` stands in; `IndexError` where there is no such token."""
         if not 0 <= token_index < self.tokens:
             raise IndexError(f"{self.code} has {self.tokens} tokens, numbered from 0; there is no token {token_index}.")
         shard = self._shard_of(token_index)
         table = self._offsets(shard)
         inside = token_index - int(self._bounds[shard])
         row = int(np.searchsorted(table.column("start").to_numpy(), inside, side="right")) - 1
-        return int(table.column("doc_id")[row].as_py())
+        doc_id, start, length = (table.column(name)[row].as_py() for name in ("doc_id", "start", "length"))
+        return TokenSpan(doc_id, int(self._bounds[shard]) + start, length)
 
     def documents_iter(self) -> Iterator[TokenSpan]:
         """Every document in the order written, one shard's offsets in memory at a time."""

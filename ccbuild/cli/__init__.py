@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from ccbuild import __version__
-from ccbuild.cli import crawl, dedup, files, langid, lm, model, runs, text
+from ccbuild.cli import corpus, crawl, dedup, files, langid, lm, model, runs, tokens, vocab
 from ccbuild.errors import CcbuildError
 
 __all__ = ["main", "parser"]
@@ -52,6 +52,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"ccbuild {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for room in (runs, files, langid, crawl, dedup, lm, text, model):
+    for room in (runs, files, langid, crawl, corpus, dedup, lm, vocab, tokens, model):
         room.add(commands)
     return top

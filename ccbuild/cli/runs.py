@@ -202,6 +202,9 @@ def _dry_run(run: Run, verbs: Sequence[str], sources: Sequence[Source]) -> int:
 
 def _refuse(run: Run, verbs: Sequence[str], sources: Sequence[Source]) -> None:
     """Whatever can be known to be wrong before anything starts."""
+    before = [verb for verb in verbs if VERBS.index(verb) <= VERBS.index("publish")]
+    if before and any(entry.lang is not None for entry in run.inputs()):
+        raise InputError(f"{run.root} holds imported text: it has no pages to {before[0]}. Begin with --from vocab.")
     if "extract" in verbs:
         check_sources(sources)
         check_snapshots(run.recipe, sources)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from ccbuild.errors import InputError
+from ccbuild.errors import DataError, InputError
 from ccbuild.langid.evaluate import wilson
 
-__all__ = ["audit", "write_sheet"]
+__all__ = ["audit", "read_audit", "write_sheet"]
 
 _COLUMNS = ("right", "doc_id", "score", "url", "text")
 _SHOWN = 600
@@ -75,3 +76,34 @@ def audit(sheet: Path) -> dict[str, Any]:
         "low": round(low, 4),
         "high": round(high, 4),
     }
+
+
+def read_audit(path: str | Path) -> dict[str, float]:
+    """Language code to precision, 0 to 1: of the ``audits`` of a run (a folder), or of a CSV or TSV file with the
+    columns `lang` and `precision`.
+
+    Kreutzer et al. 2022 (https://arxiv.org/abs/2103.12028) tell how such an audit is made, and what it found in others'
+    corpora. Raises `InputError` where there is no such file, `DataError` for a row that is none.
+    """
+    if Path(path).is_dir():
+        read = (json.loads(one.read_text(encoding="utf-8")) for one in sorted(Path(path).glob("*.json")))
+        return {one["lang"]: one["precision"] for one in read if one.get("precision") is not None}
+    if not Path(path).is_file():
+        raise InputError(
+            f"{path} is not a file. Give the folder audits of a run, or a table with the columns lang and precision."
+        )
+    found: dict[str, float] = {}
+    with open(path, encoding="utf-8", newline="") as stream:
+        head = stream.readline()
+        stream.seek(0)
+        rows = csv.DictReader(stream, delimiter="\t" if "\t" in head else ",")
+        for row in rows:
+            try:
+                found[row["lang"]] = float(row["precision"])
+                if not 0 <= found[row["lang"]] <= 1:
+                    raise ValueError("precision lies between 0 and 1")
+            except (KeyError, TypeError, ValueError) as error:
+                raise DataError(
+                    f"{path}, line {rows.line_num} is no row of lang and precision ({error}). Correct it."
+                ) from error
+    return found

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from ccbuild.errors import ConfigError
 
-__all__ = ["CC100", "SCRIPT_OF", "check_codes", "from_label", "is_code", "nearest"]
+__all__ = ["CC100", "LANGUAGE_SETS", "SCRIPT_OF", "UNSPACED", "check_codes", "from_label", "is_code", "nearest"]
 
 CC100: dict[str, str] = {
     "af": "Afrikaans",
@@ -131,6 +131,15 @@ CC100: dict[str, str] = {
     "zu": "Zulu",
 }
 """Code to English name, as CC-100 lists them."""
+
+UNSPACED = frozenset("bo dz ja km lo my my_zaw th yue zh zh-Hans zh-Hant".split())
+"""Languages written without a space between words: "pieces per word" says nothing of them."""
+
+LANGUAGE_SETS: dict[str, tuple[str, ...]] = {
+    "cc100-116": tuple(CC100),
+    "xlmr-100": tuple(code for code in CC100 if code not in "ff gn ht ig lg li ln ns qu rm sc ss tn wo yo zu".split()),
+}
+"""Languages by the name of their set: the released files, and those that XLM-R was trained on (1911.02116, table 6)."""
 
 _SCRIPTS = {
     "Arab": "ar fa ps sd ug ur",

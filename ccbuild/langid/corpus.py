@@ -15,19 +15,16 @@ from pathlib import Path
 
 from ccbuild import catalogue
 from ccbuild.errors import InputError
-from ccbuild.langid.codes import CC100, from_label, is_code
+from ccbuild.langid.codes import CC100, UNSPACED, from_label, is_code
 from ccbuild.langid.ngrams import lingua_texts
 
-__all__ = ["UNSPACED", "catalogue_texts", "examples", "latin_serbian", "read_labelled", "sentence_key", "split"]
+__all__ = ["catalogue_texts", "examples", "latin_serbian", "read_labelled", "sentence_key", "split"]
 
 Texts = dict[str, list[str]]
 """Code to texts."""
 
 SOURCES = ("eld", "gflanguages", "kolibri", "lingua")
 """Entries of the catalogue that carry labelled text."""
-
-UNSPACED = frozenset("bo dz ja km lo my my_zaw th yue zh zh-Hans zh-Hant".split())
-"""Languages written without a space between words."""
 
 _CYRILLIC = "абвгдђежзијклљмнњопрстћуфхцчџш"
 _LATIN = "a b v g d đ e ž z i j k l lj m n nj o p r s t ć u f h c č dž š".split()

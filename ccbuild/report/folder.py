@@ -93,18 +93,24 @@ class RunFolder:
                 yield path
 
     def numbers(self, name: str, column: str, most: int) -> NDArray[np.float64]:
-        """A column as float64, without nulls and NaN; of more than `most` rows, those of row groups spread evenly."""
-        path = self.root / name
-        if not path.is_file():
-            return np.empty(0)
-        with pq.ParquetFile(path) as file:
-            groups = file.num_row_groups
-            if groups == 0:
-                return np.empty(0)
-            wanted = max(1, min(groups, most * groups // max(file.metadata.num_rows, 1)))
-            chosen = sorted({int(i) for i in np.linspace(0, groups - 1, wanted)})
-            column_read = file.read_row_groups(chosen, [column])[column].drop_null()
-        values: NDArray[np.float64] = column_read.to_numpy()[:most].astype(np.float64)
+        """A column of the files that `name` (a glob) names as float64, without nulls and NaN.
+
+        Of more than `most` rows, those of row groups spread evenly.
+        """
+        groups = [
+            (path, group, metadata.row_group(group).num_rows)
+            for path in sorted(self.root.glob(name))
+            for metadata in [pq.read_metadata(path)]
+            for group in range(metadata.num_row_groups)
+        ]
+        rows = sum(number for _, _, number in groups)
+        wanted = max(1, min(len(groups), most * len(groups) // max(rows, 1)))
+        chosen = sorted({int(i) for i in np.linspace(0, len(groups) - 1, wanted)}) if groups else []
+        read = [np.empty(0)]
+        for path, group, _ in (groups[i] for i in chosen):
+            with pq.ParquetFile(path) as file:
+                read.append(file.read_row_group(group, [column])[column].drop_null().to_numpy().astype(np.float64))
+        values: NDArray[np.float64] = np.concatenate(read)[:most]
         return values[~np.isnan(values)]
 
     def rows(self, folder: str, shard: str, identifiers: set[int], columns: list[str]) -> dict[int, dict[str, Any]]:

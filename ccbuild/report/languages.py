@@ -10,15 +10,13 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ccbuild.langid.codes import UNSPACED
 from ccbuild.report.folder import RunFolder
 from ccbuild.storage import Manifest
 from ccbuild.vocab.alpha import alpha_plan
 from ccbuild.vocab.words import SPACE
 
-__all__ = ["UNSPACED", "Language", "languages", "word_count"]
-
-UNSPACED = frozenset("bo dz ja km lo my my_zaw th zh-Hans zh-Hant".split())
-"""Languages written without a space between words: "pieces per word" says nothing of them."""
+__all__ = ["Language", "languages", "word_count"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ def spreads(run: RunFolder, languages: Sequence[Language]) -> list[Spread]:
 
 
 def _spread(run: RunFolder, language: Language) -> Spread | None:
-    values = run.numbers(f"5-corpus/{language.code}.parquet", "perplexity", SAMPLE)
+    values = run.numbers(f"5-corpus/{language.code}/*.parquet", "perplexity", SAMPLE)
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         return None

@@ -84,7 +84,7 @@ def kept_documents(run: RunFolder, languages: Sequence[Language]) -> list[Sample
     ranks = sorted({round(i * last / max(KEPT - 1, 1)) for i in range(KEPT)})
     found = []
     for language in (languages[rank] for rank in ranks):
-        path = run.root / "5-corpus" / f"{language.code}.parquet"
+        path = run.root / "5-corpus" / language.code / f"{language.code}-00000.parquet"
         if not path.is_file():
             continue
         with pq.ParquetFile(path) as file:

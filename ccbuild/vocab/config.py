@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ccbuild.config import location
 from ccbuild.errors import ConfigError
 
 __all__ = ["VocabularyConfig"]
@@ -26,10 +27,27 @@ class VocabularyConfig:
     """Most of `size` that single characters may take; the rarest over all languages go first. 1: no such limit."""
     min_count: int = 1
     """Words seen less often in a language are left out. 1 keeps all; more saves memory, and costs small languages."""
+    max_words: int = 20_000_000
+    """Most distinct words of one language that training sees: with more, `min_count` is raised for that language until
+    they fit, and the share that goes is told. Some 100 bytes of memory each."""
+    memory_megabytes: int = location(1024)
+    """Memory for the words of one language while they are counted; more go to disk. The counts do not depend on it."""
     max_word_chars: int = 256
     """Spans without white space longer than this are cut, at punctuation and then to this length. Less saves memory."""
     max_piece_chars: int = 16
     """Longest piece, in characters. 16 is SentencePiece's own."""
+    model: Literal["unigram", "bpe"] = "unigram"
+    """How pieces are found. XLM-R: unigram, though its file's name says bpe."""
+    byte_fallback: bool = False
+    """Spell characters that have no piece by their UTF-8 bytes, 256 pieces, in place of <unk>. XLM-R: no."""
+    split_digits: bool = False
+    """Every digit a piece of its own. XLM-R: no."""
+    symbols: tuple[str, ...] = ()
+    """Strings that are always one piece, wherever they stand. XLM-R: none. `transformers` begins a new word after one,
+    SentencePiece does not."""
+    seed_megabytes: int = 384
+    """Weighted text that candidates for pieces are sought in: SentencePiece writes every word as often as it counts and
+    takes some 14 times this in memory. Above it all weights are scaled down alike; up to 500 it is one search."""
     hard_limit: bool = False
     """True: fail when the text cannot fill `size`, naming the size that it can. False: take what it can fill."""
     threads: int = 4
@@ -37,10 +55,21 @@ class VocabularyConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
+        if len(set(self.symbols)) < len(self.symbols) or not all(s and s == "".join(s.split()) for s in self.symbols):
+            raise ConfigError(f"vocab.symbols are {', '.join(self.symbols)}; each once, none empty, without spaces.")
         for name in ("alpha", "character_coverage", "max_character_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"vocab.{name} is {getattr(self, name)}; it lies between 0 and 1.")
-        lowest = {"size": 8, "min_count": 1, "max_word_chars": 16, "max_piece_chars": 1, "threads": 1}
+        lowest = {
+            "size": 8,
+            "min_count": 1,
+            "max_word_chars": 16,
+            "max_piece_chars": 1,
+            "threads": 1,
+            "seed_megabytes": 1,
+            "max_words": 1,
+            "memory_megabytes": 1,
+        }
         for name, least in lowest.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"vocab.{name} is {getattr(self, name)}; it must be at least {least}.")

@@ -13,9 +13,28 @@ from collections.abc import Iterator
 
 from ccbuild.errors import DataError
 
-__all__ = ["charsmap", "fields", "replace_normalizer", "round_scores"]
+__all__ = [
+    "BYTE",
+    "NORMAL",
+    "USER_DEFINED",
+    "charsmap",
+    "charsmap_of_normalizer",
+    "fields",
+    "is_bpe",
+    "is_rounded",
+    "piece_types",
+    "replace_normalizer",
+    "round_scores",
+]
 
-_PIECE, _SCORE, _NORMALIZER_SPEC, _CHARSMAP = 1, 2, 3, 2
+_PIECE, _TEXT, _SCORE, _NORMALIZER_SPEC, _CHARSMAP = 1, 1, 2, 3, 2
+_SPACE = "▁".encode()
+SCORE_STEP = 2**-8
+"""Scores are rounded to this (nats), so that float32 and float64 readers segment alike."""
+_TYPE = 3
+_TRAINER_SPEC, _MODEL_TYPE, _BPE = 2, 3, 2
+NORMAL, USER_DEFINED, BYTE = 1, 4, 6
+"""Types of pieces."""
 _LENGTH_DELIMITED = 2
 _FIXED = {1: 8, 5: 4}
 
@@ -48,15 +67,32 @@ def replace_normalizer(model: bytes, spec: bytes) -> bytes:
     return b"".join(tagged if number == _NORMALIZER_SPEC else raw for number, _, raw in fields(model))
 
 
-def round_scores(model: bytes, step: float) -> bytes:
+def round_scores(model: bytes, step: float = SCORE_STEP) -> bytes:
     """`model` with every piece's score rounded to a multiple of `step`.
 
-    With `step` 2 ** -8, sums down to -65,536 (several thousand pieces) are exact in float32. So readers that add in
+    With `SCORE_STEP`, sums down to -65,536 (several thousand pieces) are exact in float32. So readers that add in
     another order or in float64 find the same best segmentation, where rounding would else decide between equals.
     """
     return b"".join(
         _delimited(_PIECE, _rounded(value, step)) if number == _PIECE else raw for number, value, raw in fields(model)
     )
+
+
+def is_rounded(model: bytes) -> bool:
+    """Whether `model` is unigram, with scores as `round_scores` leaves them, and none so low that 2,048 of them pass
+    what float32 adds without rounding; and no piece goes on after a space."""
+    if is_bpe(model):
+        return False
+    for number, value, _ in fields(model):
+        if number == _PIECE:
+            for field, inner, _ in fields(value):
+                if field == _SCORE:
+                    (score,) = struct.unpack("<f", inner)
+                    if score < -32 or score / SCORE_STEP != round(score / SCORE_STEP):
+                        return False
+                elif field == _TEXT and _SPACE in inner[1:]:
+                    return False
+    return True
 
 
 def _rounded(piece: bytes, step: float) -> bytes:
@@ -69,12 +105,34 @@ def _rounded(piece: bytes, step: float) -> bytes:
     return b"".join(parts)
 
 
+def piece_types(model: bytes) -> list[int]:
+    """The type of each piece, as `SentencePiece.Type` numbers them: NORMAL, UNKNOWN, CONTROL, USER_DEFINED…"""
+    types = []
+    for number, value, _ in fields(model):
+        if number == _PIECE:
+            types.append(next((_varint(inner, 0)[0] for field, inner, _ in fields(value) if field == _TYPE), NORMAL))
+    return types
+
+
+def is_bpe(model: bytes) -> bool:
+    """Whether the model merges pairs (`TrainerSpec.model_type`, field 3 of field 2; 1 is unigram, 2 is BPE)."""
+    for number, value, _ in fields(model):
+        if number == _TRAINER_SPEC:
+            return any(field == _MODEL_TYPE and _varint(inner, 0)[0] == _BPE for field, inner, _ in fields(value))
+    return False
+
+
 def charsmap(model: bytes) -> bytes:
     """The compiled table of replacements of `model`'s normaliser; empty for the identity."""
     for number, value, _ in fields(model):
         if number == _NORMALIZER_SPEC:
-            return next((inner for field, inner, _ in fields(value) if field == _CHARSMAP), b"")
+            return charsmap_of_normalizer(value)
     return b""
+
+
+def charsmap_of_normalizer(spec: bytes) -> bytes:
+    """The same of a serialised `NormalizerSpec`."""
+    return next((inner for field, inner, _ in fields(spec) if field == _CHARSMAP), b"")
 
 
 def _varint(message: bytes, position: int) -> tuple[int, int]:

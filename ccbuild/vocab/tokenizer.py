@@ -10,7 +10,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from sentencepiece import SentencePieceProcessor
 
 from ccbuild.errors import DataError, InputError, MismatchError
 from ccbuild.tokens import EOS, UNK
+from ccbuild.vocab.protobuf import is_rounded
 
 __all__ = ["Encoder"]
 
@@ -26,6 +27,8 @@ _OFFSET = 1
 """XLM-R's id of a piece minus SentencePiece's (fairseq puts <pad> at 1)."""
 _SPM_UNK = 0
 _FIRST_PIECE = UNK + 1
+_TOGETHER = 2048
+"""Characters of paragraphs encoded in one text: no piece scores below -32, so that their sum is above -65,536."""
 _CANARY = (
     "import sys; from sentencepiece import SentencePieceProcessor as P; p = P(model_file=sys.argv[1]); "
     "sys.exit(not p.encode('canary ﬁ 試験 परीक्षा') or p.unk_id() or p.bos_id() - 1 or p.eos_id() - 2)"
@@ -56,6 +59,7 @@ class Encoder:
             raise MismatchError(f"{path} has SHA-256 {self.sha256}, {sha256} is stated. Put that model back.")
         self._processor = SentencePieceProcessor(model_proto=model, num_threads=1)
         self._pieces: int = self._processor.get_piece_size()
+        self._exact = is_rounded(model)
 
     @property
     def size(self) -> int:
@@ -72,19 +76,45 @@ class Encoder:
 
         One batch call into SentencePiece, one thread. Give clean text: no lone surrogates.
         """
+        return self._split(*self._flat(texts))
+
+    def _flat(self, texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """(the ids of all texts in one run, how many of each)."""
         encoded = self._processor.encode(list(texts), out_type="numpy")
-        if not encoded:
-            return []
-        ends = list(accumulate(map(len, encoded)))
-        flat = np.concatenate(encoded).astype(np.uint32) + np.uint32(_OFFSET)
+        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+        flat = np.concatenate([*encoded, np.empty(0, np.int32)]).astype(np.uint32)
+        flat += np.uint32(_OFFSET)
         flat[flat == _SPM_UNK + _OFFSET] = UNK
-        return [flat[start:end] for start, end in pairwise([0, *ends])]
+        return flat, lengths
+
+    def _split(self, flat: NDArray[np.uint32], lengths: NDArray[np.int64]) -> list[NDArray[np.uint32]]:
+        return [flat[start:end] for start, end in pairwise([0, *np.cumsum(lengths).tolist()])]
 
     def encode_documents(self, documents: Sequence[str]) -> list[NDArray[np.uint32]]:
         """The ids of each document, encoded paragraph by paragraph (a line each) and joined, without a closing </s>."""
-        paragraphs = [document.split("\n") for document in documents]
-        encoded = iter(self.encode([paragraph for lines in paragraphs for paragraph in lines]))
-        return [np.concatenate([next(encoded) for _ in lines]) for lines in paragraphs]
+        return self._split(*self.encode_batch(documents))
+
+    def encode_batch(self, documents: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """(the ids of `encode_documents` in one run, how many of each document): what `TokenWriter.add_batch` takes."""
+        parts = [self._parts(document) for document in documents]
+        flat, lengths = self._flat([text for texts in parts for text in texts])
+        counts = np.fromiter(map(len, parts), np.int64, len(parts))
+        if len(counts) == 0:
+            return flat, counts
+        return flat, np.add.reduceat(lengths, np.cumsum(counts) - counts)
+
+    def _parts(self, document: str) -> list[str]:
+        """Runs of paragraphs that may be encoded together: a line's end is a space to SentencePiece, and no piece goes
+        on after a space. Sums of rounded scores stay exact over so many characters, so the ids are the same ones."""
+        if self._exact and len(document) <= _TOGETHER:
+            return [document]
+        parts: list[str] = []
+        for paragraph in document.split("\n"):
+            if self._exact and parts and len(parts[-1]) + len(paragraph) < _TOGETHER:
+                parts[-1] += "\n" + paragraph
+            else:
+                parts.append(paragraph)
+        return parts
 
     def decode(self, ids: Iterable[int]) -> str:
         """The normalised text of `ids`; </s> ends a line, other specials and <mask> are left out, <unk> is ``⁇``."""

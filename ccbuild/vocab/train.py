@@ -28,19 +28,16 @@ from ccbuild.vocab.alpha import alpha_plan
 from ccbuild.vocab.config import VocabularyConfig
 from ccbuild.vocab.export import vocabulary_files
 from ccbuild.vocab.protobuf import replace_normalizer, round_scores
-from ccbuild.vocab.words import SPACE, add_rows, read_counts, read_sizes
+from ccbuild.vocab.words import SPACE, add_rows, read_frequent, read_sizes
 
-__all__ = ["LeftOut", "Vocabulary", "VocabularyConfig", "build_vocabulary", "train_vocabulary"]
+__all__ = ["BelowFloor", "LeftOut", "Vocabulary", "VocabularyConfig", "build_vocabulary", "train_vocabulary"]
 
 _CODE_POINTS = 0x110000
 _META_PIECES = 3  # <unk>, <s>, </s>
 _NEVER_PIECES = "\0\t\n\r \u2047\u2585"
 """Characters that SentencePiece keeps for itself: its separators and its marks of the unknown."""
-_SCORE_STEP = 2**-8
-"""Scores are rounded to this (nats), so that float32 and float64 readers segment alike; see `round_scores`."""
 _ROWS_AT_ONCE = 1 << 16
-_MANY_CHARACTERS = 1 << 30
-"""From here on SentencePiece needs 64-bit suffix arrays (`train_extremely_large_corpus`), at twice the memory."""
+_BYTE_PIECES = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +48,16 @@ class LeftOut:
     """Share of its characters that become <unk>, by how often they occur."""
     characters: str
     """Those characters, the most frequent first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BelowFloor:
+    """What of one language's text training did not see."""
+
+    floor: int
+    """Words that occur less often were left out: `min_count`, or what `max_words` made of it."""
+    share: float
+    """Of the language's running words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +74,12 @@ class Vocabulary:
     """Share of each language after alpha."""
     rows: int
     """Distinct words that it was trained on."""
+    words: int
+    """Distinct words that there were: more than `rows` where scaling to `seed_megabytes` took rare ones away."""
     left_out: dict[str, LeftOut]
     """Per language, where any character has no piece."""
-    below_floor: dict[str, float]
-    """Share of each language's words that `min_count` dropped, where it dropped any."""
+    below_floor: dict[str, BelowFloor]
+    """Per language, where words were too rare to be seen."""
 
     @property
     def ids(self) -> int:
@@ -114,7 +123,8 @@ def build_vocabulary(counts: Mapping[str, Path], config: VocabularyConfig) -> Vo
     words, weights = _without(*_add(languages), left_out)
     if not len(words):
         raise InputError(f"No word occurs {config.min_count} times. Lower vocab.min_count, or add text.")
-    model = _train(words, weights, config)
+    counts_given = _whole(words, weights, config)
+    model = _train(words, counts_given, config)
     processor = SentencePieceProcessor(model_proto=model)
     size = processor.get_piece_size()
     if config.hard_limit and size < config.size:
@@ -128,7 +138,8 @@ def build_vocabulary(counts: Mapping[str, Path], config: VocabularyConfig) -> Vo
         size=size,
         asked=config.size,
         plan=languages.plan,
-        rows=len(words),
+        rows=int((counts_given > 0).sum()),
+        words=len(words),
         left_out={code: left for code, seen in languages.seen.items() if (left := _left_out(seen, pieces))},
         below_floor=languages.below_floor,
     )
@@ -155,7 +166,7 @@ class _Languages:
     """Code to character to how often it occurs."""
     characters: dict[str, float] = field(default_factory=dict)
     """Character to weight over all languages."""
-    below_floor: dict[str, float] = field(default_factory=dict)
+    below_floor: dict[str, BelowFloor] = field(default_factory=dict)
 
 
 def _weigh(counts: Mapping[str, Path], config: VocabularyConfig) -> _Languages:
@@ -166,11 +177,9 @@ def _weigh(counts: Mapping[str, Path], config: VocabularyConfig) -> _Languages:
     factors = {code: share / sizes[code] for code, share in languages.plan.items()}
     least = min(factors.values())
     for code in languages.plan:
-        table = read_counts(counts[code])
-        kept = table.counts >= config.min_count
-        words, numbers = table.words.filter(pa.array(kept)), table.counts[kept]
-        if numbers.sum() < table.counts.sum():
-            languages.below_floor[code] = 1 - float(numbers.sum() / table.counts.sum())
+        words, numbers, floor, lost = read_frequent(counts[code], config.min_count, config.max_words)
+        if lost:
+            languages.below_floor[code] = BelowFloor(floor=floor, share=lost)
         factor = factors[code] / least
         languages.words.append(words)
         languages.weights.append(np.multiply(numbers, factor, dtype=np.float64))
@@ -212,13 +221,18 @@ def _needed_characters(languages: _Languages, config: VocabularyConfig) -> list[
             needed.add(character)
     needed -= set(_NEVER_PIECES)
     ranked = sorted(needed, key=lambda c: (c != SPACE, -languages.characters.get(c, 0.0), c))
-    room = int((config.size - _META_PIECES) * config.max_character_share)
+    taken = _META_PIECES + len(config.symbols) + _BYTE_PIECES * config.byte_fallback
+    room = int(max(config.size - taken, 0) * config.max_character_share)
     if config.max_character_share == 1 and len(ranked) > room:
         raise InputError(
-            f"vocab.size is {config.size}; the text needs {len(ranked)} characters and {_META_PIECES} more. Set it to "
-            f"{len(ranked) + _META_PIECES} or more, or lower vocab.character_coverage or vocab.max_character_share."
+            f"vocab.size is {config.size}; the text needs {len(ranked)} characters and {taken} more. Set it to "
+            f"{len(ranked) + taken} or more, or lower vocab.character_coverage or vocab.max_character_share."
         )
-    return ranked[: max(room, 1)]
+    if room < 1:
+        raise InputError(
+            f"vocab.size is {config.size}; it takes {taken + 1} pieces before any character. Set it higher."
+        )
+    return ranked[:room]
 
 
 def _add(languages: _Languages) -> tuple[pa.Array, NDArray[np.float64]]:
@@ -249,12 +263,19 @@ def _without(words: pa.Array, weights: NDArray[np.float64], left_out: set[str]) 
     return kept, sums.astype(np.float64)
 
 
-def _rows(words: pa.Array, weights: NDArray[np.float64]) -> Iterator[str]:
-    """`word TAB count`; counts are whole, and what rounding takes from one row the next ones get back.
+def _whole(words: pa.Array, weights: NDArray[np.float64], config: VocabularyConfig) -> NDArray[np.int64]:
+    """Weights as whole counts, scaled so that all words written as often as they count take `seed_megabytes`.
 
-    So the sum of any run of rows is right to one, and no row of weight 1 or more is lost.
+    What rounding takes from one row the next ones get back: the sum of any run of rows is right to one, and neighbours
+    in the order of bytes are words that begin alike. No row of weight 1 or more (after scaling) is lost.
     """
-    counts = np.diff(np.rint(np.cumsum(weights)), prepend=0.0).astype(np.int64)
+    nbytes = float(np.dot(pc.binary_length(words).to_numpy(zero_copy_only=False).astype(np.float64) + 1, weights))
+    scale = min(1.0, config.seed_megabytes * 1_000_000 / nbytes)
+    return np.diff(np.rint(np.cumsum(weights * scale)), prepend=0.0).astype(np.int64)
+
+
+def _rows(words: pa.Array, counts: NDArray[np.int64]) -> Iterator[str]:
+    """`word TAB count`, of those that count."""
     for start in range(0, len(words), _ROWS_AT_ONCE):
         end = start + _ROWS_AT_ONCE
         for word, count in zip(words[start:end].to_pylist(), counts[start:end].tolist(), strict=True):
@@ -262,18 +283,17 @@ def _rows(words: pa.Array, weights: NDArray[np.float64]) -> Iterator[str]:
                 yield f"{word}\t{count}"
 
 
-def _train(words: pa.Array, weights: NDArray[np.float64], config: VocabularyConfig) -> bytes:
+def _train(words: pa.Array, counts: NDArray[np.int64], config: VocabularyConfig) -> bytes:
     """The model's bytes. Rows are normalised already, so it is trained on them as they are and then given `nmt_nfkc`.
 
     A sentence iterator leaves no path in the bytes. SentencePiece reports through exceptions, its log is turned off.
     """
     writer = io.BytesIO()
-    characters = 2 * (pc.sum(pc.utf8_length(words)).as_py() + len(words))  # it reads each row twice, with a border
     try:
         SentencePieceTrainer.train(
-            sentence_iterator=_rows(words, weights),
+            sentence_iterator=_rows(words, counts),
             model_writer=writer,
-            model_type="unigram",
+            model_type=config.model,
             input_format="tsv",
             vocab_size=config.size,
             hard_vocab_limit=False,
@@ -281,7 +301,9 @@ def _train(words: pa.Array, weights: NDArray[np.float64], config: VocabularyConf
             max_sentencepiece_length=config.max_piece_chars,
             max_sentence_length=4 * config.max_word_chars + 64,
             seed_sentencepiece_size=max(1_000_000, 4 * config.size),
-            train_extremely_large_corpus=characters >= _MANY_CHARACTERS,
+            byte_fallback=config.byte_fallback,
+            split_digits=config.split_digits,
+            user_defined_symbols=list(config.symbols),
             normalization_rule_name="identity",
             add_dummy_prefix=False,
             remove_extra_whitespaces=False,
@@ -293,7 +315,8 @@ def _train(words: pa.Array, weights: NDArray[np.float64], config: VocabularyConf
             f"SentencePiece refused {len(words)} rows: {error} Set another vocab.size, or add text."
         ) from error
     spec = SentencePieceNormalizer(rule_name="nmt_nfkc").serialized_normalizer_spec()
-    return round_scores(replace_normalizer(writer.getvalue(), spec), _SCORE_STEP)
+    model = replace_normalizer(writer.getvalue(), spec)
+    return round_scores(model) if config.model == "unigram" else model
 
 
 def _left_out(seen: Counter[str], pieces: set[str]) -> LeftOut | None:

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,17 @@ from sentencepiece import SentencePieceNormalizer
 from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.vocab.config import VocabularyConfig
 
-__all__ = ["SPACE", "WordCounts", "count_words", "merge_counts", "read_counts", "read_sizes", "write_counts"]
+__all__ = [
+    "SPACE",
+    "WordCounts",
+    "count_words",
+    "merge_counts",
+    "read_counts",
+    "read_frequent",
+    "read_sizes",
+    "words_of",
+    "write_counts",
+]
 
 SPACE = "▁"
 """SentencePiece's mark of a word's start (U+2581)."""
@@ -37,6 +47,14 @@ SPACE = "▁"
 _BATCH_CHARS = 1 << 20
 _PENDING_WORDS = 1 << 20
 """Distinct uncut words held before they are cut and added up; about 100 MB."""
+
+_WORD_BYTES = 150
+"""Memory of a distinct word in a Counter, about."""
+_SCHEMA = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
+_FILE = {"compression": "zstd", "use_dictionary": False}
+_ROW_GROUP = 1 << 20
+_MERGED_ROWS = 1 << 16
+"""Rows of each file in memory while files are merged."""
 
 # Characters of the script "Common" (Unicode Scripts.txt) that stand beside words: ASCII and Latin-1 punctuation, digits
 # and symbols, general and CJK punctuation, the Arabic comma, semicolon and question mark, the dandas.
@@ -78,30 +96,64 @@ class WordCounts:
         return Counter(dict(zip(self.words.to_pylist(), self.counts.tolist(), strict=True)))
 
 
-def count_words(lines: Iterable[str], config: VocabularyConfig) -> WordCounts:
-    """The words in `lines` (clean text, a paragraph each) and how often each occurs, after `nmt_nfkc`.
+def count_words(
+    lines: Iterable[str], config: VocabularyConfig, path: str | Path, scratch: Callable[[str], Path]
+) -> None:
+    """The words in `lines` (clean text, a paragraph each) and how often each occurs, after `nmt_nfkc`, to `path`.
 
-    Memory: the distinct words, and a batch of lines; nothing is sampled. Cost: about a second for 10 MB of text.
+    Nothing is sampled. Memory: `config.memory_megabytes` of distinct words; more are written to files that `scratch`
+    names, and merged at the end: the same bytes whatever the memory. Cost: about a second for 10 MB of text.
+    """
+    parts: list[Path] = []
+    counted = _counted(lines, config)
+    counts = next(counted)
+    for more in counted:
+        parts.append(scratch(f"{Path(path).stem}.{len(parts)}.words"))
+        write_counts(parts[-1], counts)
+        counts = more
+    if not parts:
+        write_counts(path, counts)
+        return
+    parts.append(scratch(f"{Path(path).stem}.{len(parts)}.words"))
+    write_counts(parts[-1], counts)
+    merge_counts(parts, path)
+    for part in parts:
+        part.unlink()
 
-    >>> counts = count_words(["One word, ﬁve words", "word,"], VocabularyConfig())
+
+def words_of(lines: Iterable[str], config: VocabularyConfig) -> WordCounts:
+    """The same in memory, for text that is small.
+
+    >>> counts = words_of(["One word, ﬁve words", "word,"], VocabularyConfig())
     >>> counts.as_counter()["▁word,"], counts.as_counter()["▁five"], counts.lines
     (2, 1, 2)
     """
+    (counts,) = _counted(lines, replace(config, memory_megabytes=1 << 20))
+    return counts
+
+
+def _counted(lines: Iterable[str], config: VocabularyConfig) -> Iterator[WordCounts]:
+    """Counts whose sum is that of all lines, at least one; each as many words as the memory holds."""
     # escape_whitespaces off: words are split on the space, and ▁ that stood in the text is no other thing than a space
     normalizer = SentencePieceNormalizer(rule_name="nmt_nfkc", add_dummy_prefix=False, escape_whitespaces=False)
     pending: Counter[str] = Counter()
     words: Counter[str] = Counter()
     with_text = 0
+    most = max(config.memory_megabytes * 1_000_000 // _WORD_BYTES, 1)
     for batch in _batches(lines):
         normalized = [line.replace(SPACE, " ") for line in normalizer.normalize(batch)]
         for line in normalized:
             pending.update(line.split(" "))  # on the space alone: so does SentencePiece
         with_text += sum(1 for line in normalized if line.strip(" "))
         pending.pop("", None)
-        if len(pending) >= _PENDING_WORDS:
+        if len(pending) >= min(_PENDING_WORDS, most):
             _cut_into(words, pending, config.max_word_chars)
+        if len(words) >= most:
+            yield WordCounts.of(words, with_text)
+            words.clear()
+            with_text = 0
     _cut_into(words, pending, config.max_word_chars)
-    return WordCounts.of(words, with_text)
+    yield WordCounts.of(words, with_text)
 
 
 def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
@@ -132,9 +184,9 @@ def _cut_into(words: Counter[str], pending: Counter[str], max_chars: int) -> Non
 def write_counts(path: str | Path, counts: WordCounts) -> None:
     """`counts` as Parquet (word, count), the same bytes for the same counts; lines and characters in its metadata."""
     sizes = {"lines": str(counts.lines), "characters": str(counts.characters)}
-    schema = pa.schema([("word", pa.large_string()), ("count", pa.int64())], metadata=sizes)
-    table = pa.Table.from_arrays([counts.words, pa.array(counts.counts)], schema=schema)
-    pq.write_table(table, path, compression="zstd", use_dictionary=False)
+    table = pa.Table.from_arrays([counts.words, pa.array(counts.counts)], schema=_SCHEMA.with_metadata(sizes))
+    with pq.ParquetWriter(path, table.schema, **_FILE) as writer:
+        writer.write_table(table, row_group_size=_ROW_GROUP)
 
 
 def read_counts(path: str | Path) -> WordCounts:
@@ -148,6 +200,28 @@ def read_counts(path: str | Path) -> WordCounts:
     return WordCounts(words.cast(pa.large_string()), counts.to_numpy().astype(np.int64), lines)
 
 
+def read_frequent(path: str | Path, floor: int, most: int) -> tuple[pa.Array, NDArray[np.int64], int, float]:
+    """(words, counts, floor, share of the running words below it) of those that occur at least `floor` times.
+
+    Where more than `most` words do, the floor is raised until they fit. Memory: the counts, and the words kept.
+    """
+    read_sizes(path)
+    try:
+        numbers = pq.read_table(path, columns=["count"])["count"].to_numpy()
+        if (numbers >= floor).sum() > most:
+            floor = max(floor, int(np.partition(numbers, -most)[-most]))
+            floor += int((numbers >= floor).sum() > most)
+        with pq.ParquetFile(path) as file:
+            batches = file.iter_batches(_MERGED_ROWS, columns=["word", "count"])
+            kept = [batch.filter(pc.greater_equal(batch["count"], floor)) for batch in batches]
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is damaged: {error}. Count the words of this language again.") from error
+    table = pa.Table.from_batches(kept, schema=_SCHEMA).combine_chunks() if kept else _SCHEMA.empty_table()
+    counts = table["count"].to_numpy().astype(np.int64)
+    lost = 1 - int(counts.sum()) / max(int(numbers.sum()), 1)
+    return table["word"].combine_chunks(), counts, floor, lost if len(counts) < len(numbers) else 0.0
+
+
 def read_sizes(path: str | Path) -> tuple[int, int]:
     """(lines, characters) that a file of counts stands for, without reading its rows."""
     if not Path(path).is_file():
@@ -159,19 +233,69 @@ def read_sizes(path: str | Path) -> tuple[int, int]:
         raise DataError(f"{path} is not a file of word counts ({error}). Count the words again.") from error
 
 
-def merge_counts(paths: Sequence[str | Path]) -> WordCounts:
-    """The counts of several files added up, whatever their order.
+def merge_counts(paths: Sequence[str | Path], out: str | Path) -> None:
+    """The counts of several files added up into `out`: the same bytes whatever their order.
 
-    Memory: the distinct words so far and those of one more file.
+    A merge of sorted files. Memory: `_MERGED_ROWS` words of each.
     """
     if not paths:
         raise ConfigError("No counts to merge. Give at least one file.")
-    merged = read_counts(paths[0])
-    for path in paths[1:]:
-        more = read_counts(path)
-        words, counts = add_rows([merged.words, more.words], [merged.counts, more.counts])
-        merged = WordCounts(words, counts.astype(np.int64), merged.lines + more.lines)
-    return merged
+    sizes = [read_sizes(path) for path in paths]
+    total = {"lines": str(sum(n for n, _ in sizes)), "characters": str(sum(n for _, n in sizes))}
+    with pq.ParquetWriter(out, _SCHEMA.with_metadata(total), **_FILE) as writer:
+        streams = [_Stream(path) for path in paths]
+        rest: list[pa.Table] = []
+        while True:
+            reach = [last for stream in streams if (last := stream.last()) is not None]
+            ready = [stream.take(min(reach) if reach else None) for stream in streams]
+            merged = _added(ready)
+            rest.append(merged)
+            if sum(map(len, rest)) >= _ROW_GROUP or not reach:
+                table = pa.concat_tables(rest).combine_chunks()
+                whole = len(table) if not reach else len(table) // _ROW_GROUP * _ROW_GROUP
+                if whole:
+                    writer.write_table(table.slice(0, whole), row_group_size=_ROW_GROUP)
+                rest = [table.slice(whole)]
+            if not reach:
+                return
+
+
+class _Stream:
+    """Rows of a sorted file of counts, a batch at a time."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._batches = pq.ParquetFile(path).iter_batches(_MERGED_ROWS, columns=["word", "count"])
+        self._table = _SCHEMA.empty_table()
+        self._more()
+
+    def _more(self) -> None:
+        batch = next(self._batches, None)
+        self._ended = batch is None
+        if batch is not None:
+            self._table = pa.concat_tables([self._table, pa.Table.from_batches([batch]).cast(_SCHEMA)])
+
+    def last(self) -> bytes | None:
+        """The last word at hand: what is not after it is complete here; None at the end of the file."""
+        if not len(self._table) and not self._ended:
+            self._more()
+        return None if self._ended else self._table["word"][-1].as_buffer().to_pybytes()
+
+    def take(self, until: bytes | None) -> pa.Table:
+        """Rows up to the word `until`, or all that are left; reads on where none is left."""
+        count = len(self._table)
+        if until is not None:
+            words = self._table["word"].combine_chunks().cast(pa.large_binary())
+            count = int(pc.sum(pc.less_equal(words, pa.scalar(until, pa.large_binary()))).as_py() or 0)
+        taken, self._table = self._table.slice(0, count), self._table.slice(count)
+        if not len(self._table) and not self._ended:
+            self._more()
+        return taken
+
+
+def _added(tables: Sequence[pa.Table]) -> pa.Table:
+    """Rows with one word added up, sorted by the word's bytes."""
+    grouped = pa.concat_tables(tables).group_by("word", use_threads=False).aggregate([("count", "sum")])
+    return pa.table([grouped["word"], grouped["count_sum"]], schema=_SCHEMA).sort_by("word")
 
 
 def add_rows(words: Sequence[pa.Array], weights: Sequence[NDArray[np.number]]) -> tuple[pa.Array, NDArray[np.number]]:

@@ -16,6 +16,7 @@ from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.http import Client
 from ccbuild.crawl.inputs import CrawlInput, inputs_of
 from ccbuild.errors import ConfigError, DataError, InputError, MismatchError
+from ccbuild.prose import find_prose
 from ccbuild.stages.snapshot import snapshot_of
 from ccbuild.storage import (
     Manifest,
@@ -31,7 +32,7 @@ from ccbuild.storage import (
 )
 from ccbuild.warc.records import check_archive
 
-__all__ = ["FOLDERS", "Input", "Run", "Source", "check_sources", "sources_of"]
+__all__ = ["FOLDERS", "Input", "Run", "Source", "check_sources", "sources_of", "text_sources"]
 
 FOLDERS = {
     "prepare": "0-models",
@@ -59,6 +60,8 @@ class Source:
     """Of size, head and tail; empty for URLs."""
     crawl: CrawlInput | None = None
     """How to open it, when it is no file: an archive of a server, or chosen records of one."""
+    lang: str | None = None
+    """Of an imported file of text; None for archives."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -75,6 +78,8 @@ class Input:
     size: int | None
     snapshot: str | None
     digest: str = ""
+    lang: str | None = None
+    """Of an imported file of text: nothing is extracted from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +174,9 @@ class Run:
         for source in sources:
             entry = by_name.get(source.name)
             if entry is None:
-                same = by_digest.setdefault(source.digest, source.name) if source.digest else source.name
+                same = source.name
+                if source.digest and source.lang is None:
+                    same = by_digest.setdefault(source.digest, source.name)
                 if same != source.name:
                     raise InputError(
                         f"{source.path} holds the same bytes as {same}, which this run has. Leave one of them out: "
@@ -183,8 +190,9 @@ class Run:
                 )
         first = max((entry.shard for entry in known), default=-1) + 1
         for index, source in enumerate(sorted(new, key=lambda s: s.name)):
-            shard = first + index // self.recipe.unit.files
-            known.append(Input(shard, source.name, source.size, snapshot_of(source.name), source.digest))
+            shard = first + (index // self.recipe.unit.files if source.lang is None else index)
+            snapshot = None if source.lang else snapshot_of(source.name)
+            known.append(Input(shard, source.name, source.size, snapshot, source.digest, source.lang))
         text = "".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in known)
         write_bytes(self.root / "inputs.jsonl", text.encode())
         return known
@@ -251,6 +259,29 @@ def sources_of(patterns: Iterable[str], crawl: CrawlConfig | None = None) -> lis
             if places.setdefault(place, name) != name:
                 raise InputError(f"{path} is named twice, as {name} and as {places[place]}. Name it by one glob.")
             found[name] = Source(name, place, total_size([path]), fingerprint_file(path))
+    return sorted(found.values(), key=lambda s: s.name)
+
+
+def text_sources(patterns: Iterable[str], lang: str | None) -> list[Source]:
+    """Files of text by language: patterns with `{lang}`, or globs whose files are all of the language `lang`.
+
+    A file's name is its path below the fixed part of its pattern.
+    """
+    found: dict[str, Source] = {}
+    for pattern in patterns:
+        if lang is None and "{lang}" not in pattern:
+            raise InputError(f"{pattern} tells no language. Write {{lang}} where its code stands, or give --lang.")
+        fixed = re.split(r"[*?\[{]", pattern, maxsplit=1)[0]
+        base = fixed.rsplit("/", 1)[0] + "/" if "/" in fixed else ""
+        by_lang = {lang: expand(pattern)} if lang else {code: p.paths for code, p in find_prose(pattern).items()}
+        for code, paths in by_lang.items():
+            for path in paths:
+                name = path.removeprefix(base)
+                if name in found:
+                    raise InputError(f"{path} and {found[name].path} would both be called {name}. Name them apart.")
+                found[name] = Source(
+                    name, os.path.realpath(path), total_size([path]), fingerprint_file(path), lang=code
+                )
     return sorted(found.values(), key=lambda s: s.name)
 
 

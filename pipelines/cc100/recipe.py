@@ -201,6 +201,13 @@ class PublishConfig:
     tail_share: float = 1.0
     """Share of the tail's documents to publish, 0 to 1, drawn by a hash of their addresses: a corpus that holds less of
     what perplexity doubts, without losing the kinds of text that it does not know."""
+    audit: str | None = location()
+    """A table (CSV or TSV) with the columns `lang` and `precision`, 0 to 1: how much of what is routed to a language is
+    that language, as people judged it."""
+    min_precision: float = 0.0
+    """Languages whose `audit` found less are held back: their documents are counted and not published."""
+    shard_megabytes: int = 256
+    """Text of one Parquet file, in MB, before compression."""
     xz_preset: int = 6
     """0 to 9. 6 is xz's own default and CC-100's sizes fit it; 2 is three times as fast and 18 % larger."""
 
@@ -213,6 +220,12 @@ class PublishConfig:
             raise ConfigError(f"publish.tail_share is {self.tail_share}; it takes 0 to 1.")
         if not self.buckets or self.min_documents < 1:
             raise ConfigError("publish.buckets needs one bucket, publish.min_documents 1 or more.")
+        if not 0 <= self.min_precision <= 1:
+            raise ConfigError(f"publish.min_precision is {self.min_precision}; it takes 0 to 1.")
+        if self.min_precision and self.audit is None:
+            raise ConfigError("publish.min_precision needs publish.audit, the table of what was found.")
+        if self.shard_megabytes < 1:
+            raise ConfigError(f"publish.shard_megabytes is {self.shard_megabytes}; it takes 1 or more.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,17 @@ from ccbuild.errors import InputError, LedgerError, StorageError
 from ccbuild.ledger import Ledger
 from ccbuild.storage import read_manifest, retire
 
-__all__ = ["Failure", "Progress", "VerbSummary", "balance", "ledger_of", "missing_shards", "run_verb", "verbs_between"]
+__all__ = [
+    "Failure",
+    "Progress",
+    "VerbSummary",
+    "balance",
+    "ledger_of",
+    "missing_shards",
+    "run_steps",
+    "run_verb",
+    "verbs_between",
+]
 
 
 class Progress(Protocol):
@@ -92,20 +102,28 @@ def run_verb(
     run: Run, verb: str, engine: Engine, show: ShowProgress, sources: Sequence[Source] = (), table: Sequence[Input] = ()
 ) -> VerbSummary:
     """Do one verb. A failed unit is recorded and the others go on; a full disk ends the run at once."""
-    start, summary, planned = time.monotonic(), VerbSummary(verb), set[str]()
     run = dataclasses.replace(run, workers=engine.workers)
+    summary, planned = run_steps(run, verb, plan(run, verb, sources, table), engine, show)
+    if verb != "extract" and not summary.failures:
+        summary.retired = _retire(run, verb, planned)
+    return summary
+
+
+def run_steps(
+    run: Run, label: str, steps: Iterator[Step], engine: Engine, show: ShowProgress
+) -> tuple[VerbSummary, set[str]]:
+    """(what happened, names of the units planned), with a log in `logs/<label>.jsonl`."""
+    start, summary, planned = time.monotonic(), VerbSummary(label), set[str]()
     (run.root / "logs").mkdir(exist_ok=True)
-    with show(verb) as bar, (run.root / "logs" / f"{verb}.jsonl").open("a", encoding="utf-8") as log:
-        for step in plan(run, verb, sources, table):
+    with show(label) as bar, (run.root / "logs" / f"{label}.jsonl").open("a", encoding="utf-8") as log:
+        for step in steps:
             bar.add(len(step.tasks))
             for task, answer in engine(execute, step.tasks):
                 bar.advance(task.name)
                 log.write(json.dumps(_count(summary, task.name, answer)) + "\n")
             planned |= {task.name for task in step.tasks}
-        if verb != "extract" and not summary.failures:
-            summary.retired = _retire(run, verb, planned)
     summary.seconds = time.monotonic() - start
-    return summary
+    return summary, planned
 
 
 def _retire(run: Run, verb: str, planned: set[str]) -> list[str]:
@@ -114,7 +132,9 @@ def _retire(run: Run, verb: str, planned: set[str]) -> list[str]:
     `extract` is never asked: a shard that the table of inputs names stays, named on the command line or not.
     """
     names = []
-    patterns = ("words/*.json", "vocabulary.json") if verb == "vocab" else ("*.json",)
+    patterns = (
+        ("words/parts/*.json", "words/*.json", "vocabulary.json") if verb == "vocab" else ("parts/*.json", "*.json")
+    )
     for path in sorted(path for pattern in patterns for path in run.folder(verb).glob(pattern)):
         manifest = read_manifest(path)
         if manifest is not None and manifest.unit not in planned:
@@ -127,7 +147,7 @@ def missing_shards(run: Run) -> list[Failure]:
     """A failure for each shard that the table of inputs has and `extract` has not."""
     done = {path.stem for path in run.folder("extract").glob("part-*.json")}
     archives: dict[str, list[str]] = {}
-    for entry in run.inputs():
+    for entry in (entry for entry in run.inputs() if entry.lang is None):
         archives.setdefault(shard_name(entry.shard), []).append(entry.archive)
     why = "admitted before and never extracted: name {} with --input again"
     return [Failure("extract", n, why.format(", ".join(a))) for n, a in sorted(archives.items()) if n not in done]

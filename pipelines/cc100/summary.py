@@ -78,6 +78,7 @@ def summarise(run: Run) -> Summary:
         summary.losses += [Loss(verb, r, n, quarantined=True) for r, n in sorted(account.quarantined.items()) if n]
         if account.seen:
             summary.kept = account.kept
+            summary.pages_in = summary.pages_in or account.seen  # imported text has no archives
     paragraphs = ledgers["refine"].to_mapping().get("paragraphs")
     summary.paragraphs = dict(paragraphs) if paragraphs else {}
     summary.tokens = ledgers["encode"]["tokens"].kept

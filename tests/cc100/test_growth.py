@@ -56,7 +56,8 @@ def go(run: Run, sources: list[Source], *verbs: str) -> dict[str, VerbSummary]:
 
 
 def files(root: Path, verb: str) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in (root / FOLDERS[verb]).iterdir() if p.is_file()}
+    folder = root / FOLDERS[verb]
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_prints_of_a_shard_that_was_not_committed_do_not_count(tmp_path: Path, sentences: dict[str, list[str]]) -> None:
@@ -83,7 +84,7 @@ def test_a_language_that_vanishes_is_taken_back(tmp_path: Path, sentences: dict[
     assert (run.folder("publish") / "de.txt.xz").exists()
     found = go(run, [a, b], *UP_TO_CORPUS)
     assert found["publish"].retired == ["de"]
-    assert {p.name.split(".")[0] for p in run.folder("publish").iterdir()} == {"en"}
+    assert {p.name.split(".")[0] for p in run.folder("publish").iterdir()} == {"en", "README", "croissant"}
     go(fresh := Run(tmp_path / "fresh", run.recipe), [a, b], *UP_TO_CORPUS)
     assert files(tmp_path / "o", "publish") == files(tmp_path / "fresh", "publish")
     assert fresh.inputs() == run.inputs()

@@ -131,7 +131,7 @@ def test_cutoffs_of_a_table_and_a_share_of_the_tail(tmp_path: Path, sentences: d
     cut = facts["cutoffs"]
     assert isinstance(cut, dict)
     assert not cut["given"]
-    values = sorted(pq.read_table(own.folder("publish") / "en.parquet")["perplexity"].to_pylist())
+    values = sorted(pq.read_table(own.folder("publish") / "en" / "en-00000.parquet")["perplexity"].to_pylist())
     table.write_text(f"percentile,en\n30,{values[9]}\n60,{values[40]}\n")
     _, given = published("given", head=0.3, middle=0.6, cutoffs=str(table))
     assert given["cutoffs"] == {
@@ -144,7 +144,7 @@ def test_cutoffs_of_a_table_and_a_share_of_the_tail(tmp_path: Path, sentences: d
     }
     assert given["buckets"]["tail"] == sum(v >= values[40] for v in values)  # type: ignore[index]
     part, facts = published("part", min_documents=30, tail_share=0.5)
-    rows = pq.read_table(part.folder("publish") / "en.parquet").to_pylist()
+    rows = pq.read_table(part.folder("publish") / "en" / "en-00000.parquet").to_pylist()
     tail = {row["doc_id"] for row in rows if row["bucket"] == "tail"}
     assert 0 < len(tail) < facts["buckets"]["tail"]  # type: ignore[index]
     assert sum(row["bucket"] != "tail" for row in rows) == sum(
@@ -155,4 +155,4 @@ def test_cutoffs_of_a_table_and_a_share_of_the_tail(tmp_path: Path, sentences: d
     ledger = part.manifest("publish", "en").ledger["documents"]  # type: ignore[union-attr]
     assert ledger.dropped == {"bucket_tail": facts["buckets"]["tail"] - len(tail)}  # type: ignore[index]
     none, _ = published("none", min_documents=30, tail_share=0.0)
-    assert "tail" not in pq.read_table(none.folder("publish") / "en.parquet")["bucket"].to_pylist()
+    assert "tail" not in pq.read_table(none.folder("publish") / "en" / "en-00000.parquet")["bucket"].to_pylist()

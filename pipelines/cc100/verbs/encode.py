@@ -6,26 +6,53 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from cc100.layout import Run
 from cc100.verbs.task import Step
-from cc100.verbs.vocab import published
+from cc100.verbs.vocab import corpus_of, published
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, digest_of
-from ccbuild.tokens import TokenWriter
+from ccbuild.storage import Manifest, Unit, digest_of, link, read_manifest
+from ccbuild.tokens import SUMMED, TokenWriter
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.tokenizer import Encoder
 
 __all__ = ["steps"]
 
+_PARTS = "7-tokens/parts"
+_BATCH = 1024
+"""Documents encoded in one call."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeShard:
+    """One shard of a language that has several, document by document."""
+
+    run: Run
+    lang: str
+    shard: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.lang}-{self.shard:05d}"
+
+    def unit(self) -> Unit:
+        corpus = self.run.manifest("publish", self.lang)
+        shard = corpus and corpus.outputs.get(f"{self.lang}/{self.name}.parquet")
+        return self.run.unit("encode", self.name, {"corpus": shard, "vocabulary": _vocabulary_digest(self.run)}, _PARTS)
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        with timings.measure("encode"):
+            return _encode(self.run, self.lang, [self.shard], unit, self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class EncodeLanguage:
-    """One language of the corpus, document by document."""
+    """One language: encoded here, or put together from its shards, whose files get a second name."""
 
     run: Run
     lang: str
@@ -37,36 +64,62 @@ class EncodeLanguage:
     def unit(self) -> Unit:
         inputs = {
             "corpus": digest_of(self.run.manifest("publish", self.lang)),
-            "vocabulary": digest_of(self.run.manifest("vocab", "vocabulary")),
+            "vocabulary": _vocabulary_digest(self.run),
         }
         return self.run.unit("encode", self.lang, inputs)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        vocabulary = self.run.manifest("vocab", "vocabulary")
-        if vocabulary is None:
-            raise InputError(f"{self.run.folder('vocab')} holds no vocabulary. Run the verb vocab first.")
-        encoder = _encoder(self.run.folder("vocab") / MODEL_NAME, vocabulary.outputs[MODEL_NAME]["sha256"])
-        ledger = Ledger()
-        with (
-            timings.measure("encode"),
-            TokenWriter(
-                unit,
-                self.lang,
-                vocabulary_size=encoder.size,
-                vocabulary_sha256=encoder.sha256,
-                shard_tokens=self.run.recipe.encode.shard_tokens,
-            ) as writer,
-            pq.ParquetFile(self.run.folder("publish") / f"{self.lang}.parquet") as corpus,
-        ):
-            for batch in corpus.iter_batches(256, columns=["doc_id", "text"]):
-                texts = batch["text"].to_pylist()
-                documents = encoder.encode_documents(texts)
-                for doc_id, text, ids in zip(batch["doc_id"].to_pylist(), texts, documents, strict=True):
-                    writer.add(doc_id, ids, text.count("\n") + 1, len(text), len(text.encode()))
-                    ledger["documents"].keep()
-                    ledger["tokens"].keep(len(ids) + 1)
-            facts = writer.close()
-        return unit.commit(ledger, facts=facts)
+        shards = len(corpus_of(self.run, self.lang).paths)
+        if shards == 1:
+            with timings.measure("encode"):
+                return _encode(self.run, self.lang, None, unit, self.lang)
+        names = [EncodeShard(self.run, self.lang, shard).name for shard in range(shards)]
+        parts = [(name, read_manifest(self.run.root / _PARTS / f"{name}.json")) for name in names]
+        written: list[dict[str, Any]] = []
+        for name, part in parts:
+            if part is None:
+                raise InputError(f"{_PARTS}/{name} is not encoded. Run the same command again.")
+            for shard in part.facts["shards"]:
+                joined = f"{self.lang}-{len(written):05d}"
+                for suffix in ("bin", "parquet"):
+                    link(self.run.root / _PARTS / f"{shard['name']}.{suffix}", unit.path(f"{joined}.{suffix}"))
+                written.append({**shard, "name": joined})
+        facts = {key: sum(m.facts[key] for _, m in parts if m) for key in SUMMED}
+        same = {key: m.facts[key] for _, m in parts if m for key in ("vocabulary_size", "vocabulary_sha256")}
+        ledger = Ledger.total(m.ledger for _, m in parts if m)
+        return unit.commit(ledger, facts={**facts, **same, "shards": written})
+
+
+def _vocabulary_digest(run: Run) -> str | None:
+    return digest_of(run.manifest("vocab", "vocabulary"))
+
+
+def _encode(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str) -> Manifest:
+    vocabulary = run.manifest("vocab", "vocabulary")
+    if vocabulary is None:
+        raise InputError(f"{run.folder('vocab')} holds no vocabulary. Run the verb vocab first.")
+    encoder = _encoder(run.folder("vocab") / MODEL_NAME, vocabulary.outputs[MODEL_NAME]["sha256"])
+    ledger = Ledger()
+    with TokenWriter(
+        unit,
+        name,
+        vocabulary_size=encoder.size,
+        vocabulary_sha256=encoder.sha256,
+        shard_tokens=run.recipe.encode.shard_tokens,
+    ) as writer:
+        for batch in corpus_of(run, lang).batches(["doc_id", "text"], _BATCH, shards):
+            text = batch["text"]
+            ids, lengths = encoder.encode_batch(text.to_pylist())
+            sums = (
+                pc.sum(count).as_py()
+                for count in (pc.count_substring(text, "\n"), pc.utf8_length(text), pc.binary_length(text))
+            )
+            breaks, characters, nbytes = sums
+            writer.add_batch(batch["doc_id"].to_numpy(), ids, lengths, breaks + len(text), characters, nbytes)
+            ledger["documents"].keep(len(text))
+            ledger["tokens"].keep(len(ids) + len(text))
+        facts = writer.close()
+    return unit.commit(ledger, facts=facts)
 
 
 @lru_cache(maxsize=1)
@@ -76,6 +129,9 @@ def _encoder(path: Path, sha256: str) -> Encoder:
 
 
 def steps(run: Run) -> Iterator[Step]:
-    """One unit a language, the largest first."""
-    sizes = {lang: m.facts["characters"] for lang, m in published(run).items()}
-    yield Step("languages", [EncodeLanguage(run, lang) for lang in sorted(sizes, key=lambda c: (-sizes[c], c))])
+    """The shards of languages that have several, then one unit a language, the largest first."""
+    languages = published(run)
+    largest = sorted(languages, key=lambda lang: (-languages[lang].facts["characters"], lang))
+    shards = {lang: len(languages[lang].facts["shards"]) for lang in largest}
+    yield Step("shards", [EncodeShard(run, lang, k) for lang, n in shards.items() if n > 1 for k in range(n)])
+    yield Step("languages", [EncodeLanguage(run, lang) for lang in largest])

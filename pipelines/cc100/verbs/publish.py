@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import lzma
+import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,18 +15,74 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cc100.layout import Run
+from cc100.layout import FOLDERS, Run, shard_name
+from cc100.recipe import verb_settings
 from cc100.verbs.task import Step
+from ccbuild.card import describe
+from ccbuild.corpus import CorpusWriter
+from ccbuild.langid.audit import read_audit
 from ccbuild.ledger import Ledger
 from ccbuild.lm.cutoffs import Cutoffs, bucket, cutoffs, interval, read_cutoffs
-from ccbuild.records import DOCUMENT_SCHEMA
+from ccbuild.records import DOCUMENT_SCHEMA, ROW_BITS, doc_id
 from ccbuild.runner import Timings
-from ccbuild.storage import PARQUET, Manifest, Unit, digest_of, sha256_file
+from ccbuild.storage import Manifest, Unit, digest_of, read_manifest, sha256_file, write_table
 
-__all__ = ["CORPUS_SCHEMA", "steps"]
+__all__ = ["steps"]
 
-CORPUS_SCHEMA = DOCUMENT_SCHEMA.append(pa.field("bucket", pa.string()))
-"""`5-corpus/<code>.parquet`: the documents of a language in the order of their addresses."""
+_SIZES = "3-duplicates/sizes"
+_SIZES_SCHEMA = pa.schema([("doc_id", pa.uint64()), ("cluster_size", pa.int64())])
+_BATCH = 64
+"""Documents in memory at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountClusters:
+    """How many documents each document stands for that others were dropped for, over all shards."""
+
+    run: Run
+    name: str = "cluster_sizes"
+
+    def unit(self) -> Unit:
+        inputs = {n: digest_of(m) for n, m in self.run.manifests("match", "part-*.json").items()}
+        return self.run.unit("publish", self.name, inputs, _SIZES)
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        """Memory: 16 bytes a document that has duplicates, and one shard's decisions."""
+        sizes = _SIZES_SCHEMA.empty_table()
+        for name in self.run.manifests("match", "part-*.json"):
+            rows = pq.read_table(
+                self.run.folder("match") / f"{name}.parquet",
+                columns=["partner", "cluster_size"],
+                filters=pc.field("paragraph").is_null() & pc.field("partner").is_valid(),
+            )
+            more = pa.table([rows["partner"], rows["cluster_size"]], schema=_SIZES_SCHEMA)
+            grouped = pa.concat_tables([sizes, more]).group_by("doc_id", use_threads=False)
+            sizes = grouped.aggregate([("cluster_size", "max")]).rename_columns(_SIZES_SCHEMA.names)
+        sizes = sizes.sort_by("doc_id").combine_chunks()
+        write_table(unit.path(f"{self.name}.parquet"), sizes)
+        shards = sizes["doc_id"].to_numpy() >> np.uint64(ROW_BITS)
+        bounds = [*np.flatnonzero(np.diff(shards, prepend=np.uint64(1 << 33))), len(shards)]
+        digests = {}
+        for start, stop in itertools.pairwise(bounds):
+            part = sizes.slice(start, stop - start)
+            content = b"".join(part[name].to_numpy().tobytes() for name in _SIZES_SCHEMA.names)
+            digests[shard_name(int(shards[start]))] = hashlib.sha256(content).hexdigest()
+        ledger = Ledger()
+        ledger["clusters"].keep(len(sizes))
+        return unit.commit(ledger, facts={"shards": digests})
+
+
+def _sizes_manifest(run: Run) -> Manifest | None:
+    return read_manifest(run.root / _SIZES / "cluster_sizes.json")
+
+
+def _cluster_sizes(run: Run, shard: str) -> dict[int, int]:
+    """Document to the number that it stands for, of those of a shard that stand for more than themselves."""
+    number = int(shard.removeprefix("part-"))
+    first, end = doc_id(number, 0), doc_id(number + 1, 0)
+    within = (pc.field("doc_id") >= pa.scalar(first, pa.uint64())) & (pc.field("doc_id") < pa.scalar(end, pa.uint64()))
+    rows = pq.read_table(run.root / _SIZES / "cluster_sizes.parquet", filters=within)
+    return dict(zip(rows["doc_id"].to_pylist(), rows["cluster_size"].to_pylist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +98,19 @@ class PublishLanguage:
 
     def unit(self) -> Unit:
         inputs: dict[str, Any] = {name: digest_of(m) for name, m in self._shards().items()}
+        sizes = _sizes_manifest(self.run)
+        inputs["cluster_sizes"] = [sizes.facts["shards"].get(name) for name in inputs] if sizes else None
         if self.run.recipe.publish.cutoffs is not None:
             inputs["cutoffs"] = sha256_file(self.run.recipe.publish.cutoffs)
+        inputs["precision"] = self._held_back()
         return self.run.unit("publish", self.lang, inputs)
 
     def _shards(self) -> dict[str, Manifest]:
         """Shards that hold the language."""
         return {n: m for n, m in self.run.manifests("refine").items() if self.lang in m.facts["languages"]}
 
-    def _read(self, shard: str, columns: list[str]) -> pa.Table:
-        """Rows of the language in one shard, read from the row groups that hold it."""
+    def _batches(self, shard: str, columns: list[str]) -> Iterator[pa.Table]:
+        """Rows of the language in one shard by address, from the row groups that hold it."""
         with pq.ParquetFile(self.run.folder("refine") / f"{shard}.parquet") as file:
             index = file.schema_arrow.get_field_index("lang")
             groups = [
@@ -58,7 +118,16 @@ class PublishLanguage:
                 for g in range(file.num_row_groups)
                 if file.metadata.row_group(g).column(index).statistics.min == self.lang
             ]
-            return file.read_row_groups(groups, columns)
+            for batch in file.iter_batches(_BATCH, row_groups=groups, columns=columns):
+                yield pa.Table.from_batches([batch])
+
+    def _documents(self) -> Iterator[pa.Table]:
+        """Every document of the language with the number that it stands for."""
+        for shard in self._shards():
+            stands_for = _cluster_sizes(self.run, shard)
+            for table in self._batches(shard, DOCUMENT_SCHEMA.names):
+                sizes = [stands_for.get(doc, 1) for doc in table["doc_id"].to_pylist()]
+                yield table.append_column("cluster_size", pa.array(sizes, pa.int64()))
 
     def _given(self) -> Cutoffs | None:
         """The cutoffs that the recipe's table has for the language."""
@@ -67,42 +136,47 @@ class PublishLanguage:
             return None
         return read_cutoffs(config.cutoffs, 100 * config.head, 100 * config.middle).get(self.lang)
 
+    def _held_back(self) -> float | None:
+        """The precision that the audit found, where it is too low to publish the language."""
+        config = self.run.recipe.publish
+        if config.audit is None:
+            return None
+        precision = read_audit(config.audit).get(self.lang)
+        return precision if precision is not None and precision < config.min_precision else None
+
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         config, ledger, shards = self.run.recipe.publish, Ledger(), self._shards()
+        held_back = self._held_back()
         with timings.measure("cutoffs"):
-            read = [self._read(name, ["perplexity"])["perplexity"] for name in shards]
+            read = [t["perplexity"] for name in shards for t in self._batches(name, ["perplexity"])]
             values = pc.drop_null(pa.chunked_array([c for a in read for c in a.chunks], pa.float64())).to_numpy()
             given = self._given()
             cut = given or cutoffs(values, head=config.head, middle=config.middle, min_documents=config.min_documents)
         counts: Counter[str] = Counter()
-        paragraphs = characters = 0
         with (
             timings.measure("write"),
-            lzma.open(unit.path(f"{self.lang}.txt.xz"), "wb", preset=config.xz_preset) as text,
-            pq.ParquetWriter(unit.path(f"{self.lang}.parquet"), CORPUS_SCHEMA, **PARQUET) as rows,
+            CorpusWriter(
+                unit, self.lang, shard_bytes=config.shard_megabytes * 1_000_000, xz_preset=config.xz_preset
+            ) as writer,
         ):
-            for name in shards:
-                table = self._read(name, DOCUMENT_SCHEMA.names).sort_by("doc_id")
+            for table in self._documents():
                 buckets = _buckets(table["perplexity"].to_numpy(), cut)
                 chosen = np.isin(buckets, config.buckets)
                 chosen &= (buckets != "tail") | _drawn(table["doc_id"].to_numpy(), config.tail_share)
                 for label, keep in zip(buckets.tolist(), chosen.tolist(), strict=True):
                     counts[label] += 1
-                    if keep:
+                    if held_back is not None:
+                        ledger["documents"].drop("audit_below_min_precision")
+                    elif keep:
                         ledger["documents"].keep()
                     else:
                         ledger["documents"].drop(f"bucket_{label}")
-                table = table.append_column("bucket", pa.array(buckets, pa.string())).filter(pa.array(chosen))
-                if table.num_rows:
-                    rows.write_table(table.cast(CORPUS_SCHEMA))
-                for document in table["text"].to_pylist():
-                    text.write(document.encode() + b"\n\n")
-                    paragraphs += document.count("\n") + 1
-                    characters += len(document)
+                if held_back is None:
+                    table = table.append_column("bucket", pa.array(buckets, pa.string()))
+                    writer.add(table.filter(pa.array(chosen)))
+            written = writer.close()
         facts = {
-            "documents": ledger["documents"].kept,
-            "paragraphs": paragraphs,
-            "characters": characters,
+            **written,
             "buckets": {k: counts[k] for k in sorted(counts)},
             "cutoffs": None
             if cut is None
@@ -115,6 +189,8 @@ class PublishLanguage:
                 "middle_95": None if given else interval(np.sort(values), config.middle),
             },
         }
+        if held_back is not None:
+            facts["precision"] = held_back
         return unit.commit(ledger, facts=facts)
 
 
@@ -130,9 +206,44 @@ def _drawn(identifiers: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
     return (mixed >> np.uint64(11)) < np.uint64(share * (1 << 53)) if share < 1 else np.ones(len(mixed), np.bool_)
 
 
+@dataclass(frozen=True, slots=True)
+class DescribeCorpus:
+    """`README.md` and `croissant.jsonld` of the corpus, from the manifests. Its own manifest is `corpus.json`."""
+
+    run: Run
+    languages: tuple[str, ...]
+    name: str = "corpus"
+
+    def _manifests(self) -> dict[str, Manifest]:
+        """Of the languages that this run has, not of what it takes back."""
+        return {lang: m for lang, m in self.run.manifests("publish").items() if lang in self.languages}
+
+    def unit(self) -> Unit:
+        inputs = {lang: digest_of(m) for lang, m in self._manifests().items()}
+        return self.run.unit("publish", self.name, inputs, ".")
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        sources = {e.snapshot or ("other archives" if e.lang is None else "imported text") for e in self.run.inputs()}
+        described = describe(
+            self._manifests(),
+            name=self.run.recipe.name,
+            settings=verb_settings(self.run.recipe, "publish"),
+            sources=sorted(sources),
+        )
+        for name, content in described.items():
+            unit.path(f"{FOLDERS['publish']}/{name}").write_bytes(content)
+        ledger = Ledger()
+        ledger["languages"].keep(len(unit.inputs))
+        return unit.commit(ledger)
+
+
 def steps(run: Run) -> Iterator[Step]:
-    """One unit a language, the largest first, so that the last worker does not end long after the others."""
+    """What documents stand for; one unit a language, the largest first, so that the last worker does not end long after
+    the others; what the corpus says of itself."""
+    yield Step("clusters", [CountClusters(run)])
     sizes: Counter[str] = Counter()
     for manifest in run.manifests("refine").values():
         sizes.update(manifest.facts["languages"])
-    yield Step("languages", [PublishLanguage(run, lang) for lang in sorted(sizes, key=lambda c: (-sizes[c], c))])
+    languages = sorted(sizes, key=lambda c: (-sizes[c], c))
+    yield Step("languages", [PublishLanguage(run, lang) for lang in languages])
+    yield Step("card", [DescribeCorpus(run, tuple(languages))])

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pyarrow.parquet as pq
-
 from cc100.layout import Run
 from cc100.verbs.task import Step
+from ccbuild.corpus import CorpusLanguage, corpus_language
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, digest_of, facts_of
+from ccbuild.storage import Manifest, Unit, digest_of, facts_of, read_manifest
 from ccbuild.vocab.train import build_vocabulary
-from ccbuild.vocab.words import count_words, write_counts
+from ccbuild.vocab.words import count_words, merge_counts
 
-__all__ = ["published", "steps"]
+__all__ = ["corpus_of", "published", "steps"]
+
+
+_WORDS = "6-vocabulary/words"
+_PARTS = "6-vocabulary/words/parts"
 
 
 def published(run: Run) -> dict[str, Manifest]:
@@ -24,17 +27,41 @@ def published(run: Run) -> dict[str, Manifest]:
     return {lang: m for lang, m in run.manifests("publish").items() if m.facts["documents"]}
 
 
-def paragraphs(run: Run, lang: str) -> Iterator[str]:
-    """Every paragraph of a language of the corpus."""
-    with pq.ParquetFile(run.folder("publish") / f"{lang}.parquet") as file:
-        for batch in file.iter_batches(1024, columns=["text"]):
-            for text in batch["text"].to_pylist():
-                yield from text.split("\n")
+def corpus_of(run: Run, lang: str) -> CorpusLanguage:
+    """A language of the run's corpus, its files checked."""
+    manifest = run.manifest("publish", lang)
+    if manifest is None:
+        raise InputError(f"{run.folder('publish')} holds no {lang}. Run the verb publish first.")
+    return corpus_language(run.folder("publish"), manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class CountShard:
+    """Words of one shard of a language that has several."""
+
+    run: Run
+    lang: str
+    shard: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.lang}-{self.shard:05d}"
+
+    def unit(self) -> Unit:
+        corpus = self.run.manifest("publish", self.lang)
+        inputs = {"corpus": corpus and corpus.outputs.get(f"{self.lang}/{self.name}.parquet")}
+        return self.run.unit("vocab", self.name, inputs, _PARTS)
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        ledger = Ledger()
+        with timings.measure("count"):
+            _count(self.run, self.lang, [self.shard], unit, self.name, ledger)
+        return unit.commit(ledger)
 
 
 @dataclass(frozen=True, slots=True)
 class CountWords:
-    """Words of one language and how often they occur."""
+    """Words of one language and how often they occur: counted here, or merged from the counts of its shards."""
 
     run: Run
     lang: str
@@ -45,20 +72,33 @@ class CountWords:
 
     def unit(self) -> Unit:
         corpus = digest_of(self.run.manifest("publish", self.lang))
-        return self.run.unit("vocab", self.lang, {"corpus": corpus}, "6-vocabulary/words")
+        return self.run.unit("vocab", self.lang, {"corpus": corpus}, _WORDS)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        ledger = Ledger()
-
-        def counted() -> Iterator[str]:
-            for paragraph in paragraphs(self.run, self.lang):
-                ledger["paragraphs"].keep()
-                yield paragraph
-
+        ledger, shards = Ledger(), len(corpus_of(self.run, self.lang).paths)
         with timings.measure("count"):
-            counts = count_words(counted(), self.run.recipe.vocab)
-            write_counts(unit.path(f"{self.lang}.parquet"), counts)
-        return unit.commit(ledger, facts={"words": len(counts.words)})
+            if shards == 1:
+                _count(self.run, self.lang, None, unit, self.lang, ledger)
+            else:
+                parts = [CountShard(self.run, self.lang, shard).name for shard in range(shards)]
+                for name in parts:
+                    made = read_manifest(self.run.root / _PARTS / f"{name}.json")
+                    if made is None:
+                        raise InputError(f"{_PARTS}/{name} is not counted. Run the same command again.")
+                    ledger["paragraphs"].keep(made.ledger["paragraphs"].kept)
+                merge_counts(
+                    [self.run.root / _PARTS / f"{name}.parquet" for name in parts], unit.path(f"{self.lang}.parquet")
+                )
+        return unit.commit(ledger)
+
+
+def _count(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str, ledger: Ledger) -> None:
+    def counted() -> Iterator[str]:
+        for paragraph in corpus_of(run, lang).paragraphs(shards):
+            ledger["paragraphs"].keep()
+            yield paragraph
+
+    count_words(counted(), run.recipe.vocab, unit.path(f"{name}.parquet"), unit.scratch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +130,10 @@ class TrainVocabulary:
 
 
 def steps(run: Run) -> Iterator[Step]:
-    """Counts by language, then the training."""
-    yield Step("words", [CountWords(run, lang) for lang in published(run)])
+    """Counts of shards, where a language has several; counts by language; the training."""
+    languages = published(run)
+    shards = {lang: len(m.facts["shards"]) for lang, m in languages.items()}
+    several = [CountShard(run, lang, shard) for lang, n in shards.items() if n > 1 for shard in range(n)]
+    yield Step("shards", several)
+    yield Step("words", [CountWords(run, lang) for lang in languages])
     yield Step("train", [TrainVocabulary(run)])

@@ -87,7 +87,9 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
                 for n in range(documents)
             ]
             facts = {"documents": documents, "paragraphs": 10 * (i + 1), "characters": 1000 * (i + 1)}
-            commit(root / "5-corpus", "publish", code, facts, {f"{code}.parquet": rows(CORPUS_SCHEMA, *texts)})
+            commit(
+                root / "5-corpus", "publish", code, facts, {f"{code}/{code}-00000.parquet": rows(CORPUS_SCHEMA, *texts)}
+            )
         return root
 
     return make

@@ -12,7 +12,7 @@ import pytest
 
 from ccbuild.vocab.config import VocabularyConfig
 from ccbuild.vocab.train import Vocabulary, train_vocabulary
-from ccbuild.vocab.words import count_words, write_counts
+from ccbuild.vocab.words import words_of, write_counts
 
 SCRIPTS = {
     "am": "\u1200-\u1240",
@@ -102,7 +102,7 @@ def counts(
     folder = tmp_path_factory.mktemp("counts")
     paths = {code: folder / f"{code}.parquet" for code in corpus}
     for code, path in paths.items():
-        write_counts(path, count_words(corpus[code], config))
+        write_counts(path, words_of(corpus[code], config))
     return paths
 
 

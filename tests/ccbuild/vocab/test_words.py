@@ -14,13 +14,22 @@ from sentencepiece import SentencePieceNormalizer
 
 from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.vocab.config import VocabularyConfig
-from ccbuild.vocab.words import WordCounts, count_words, merge_counts, read_counts, read_sizes, write_counts
+from ccbuild.vocab.words import (
+    WordCounts,
+    count_words,
+    merge_counts,
+    read_counts,
+    read_frequent,
+    read_sizes,
+    words_of,
+    write_counts,
+)
 
 CONFIG = VocabularyConfig()
 
 
 def test_words_by_hand() -> None:
-    counted = count_words(["Ｆull  width,\tﬁne", "", "  \u3000 ", "width, a▁b", "zero\u200bwidth"], CONFIG)
+    counted = words_of(["Ｆull  width,\tﬁne", "", "  \u3000 ", "width, a▁b", "zero\u200bwidth"], CONFIG)
     assert counted.as_counter() == {
         "▁Full": 1,
         "▁width,": 2,
@@ -42,13 +51,13 @@ def test_words_are_those_of_sentencepiece(lines: list[str]) -> None:
     expected: Counter[str] = Counter()
     for line in lines:
         expected.update("▁" + word for word in normalizer.normalize(line).split("▁") if word)
-    assert count_words(lines, CONFIG).as_counter() == expected
+    assert words_of(lines, CONFIG).as_counter() == expected
 
 
 def test_long_spans_are_cut_at_punctuation_then_by_length() -> None:
     config = VocabularyConfig(max_word_chars=16)
     span = "日本語の文です。" * 2 + "漢" * 20 + ",abc(" + "नमस्ते।"
-    counted = count_words([span + " short, word"], config).as_counter()
+    counted = words_of([span + " short, word"], config).as_counter()
     assert counted == {
         "▁日本語の文です": 1,
         "。": 2,
@@ -68,8 +77,8 @@ def test_long_spans_are_cut_at_punctuation_then_by_length() -> None:
 
 def test_nothing_is_lost_by_cutting(corpus: Mapping[str, list[str]]) -> None:
     lines = corpus["zh-Hans"] + corpus["en"]
-    whole = count_words(lines, VocabularyConfig(max_word_chars=1 << 20))
-    cut = count_words(lines, VocabularyConfig(max_word_chars=16))
+    whole = words_of(lines, VocabularyConfig(max_word_chars=1 << 20))
+    cut = words_of(lines, VocabularyConfig(max_word_chars=16))
     assert cut.characters == whole.characters
     assert max(map(len, cut.as_counter())) <= 17
     assert len(cut.as_counter()) != len(whole.as_counter())
@@ -87,8 +96,8 @@ def test_counts_come_back_from_disk(tmp_path_factory: pytest.TempPathFactory, wo
 
 def test_bytes_do_not_depend_on_the_order_of_lines(tmp_path: Path, corpus: Mapping[str, list[str]]) -> None:
     lines = corpus["hi"]
-    write_counts(tmp_path / "a", count_words(lines, CONFIG))
-    write_counts(tmp_path / "b", count_words(random.Random(1).sample(lines, len(lines)), CONFIG))
+    write_counts(tmp_path / "a", words_of(lines, CONFIG))
+    write_counts(tmp_path / "b", words_of(random.Random(1).sample(lines, len(lines)), CONFIG))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -96,10 +105,10 @@ def test_parts_merge_to_the_whole_in_any_order(tmp_path: Path, corpus: Mapping[s
     lines = corpus["ru"] + corpus["th"]
     paths = [tmp_path / f"{i}.parquet" for i in range(3)]
     for i, path in enumerate(paths):
-        write_counts(path, count_words(lines[i::3], CONFIG))
-    write_counts(tmp_path / "whole", count_words(lines, CONFIG))
+        write_counts(path, words_of(lines[i::3], CONFIG))
+    write_counts(tmp_path / "whole", words_of(lines, CONFIG))
     for order in (paths, paths[::-1]):
-        write_counts(tmp_path / "merged", merge_counts(order))
+        merge_counts(order, tmp_path / "merged")
         assert (tmp_path / "merged").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
@@ -110,4 +119,38 @@ def test_files_that_are_not_counts_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="other is not a file of word counts"):
         read_counts(tmp_path / "other")
     with pytest.raises(ConfigError, match="No counts to merge"):
-        merge_counts([])
+        merge_counts([], tmp_path / "merged")
+
+
+def test_counts_do_not_depend_on_the_memory(
+    tmp_path: Path, corpus: Mapping[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [line for code in corpus for line in corpus[code]]
+    write_counts(tmp_path / "whole", words_of(lines, CONFIG))
+    monkeypatch.setattr("ccbuild.vocab.words._WORD_BYTES", 4000)
+    monkeypatch.setattr("ccbuild.vocab.words._BATCH_CHARS", 1000)
+    monkeypatch.setattr("ccbuild.vocab.words._MERGED_ROWS", 100)
+    made: list[str] = []
+
+    def scratch(name: str) -> Path:
+        made.append(name)
+        return tmp_path / name
+
+    count_words(lines, VocabularyConfig(memory_megabytes=1), tmp_path / "spilled", scratch)
+    assert len(made) > 5
+    assert not [name for name in made if (tmp_path / name).exists()]
+    assert (tmp_path / "spilled").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_the_floor_rises_until_the_words_fit(tmp_path: Path) -> None:
+    counts = {f"▁{n:02d}": n for n in range(1, 11)} | {"▁x": 10, "▁y": 5}
+    write_counts(tmp_path / "sw", WordCounts.of(counts, 3))
+    words, numbers, floor, lost = read_frequent(tmp_path / "sw", 1, 100)
+    assert (len(words), floor, lost) == (12, 1, 0)
+    for most, lowest, kept in ((12, 1, 12), (5, 7, 5), (6, 6, 6), (7, 6, 6), (8, 5, 8), (1, 11, 0)):
+        words, numbers, floor, lost = read_frequent(tmp_path / "sw", 1, most)
+        assert (floor, len(words)) == (lowest, kept)
+        assert dict(zip(words.to_pylist(), numbers.tolist(), strict=True)) == {
+            word: count for word, count in counts.items() if count >= lowest
+        }
+        assert lost == pytest.approx(1 - sum(numbers.tolist()) / 70)

@@ -1,0 +1,107 @@
+"""`corpus import`: text of other makers as a corpus of ours, so that all that follows works without a crawl."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+from cc100.layout import Input, Run, Source
+from cc100.verbs.publish import DescribeCorpus
+from cc100.verbs.task import Step
+from ccbuild.corpus import CORPUS_SCHEMA, CorpusWriter
+from ccbuild.ledger import Ledger
+from ccbuild.prose import read_documents
+from ccbuild.records import doc_id
+from ccbuild.runner import Timings
+from ccbuild.storage import Manifest, Unit, sha256_file, table_of
+from ccbuild.text.clean import paragraphs
+
+__all__ = ["ImportLanguage", "Split", "steps"]
+
+Split = Literal["auto", "line", "blank"]
+_BATCH = 64
+_KEPT = {"url": str, "archive": str, "offset": int, "length": int, "date": str, "digest": str}
+_SCORES = {"lang_score": float, "perplexity": float, "pieces": int, "bucket": str, "cluster_size": int}
+
+
+@dataclass(frozen=True, slots=True)
+class ImportLanguage:
+    """One language: its files in the order of their numbers, each document cleaned as a page's text is."""
+
+    run: Run
+    lang: str
+    files: tuple[tuple[int, str, str], ...]
+    """(shard, name, path) of each."""
+    split: Split
+
+    @property
+    def name(self) -> str:
+        return self.lang
+
+    def unit(self) -> Unit:
+        inputs: dict[str, Any] = {name: sha256_file(path) for _, name, path in self.files}
+        return self.run.unit("publish", self.lang, {**inputs, "split": self.split})
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        config, ledger = self.run.recipe.publish, Ledger()
+        buckets: dict[str, int] = {}
+        with (
+            timings.measure("import"),
+            CorpusWriter(
+                unit, self.lang, shard_bytes=config.shard_megabytes * 1_000_000, xz_preset=config.xz_preset
+            ) as writer,
+        ):
+            rows = self._rows(ledger)
+            while batch := list(islice(rows, _BATCH)):
+                for row in batch:
+                    buckets[row["bucket"]] = buckets.get(row["bucket"], 0) + 1
+                writer.add(table_of(CORPUS_SCHEMA, {n: [row[n] for row in batch] for n in CORPUS_SCHEMA.names}))
+            written = writer.close()
+        return unit.commit(ledger, facts={**written, "buckets": dict(sorted(buckets.items())), "cutoffs": None})
+
+    def _rows(self, ledger: Ledger) -> Iterator[dict[str, Any]]:
+        for shard, name, path in self.files:
+            for number, record in enumerate(read_documents(path, self.split)):
+                text = "\n".join(paragraphs(record["text"]))
+                if not text:
+                    ledger["documents"].drop("empty_text")
+                    continue
+                ledger["documents"].keep()
+                known = _known(record)
+                yield {
+                    **dict.fromkeys(CORPUS_SCHEMA.names),
+                    "url": "",
+                    "archive": name,
+                    "offset": number,
+                    "date": "",
+                    "bucket": "all",
+                    "cluster_size": 1,
+                    **known,
+                    "doc_id": doc_id(shard, number),
+                    "lang": self.lang,
+                    "text": text,
+                }
+
+
+def _known(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record says of itself, where it is of the kind that we mean: all of it, or without its address."""
+    if isinstance(record.get("timestamp"), str):  # C4's name for the date
+        record = {"date": record["timestamp"], **record}
+    wanted = _KEPT | _SCORES
+    if not (isinstance(record.get("archive"), str) and isinstance(record.get("offset"), int)):
+        wanted = {key: kind for key, kind in wanted.items() if key not in ("archive", "offset", "length")}
+    return {key: record[key] for key, kind in wanted.items() if isinstance(record.get(key), kind)}
+
+
+def steps(run: Run, sources: Sequence[Source], table: Sequence[Input], split: Split) -> Iterator[Step]:
+    """One unit a language, then what the corpus says of itself."""
+    shards = {entry.archive: entry.shard for entry in table}
+    files: dict[str, list[tuple[int, str, str]]] = {}
+    for source in sources:
+        assert source.lang is not None
+        files.setdefault(source.lang, []).append((shards[source.name], source.name, source.path))
+    tasks = [ImportLanguage(run, lang, tuple(sorted(found)), split) for lang, found in sorted(files.items())]
+    yield Step("languages", tasks)
+    yield Step("card", [DescribeCorpus(run, tuple(sorted(files)))])
