@@ -202,8 +202,8 @@ class PublishConfig:
     """Share of the tail's documents to publish, 0 to 1, drawn by a hash of their addresses: a corpus that holds less of
     what perplexity doubts, without losing the kinds of text that it does not know."""
     audit: str | None = location()
-    """A table (CSV or TSV) with the columns `lang` and `precision`, 0 to 1: how much of what is routed to a language is
-    that language, as people judged it."""
+    """How much of what is routed to a language is that language, as people judged it: the folder `audits` of a run
+    (`ccbuild langid audit`), or a table (CSV or TSV) with the columns `lang` and `precision`, 0 to 1."""
     min_precision: float = 0.0
     """Languages whose `audit` found less are held back: their documents are counted and not published."""
     shard_megabytes: int = 256

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -189,3 +192,22 @@ def test_bad_input(theirs: Path, tmp_path: Path, small_run: Path) -> None:
     assert broken.returncode == 1
     assert "sw: DataError" in broken.stderr
     assert "zh-Hans" in open_corpus(tmp_path / "other")
+
+
+def test_a_disk_that_fills_in_the_middle_of_a_language(tmp_path: Path) -> None:
+    """No file may grow past 64 KB: what was begun goes, what was done before stays, with more room it goes on."""
+    random_ = random.Random(1)
+    for code, count in (("el", 20), ("sw", 4000)):
+        lines = ("".join(random_.choices("abcdefghijklmnopqrstuvwxyz ", k=99)) for _ in range(count))
+        (tmp_path / f"{code}.txt").write_text("\n".join(lines))
+    out = tmp_path / "run"
+    command = ["-m", "ccbuild", "corpus", "import", str(tmp_path / "{lang}.txt"), "--out", str(out)]
+    limited = ["bash", "-c", 'ulimit -f 64; exec "$@"', "-", sys.executable, *command]
+    full = subprocess.run(limited, capture_output=True, text=True, check=False)
+    assert full.returncode == 1
+    assert "No space left to write" in full.stderr
+    assert [path.name for path in (out / "5-corpus").rglob("*") if "sw" in path.name and path.is_file()] == []
+    assert list(open_corpus(out)) == ["el"]
+    again = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert open_corpus(out)["sw"].documents == 4000
