@@ -17,8 +17,6 @@ MIXED = "mul"
 
 _CHUNK = 300
 """Characters from which a paragraph is asked about by itself; shorter ones are joined with what follows."""
-_KNOWN = 0.4
-"""Least mean score with which a sample stands for its page."""
 _MAJORITY, _MINORITY = 0.65, 0.2
 """A page is mixed when its language has less of the characters than the first and another more than the second."""
 
@@ -76,7 +74,7 @@ def sample(pieces: Sequence[str], most: int, seed: int) -> list[str]:
 def vote(cascade: Cascade, paragraphs: Sequence[str], most: int = 0, seed: int = 0, test_noise: bool = True) -> Vote:
     """The language of a page. `most`: characters of it that are asked about first, 0: all of them.
 
-    Where a sample does not speak with one voice, or hardly knows, the whole page is asked.
+    Where that sample does not speak with one voice, the whole page is asked.
     """
     page = "\n".join(paragraphs)
     why = noise(page[: max(most, 1200)] if most else page) if test_noise else None
@@ -85,7 +83,7 @@ def vote(cascade: Cascade, paragraphs: Sequence[str], most: int = 0, seed: int =
     pieces = ["\n".join(paragraphs[i] for i in chunk) for chunk in chunks(paragraphs)]
     if 0 < most < len(page):
         found = _counted(cascade, sample(pieces, most, seed))
-        if found.share == 1.0 and found.score >= _KNOWN:
+        if found.share == 1.0 and found.code != UNDETERMINED:
             return found
     return _counted(cascade, pieces)
 
