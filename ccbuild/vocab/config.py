@@ -49,7 +49,8 @@ class VocabularyConfig:
     """Weighted text that candidates for pieces are sought in: SentencePiece writes every word as often as it counts and
     takes some 14 times this in memory. Above it all weights are scaled down alike; up to 500 it is one search."""
     hard_limit: bool = False
-    """True: fail when the text cannot fill `size`, naming the size that it can. False: take what it can fill."""
+    """True: fail when the text cannot fill `size`, or its characters do not fit in it, naming the size that would do.
+    False: take what it can fill, and leave the rarest characters out."""
     threads: int = 4
     """Threads of the training. The pieces depend on it, in the last bits, so it is a setting and not the machine's."""
 

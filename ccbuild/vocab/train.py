@@ -223,7 +223,8 @@ def _needed_characters(languages: _Languages, config: VocabularyConfig) -> list[
     ranked = sorted(needed, key=lambda c: (c != SPACE, -languages.characters.get(c, 0.0), c))
     taken = _META_PIECES + len(config.symbols) + _BYTE_PIECES * config.byte_fallback
     room = int(max(config.size - taken, 0) * config.max_character_share)
-    if config.max_character_share == 1 and len(ranked) > room:
+    strict = config.hard_limit or config.max_character_share == 1
+    if strict and len(ranked) > config.size - taken:
         raise InputError(
             f"vocab.size is {config.size}; the text needs {len(ranked)} characters and {taken} more. Set it to "
             f"{len(ranked) + taken} or more, or lower vocab.character_coverage or vocab.max_character_share."

@@ -212,6 +212,10 @@ def test_single_characters_take_only_their_share(counts: Mapping[str, Path]) -> 
         InputError, match=r"size is 400; the text needs \d{3,4} characters and 3 more. Set it to \d{3,4}"
     ):
         build_vocabulary(counts, dataclasses.replace(config, max_character_share=1))
+    with pytest.raises(InputError, match=r"size is 400; the text needs \d{3,4} characters"):
+        build_vocabulary(counts, dataclasses.replace(config, hard_limit=True))
+    with pytest.raises(InputError, match="size is 200; it takes 260 pieces before any character"):
+        build_vocabulary(counts, dataclasses.replace(config, size=200, byte_fallback=True))
 
 
 def test_a_size_that_the_text_cannot_fill(small: dict[str, Path]) -> None:
