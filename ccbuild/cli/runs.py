@@ -88,7 +88,7 @@ def add(commands: Any) -> None:
         commands, "catalogue", _catalogue, "Named models and data, verified.", "ccbuild catalogue fetch lid.176.ftz"
     )
     made.add_argument("action", choices=("list", "fetch"))
-    made.add_argument("names", nargs="*", help="entries to fetch (default: all)")
+    made.add_argument("names", nargs="*", help="entries to fetch (default: all whose digest is stated)")
     made.add_argument("--json", action="store_true", help="a JSON object a line")
 
 
@@ -357,7 +357,8 @@ def _catalogue(options: argparse.Namespace) -> int:
             print_records([*map(dataclasses.asdict, known.values()), *map(dataclasses.asdict, families.values())])
         else:
             for entry in known.values():
-                print(f"{entry.name:<16}{entry.size or 0:>12,}  {entry.licence:<24}{entry.source}")
+                size = "not stated" if entry.size is None else f"{entry.size:,}"
+                print(f"{entry.name:<16}{size:>12}  {entry.licence:<24}{entry.source}")
             for family in families.values():
                 many = f"{len(family.languages)} languages" if family.languages else "by date"
                 print(f"{family.name:<16}{many:>12}  {family.licence:<24}{family.source}")
@@ -368,7 +369,7 @@ def _catalogue(options: argparse.Namespace) -> int:
             f"{', '.join(sorted(asked))}: many files, each fetched when a language asks for it: "
             "`ccbuild prepare --lang sw --models catalogue:kenlm-wikipedia`, or --prose catalogue:wikipedia-DATE."
         )
-    for name in options.names or known:
+    for name in options.names or [name for name, entry in known.items() if entry.sha256]:
         path = catalogue.fetch(name)
         print_records([{"name": name, "path": str(path)}]) if options.json else print(f"{name:<16}{path}")
     return 0

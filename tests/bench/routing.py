@@ -329,11 +329,14 @@ def main() -> None:
     if options.json:
         print(json.dumps(mapping, ensure_ascii=False))
     if options.page:
-        about = __doc__.split("\n\n")[0]
+        about, _, data, parts = __doc__.split("\n\n")
+        listed = "\n".join(f"    {line}" for line in parts.strip().split("\n"))
         text = "\n".join(
             f"    {line}" if line and not line.startswith("#") else line for line in "\n".join(lines).split("\n")
         )
-        options.page.write_text(f"# {about}\n\nMade by `tests/bench/routing.py`.\n\n{text}\n", encoding="utf-8")
+        options.page.write_text(
+            f"# {about}\n\nMade by `tests/bench/routing.py`. {data}\n\n{listed}\n\n{text}\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":
