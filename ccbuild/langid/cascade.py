@@ -97,7 +97,7 @@ class Cascade:
         answers = _merged(self.model.ask(line, _ASKED), scripts)
         by = "model"
         supplement = self.supplement
-        if supplement and scripts.name in SCRIPTS and not supplement.is_sure(answers):
+        if supplement and scripts.name in SCRIPTS and not supplement.is_sure(answers, len(line)):
             answers = supplement.join(answers, _merged(supplement.ask(line, _ASKED), scripts), self.model.codes)
             by = "model and supplement"
         if not answers:
@@ -125,7 +125,7 @@ class Cascade:
             model = _merged(self.model.ask(line, _ASKED), scripts)
             steps.append({"step": "model", "answer": _rounded(model)})
             if self.supplement:
-                sure = self.supplement.is_sure(model)
+                sure = self.supplement.is_sure(model, len(line))
                 asked = scripts.name in SCRIPTS and not sure
                 said = _merged(self.supplement.ask(line, _ASKED), scripts) if asked else {}
                 steps.append({"step": "supplement", "model is sure": sure, "answer": _rounded(said)})

@@ -40,6 +40,8 @@ _SHARE, _PRIOR, _FLOOR = 0.5, 0.5, 0.01
 """How much the supplement counts against the model; what the model would have said of a code that it does not know;
 the least probability. With `_HALF` chosen on UDHR with all UDHR text held out and on real pages: macro F1 0.909 and
 0.914; neighbours (share 0.4, 0.6; prior 0.3, 0.7; half 30,000, 120,000) lie within 0.009 and 0.004, below."""
+_LONG = 200
+"""Characters from which a text is long: a probability means more there."""
 _SURE = 0.97
 """Share of right answers from which the model is sure of a code."""
 
@@ -88,7 +90,9 @@ class Supplement:
             canaries = dict(self.manifest["canaries"])
             self._trust = {str(c): float(w) for c, w in self.manifest["trust"].items()}
             self._known = {str(c): float(w) for c, w in self.manifest["known"].items()}
-            self._sure = {str(c): float(p) for c, p in self.manifest["sure"].items()}
+            self._sure, self._sure_long = (
+                {str(c): float(p) for c, p in self.manifest[name].items()} for name in ("sure", "sure_long")
+            )
             stated = str(self.manifest["sha256"])
         except FileNotFoundError as error:
             raise InputError(
@@ -107,12 +111,12 @@ class Supplement:
         """The `k` most probable codes of an escaped line."""
         return self._model.ask(_plain(line), k)
 
-    def is_sure(self, answers: Mapping[str, float]) -> bool:
-        """Whether the first model need not be helped with these answers of its."""
+    def is_sure(self, answers: Mapping[str, float], nchars: int) -> bool:
+        """Whether the first model need not be helped with these answers of its to a text of so many characters."""
         if not answers:
             return False
         code = max(answers, key=answers.__getitem__)
-        return answers[code] >= self._sure.get(code, 2.0)
+        return answers[code] >= (self._sure_long if nchars >= _LONG else self._sure).get(code, 2.0)
 
     def join(self, model: Mapping[str, float], own: Mapping[str, float], codes: Set[str]) -> dict[str, float]:
         """The probabilities of the first `model`, which has the `codes`, and of the supplement as one.
@@ -263,28 +267,38 @@ def _digest(texts: Texts) -> str:
 
 
 def _measured(base: LanguageModel, labelled: Sequence[tuple[str, str]]) -> dict[str, dict[str, float]]:
-    """What `base` is worth on the text: ``known``, its recall of each code, and ``sure``, the least probability of
-    a code from which `_SURE` of its answers are right (codes without one are left out).
+    """What `base` is worth on the text: ``known``, its recall of each code; ``sure`` and ``sure_long``, the least
+    probability of a code from which `_SURE` of its answers to a text, to one of `_LONG` characters and more, are right.
 
     Over at most 200 examples of a code of CC-100 and 5 of any other, since there are many of these and little of each
-    on the Web; a code needs 30 answers.
+    on the Web; long texts are such examples joined, a third as many. A code needs 30 answers, or is never sure.
     """
-    taken: Counter[str] = Counter()
+    taken: Counter[str | tuple[str, str]] = Counter()
     found: Counter[str] = Counter()
-    answers: dict[str, list[tuple[float, bool]]] = {}
+    short: list[tuple[str, str]] = []
+    long: list[tuple[str, str]] = []
+    joined: dict[str, str] = {}
     for code, text in labelled:
         if taken[code] < (200 if code in CC100 else 5):
             taken[code] += 1
+            short.append((code, text))
+        if len(joined.get(code, "")) < _LONG:
+            joined[code] = f"{joined[code]} {text}" if code in joined else text
+        elif taken["long", code] < (67 if code in CC100 else 2):
+            taken["long", code] += 1
+            long.append((code, joined.pop(code)))
+    answers: dict[str, dict[str, list[tuple[float, bool]]]] = {"sure": {}, "sure_long": {}}
+    for name, texts in (("sure", short), ("sure_long", long)):
+        for code, text in texts:
             for said, p in base.ask(escape(text), 1):
-                answers.setdefault(said, []).append((p, said == code))
-                found[code] += said == code
-    sure = {}
-    for code, scored in sorted(answers.items()):
-        threshold = threshold_for(scored, _SURE)
-        if len(scored) >= 30 and threshold is not None:
-            sure[code] = round(threshold, 4)
-    known = {code: round(found[code] / taken[code], 4) for code in sorted(taken) if code in base.codes}
-    return {"known": known, "sure": sure}
+                answers[name].setdefault(said, []).append((p, said == code))
+                found[code] += name == "sure" and said == code
+    result = {}
+    for name, scored in answers.items():
+        thresholds = {code: threshold_for(s, _SURE) for code, s in sorted(scored.items()) if len(s) >= 30}
+        result[name] = {code: round(p, 4) for code, p in thresholds.items() if p is not None}
+    known = {code: round(found[code] / taken[code], 4) for code in sorted(base.codes) if taken[code]}
+    return {"known": known, **result}
 
 
 def _canaries(path: Path, pooled: Texts, most: int = 8) -> dict[str, str]:
