@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,18 +37,25 @@ def escape(text: str) -> str:
 
 
 _TRIAL = """
-import sys, fasttext
+import os, sys, fasttext
 model = fasttext.load_model(sys.argv[1])
-for line in sys.argv[2:]:
+model.save_model(sys.argv[2])
+assert os.path.getsize(sys.argv[1]) == os.path.getsize(sys.argv[2]), "it is cut short"
+for line in sys.argv[3:]:
     model.f.predict(line + "\\n", 5, 0.0, "strict")
 """
+"""fastText reads on behind the end of a file and takes what is in memory; written again, such a model is longer."""
 
 
 def _try_apart(path: Path) -> None:
     """Open a model in a child process first, as one that was cut or changed can end the process that asks it; 0.2 s."""
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", _TRIAL, str(path), *CANARIES.values()], capture_output=True, text=True, check=False
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _TRIAL, str(path), str(Path(folder) / "again"), *CANARIES.values()],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode:
         said = done.stderr.strip().splitlines()[-1:] or [f"it ended the process that asked it, {done.returncode}"]
         raise DataError(f"{path} is no fastText model: {said[0][:200]}. Fetch the model again.")
