@@ -31,7 +31,12 @@ class PlanRow:
 
 
 def alpha_plan(
-    counts: Mapping[str, float], alpha: float, *, cap: float | None = None, total: float | None = None
+    counts: Mapping[str, float],
+    alpha: float,
+    *,
+    cap: float | None = None,
+    total: float | None = None,
+    sizes: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
     """The share of each language with text, sorted by code, adding up to 1: p is in proportion to count ** alpha.
 
@@ -39,7 +44,8 @@ def alpha_plan(
     languages are equal; XLM-R takes 0.3 over sentences. Languages without text are left out.
 
     With a `cap` no language is read more than `cap` times when `total` units are drawn (None: as many as there are);
-    what that takes from some is shared out among the others in the same proportion, and so on until it fits.
+    what that takes from some is shared out among the others in the same proportion, and so on until it fits. `total`
+    is in the unit of `sizes`, which says how much there is to read of each language (None: `counts`).
 
     Raises `ConfigError` for an alpha outside 0–1 and a cap that does not allow `total`, `InputError` for a negative
     count or no language with text.
@@ -64,7 +70,8 @@ def alpha_plan(
     most = max(counts[code] for code in languages)
     weights = {code: (counts[code] / most) ** alpha for code in languages}
     if cap is not None:
-        return _capped({code: counts[code] for code in languages}, weights, cap, total)
+        there = counts if sizes is None else sizes
+        return _capped({code: there[code] for code in languages}, weights, cap, total)
     return _shared_out(weights, 1.0)
 
 

@@ -19,6 +19,9 @@ class VocabularyConfig:
     """Pieces of the SentencePiece model, with <unk>, <s>, </s>; a network reads `size` + 2 ids. XLM-R: 250,000."""
     alpha: float = 0.3
     """Exponent of each language's share, 0 (all equal) to 1 (as the text is). XLM-R: 0.3."""
+    cap: float | None = None
+    """Most times that a language's text may count, 1 or more, when as much is drawn as there is; what that takes from
+    some is shared out among the others. null: no cap. XLM-R: none, so that its smallest languages count 1,400 times."""
     unit: Literal["sentences", "characters"] = "sentences"
     """What a language's size is counted in before alpha; a sentence is a line (a paragraph). XLM-R: sentences."""
     character_coverage: float = 0.9995
@@ -58,6 +61,8 @@ class VocabularyConfig:
         """Refuse what cannot be trained."""
         if len(set(self.symbols)) < len(self.symbols) or not all(s and s == "".join(s.split()) for s in self.symbols):
             raise ConfigError(f"vocab.symbols are {', '.join(self.symbols)}; each once, none empty, without spaces.")
+        if self.cap is not None and self.cap < 1:
+            raise ConfigError(f"vocab.cap is {self.cap}; it takes 1 or more.")
         for name in ("alpha", "character_coverage", "max_character_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"vocab.{name} is {getattr(self, name)}; it lies between 0 and 1.")

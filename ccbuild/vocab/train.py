@@ -173,7 +173,7 @@ def _weigh(counts: Mapping[str, Path], config: VocabularyConfig) -> _Languages:
     """Every language's words with its share as a factor; the least repeated language has the factor 1."""
     which = 0 if config.unit == "sentences" else 1
     sizes = {code: read_sizes(path)[which] for code, path in counts.items()}
-    languages = _Languages(alpha_plan(sizes, config.alpha))
+    languages = _Languages(alpha_plan(sizes, config.alpha, cap=config.cap))
     factors = {code: share / sizes[code] for code, share in languages.plan.items()}
     least = min(factors.values())
     for code in languages.plan:

@@ -140,7 +140,7 @@ def _measured_peak(device: torch.device) -> float:
 def _ours(config: TrainConfig, vocabulary: int, steps: int) -> dict[str, Any]:
     with join(config.run) as ranks, tempfile.TemporaryDirectory() as folder:
         tokens = _tokens(Path(folder), config, vocabulary)
-        corpus = Corpus.open(tokens, config.data, config.run.seed, config.optim.batch)
+        corpus = Corpus.open(tokens, config.data, config.run.seed, config.optim.batch, config.optim.steps)
         model = MaskedLM(
             config.model, vocabulary, loss_chunk=config.run.loss_chunk, recompute=config.run.recompute
         ).initialise(1)
@@ -215,7 +215,9 @@ def _theirs(config: TrainConfig, vocabulary: int, steps: int) -> dict[str, Any]:
     model = transformers.AutoModelForMaskedLM.from_config(described)
     with tempfile.TemporaryDirectory() as folder:
         tokens = _tokens(Path(folder) / "tokens", config, vocabulary)
-        batch = Corpus.open(tokens, config.data, config.run.seed, config.optim.batch).batch(0, config.optim.batch)
+        batch = Corpus.open(tokens, config.data, config.run.seed, config.optim.batch, config.optim.steps).batch(
+            0, config.optim.batch
+        )
         labels = torch.full_like(batch.ids, -100).scatter_(1, batch.slots, batch.labels)
         rows = [{"input_ids": i, "labels": w} for i, w in zip(batch.ids, labels, strict=True)] * (steps + 1)
         clock = _Clock(device)

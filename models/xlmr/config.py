@@ -89,6 +89,9 @@ class DataConfig:
     """Tokens of a sequence, <s> and </s> included. RoBERTa: 512."""
     alpha: float = 0.3
     """Languages are drawn in proportion to count ** alpha. XLM-R: 0.3."""
+    cap: float | None = None
+    """Most times that a language may be read in the run, 1 or more; what that takes from some is shared out among the
+    others. null: no cap. XLM-R: none, which reads its smallest language 1,400 times."""
     alpha_counts: Literal["sentences", "tokens"] = "sentences"
     """What alpha is taken over. Sentences in XLM (1901.07291, section 3.1), whose formula XLM-R takes over."""
     languages: tuple[str, ...] | None = None
@@ -117,6 +120,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
+        if self.cap is not None and (self.cap < 1 or self.sampling == "fairseq"):
+            raise ConfigError(f"data.cap is {self.cap}; it takes 1 or more, and data.sampling=alpha.")
         if self.seq_len < 3:
             raise ConfigError(f"data.seq_len is {self.seq_len}; with <s> and </s> it must be at least 3.")
         for where, phase in zip(

@@ -74,7 +74,7 @@ class Corpus:
     vocabulary does not have and pairs of another vocabulary.
     """
 
-    def __init__(self, tokens: Tokens, config: DataConfig, seed: int, batch: int = 1) -> None:
+    def __init__(self, tokens: Tokens, config: DataConfig, seed: int, batch: int = 1, steps: int | None = None) -> None:
         self.config, self.seed, self.tokens = config, seed, tokens
         self.vocabulary = tokens.vocabulary_size
         if self.vocabulary < FIRST_PIECE + 2:
@@ -96,7 +96,8 @@ class Corpus:
         self.codes = tuple(self.blocks)
         self.padded = any(blocks.padded for blocks in self.blocks.values())
         phases = config.schedule()
-        self.shares = [self._shares(phase) for phase in phases]
+        drawn = None if steps is None else steps * batch
+        self.shares = [self._shares(phase, drawn) for phase in phases]
         self.mask_probs = np.array([phase.mask_prob for phase in phases], np.float64)
         self.order = Order(
             [blocks.trained for blocks in self.blocks.values()],
@@ -106,12 +107,13 @@ class Corpus:
         )
 
     @classmethod
-    def open(cls, folder: Path, config: DataConfig, seed: int, batch: int = 1) -> Corpus:
-        """The corpus in a folder of tokens."""
-        return cls(open_tokens(folder), config, seed, batch)
+    def open(cls, folder: Path, config: DataConfig, seed: int, batch: int = 1, steps: int | None = None) -> Corpus:
+        """The corpus in a folder of tokens; `steps` updates will be read of it (None: `data.cap` does not count)."""
+        return cls(open_tokens(folder), config, seed, batch, steps)
 
-    def _shares(self, phase: PhaseConfig) -> dict[str, float]:
-        """The probability of each language and pair in a phase, in the order of `codes`."""
+    def _shares(self, phase: PhaseConfig, drawn: int | None) -> dict[str, float]:
+        """The probability of each language and pair in a phase, in the order of `codes`, if `drawn` sequences of the
+        whole run were drawn so."""
         for code in phase.languages or ():
             if code not in self.languages:
                 raise InputError(f"data.phases names {code}, which has no tokens: {', '.join(self.languages)} have.")
@@ -120,11 +122,15 @@ class Corpus:
         if self.config.sampling == "fairseq":
             counts = {code: self.blocks[code].trained for code in chosen}
         alpha = self.config.alpha if phase.alpha is None else phase.alpha
-        parts = [(alpha_plan(counts, alpha), 1.0 - self.config.pair_share if self.pairs else 1.0)]
+        alone = 1.0 - self.config.pair_share if self.pairs else 1.0
+        sizes = {code: self.blocks[code].trained for code in chosen}
+        cap = self.config.cap if drawn and alone else None
+        plan = alpha_plan(counts, alpha, cap=cap, total=drawn * alone if cap and drawn else None, sizes=sizes)
+        parts = [(plan, alone)]
         if self.pairs:
             parts.append((alpha_plan({c: p.trained for c, p in self.pairs.items()}, alpha), self.config.pair_share))
-        plan = {code: share * weight for shares, weight in parts for code, share in shares.items()}
-        return {code: plan.get(code, 0.0) for code in self.codes}
+        joined = {code: share * weight for shares, weight in parts for code, share in shares.items()}
+        return {code: joined.get(code, 0.0) for code in self.codes}
 
     def identity(self) -> dict[str, object]:
         """What a checkpoint must agree with: the vocabulary, each language's tokens, each pair's documents."""

@@ -106,7 +106,7 @@ def plan(
 
 def repeats(config: TrainConfig, tokens: Tokens, updates: int) -> dict[str, float]:
     """How many times each language of `tokens` is read in `updates` updates, by the plan and its phases."""
-    corpus = Corpus(tokens, config.data, config.run.seed, config.optim.batch)
+    corpus = Corpus(tokens, config.data, config.run.seed, config.optim.batch, updates)
     starts = [phase.start for phase in config.data.schedule()]
     lengths = [max(min(end, updates) - start, 0) for start, end in zip(starts, [*starts[1:], updates], strict=True)]
     drawn: dict[str, float] = dict.fromkeys(corpus.codes, 0.0)

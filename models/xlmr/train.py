@@ -18,6 +18,7 @@ import torch
 from ccbuild.errors import CcbuildError, ConfigError, MismatchError
 from ccbuild.ledger import Ledger
 from ccbuild.storage import Unit, locked
+from ccbuild.vocab.alpha import WARN_REPETITION
 from xlmr import checkpoint as checkpoints
 from xlmr.config import TrainConfig
 from xlmr.data import Corpus
@@ -26,6 +27,7 @@ from xlmr.loop import Loop
 from xlmr.metrics import Progress, average
 from xlmr.model import MaskedLM, parameter_count, set_whole
 from xlmr.parallel import Ranks, as_configured, join, replicated, sharded
+from xlmr.plan import repeats
 
 __all__ = ["TrainResult", "train"]
 
@@ -108,7 +110,7 @@ class _Run:
         self.config, self.out, self.ranks = config, out, ranks
         self.tell: Progress = progress if progress is not None and ranks.first else lambda _: None
         ranks.share(config)  # refuses what does not divide, before anything is read
-        self.corpus = Corpus.open(tokens, config.data, config.run.seed, config.optim.batch)
+        self.corpus = Corpus.open(tokens, config.data, config.run.seed, config.optim.batch, config.optim.steps)
         self.inputs = self.corpus.identity()
         self.first_weights = None if config.run.start_from is None else self._start(Path(config.run.start_from))
         self.unit = Unit(out, "train", "train", settings=config.settings(), inputs=self.inputs)
@@ -129,6 +131,7 @@ class _Run:
         loop, steps = self._built(found), self.config.optim.steps
         start = found.step if found else 0
         if found is None:
+            self._warn_of_repeats()
             loop.facts["validation_before"] = self._validate(loop, 0)
         else:
             loop.facts["validation_before"] = found.manifest.facts["validation_before"]
@@ -142,6 +145,16 @@ class _Run:
             self.unit.commit(self._ledger(), facts=facts)
         self.ranks.wait()
         return self._result(last, facts, already_done=False, resumed_from=start)
+
+    def _warn_of_repeats(self) -> None:
+        """Say which languages will be read so often that they are learnt by heart."""
+        read = repeats(self.config, self.corpus.tokens, self.config.optim.steps)
+        often = sorted((-n, code) for code, n in read.items() if n > WARN_REPETITION)
+        if often:
+            self.tell(
+                f"{len(often)} of {len(read)} languages will be read more than {WARN_REPETITION:.0f} times, "
+                f"{often[0][1]} {-often[0][0]:,.0f} times. data.cap holds them back."
+            )
 
     def _start(self, folder: Path) -> checkpoints.Checkpoint:
         """The checkpoint to take the first weights from, which must be of this shape and vocabulary."""

@@ -95,6 +95,25 @@ def test_languages_are_drawn_by_alpha_over_sentences_or_tokens(tokens: Path) -> 
     assert drawn == pytest.approx(list(corpus(tokens).shares[0].values()), abs=0.03)
 
 
+def test_no_language_is_read_more_often_than_the_cap(tokens: Path) -> None:
+    config = DataConfig(seq_len=32, alpha=0.0, cap=3.0)
+    free = Corpus.open(tokens, DataConfig(seq_len=32, alpha=0.0), 1, batch=8, steps=1)
+    there = sum(blocks.trained for blocks in free.blocks.values())
+    steps = int(there * 2.5 / 8)
+    mine = Corpus.open(tokens, config, 1, batch=8, steps=steps)
+    read = {code: share * steps * 8 / mine.blocks[code].trained for code, share in mine.shares[0].items()}
+    uncapped = {c: share * steps * 8 / free.blocks[c].trained for c, share in free.shares[0].items()}
+    assert max(uncapped.values()) > 3.0
+    assert max(read.values()) == pytest.approx(3.0)
+    assert sum(mine.shares[0].values()) == pytest.approx(1.0)
+    assert all(read[code] >= uncapped[code] for code in read if read[code] < 2.999)
+    with pytest.raises(ConfigError, match="Draw fewer"):
+        Corpus.open(tokens, config, 1, batch=8, steps=steps * 2)
+    with pytest.raises(ConfigError, match=r"data\.cap"):
+        DataConfig(cap=0.5)
+    assert Corpus.open(tokens, config, 1).shares == free.shares  # nothing is drawn, so nothing is capped
+
+
 def test_documents_are_never_mixed(tokens: Path) -> None:
     mine = corpus(tokens, blocks="document", validation_blocks=3)
     blocks, language = mine.blocks["en"], mine.languages["en"]

@@ -254,3 +254,9 @@ def test_metrics_are_json_ready(whole: Path) -> None:
     assert line["tokens"] == 6 * 8 * 32
     assert set(line["languages"]) <= {"am", "en", "ja", "sw"}
     assert from_mapping(TrainConfig, {}).optim.steps > 6
+
+
+def test_languages_learnt_by_heart_are_named(tmp_path: Path, tokens: Path, small: Any) -> None:
+    told: list[str] = []
+    train(small("optim.steps=4000", "run.stop_at=1"), tokens, tmp_path / "o", progress=told.append)
+    assert any("will be read more than 100 times" in line and "data.cap" in line for line in told)

@@ -74,7 +74,7 @@ CC100_MTOKENS = Path(__file__).parents[4] / "shared" / "data" / "reference" / "c
 
 
 def test_the_plan_of_cc100_by_hand() -> None:
-    """n ** 0.3 of five languages, e ** (0.3 ln n) by hand for n in millions, over that sum of all hundred: 743.463.
+    """n ** 0.3 of five languages, e ** (0.3 ln n) for n in millions, reckoned apart from the code, over that sum of all hundred: 743.463.
 
     The table prints 6.5 for Ukrainian and 77.8 for Swedish, thousands of millions it seems; it is taken as printed.
     """
@@ -120,3 +120,10 @@ def test_a_cap_holds_and_the_rest_is_shared_out(counts: dict[str, int], alpha: f
 def test_a_cap_that_cannot_be_kept_says_which_could() -> None:
     with pytest.raises(ConfigError, match="let the cap be 21.32 or more"):
         alpha_plan({"en": 250, "sw": 45}, 0.3, cap=20, total=6289.4)
+
+
+def test_a_cap_in_another_unit_than_the_counts() -> None:
+    counts, sizes = {"en": 100.0, "sw": 10.0}, {"en": 1000.0, "sw": 50.0}
+    plan = alpha_plan(counts, 0.0, cap=2.0, total=1000.0, sizes=sizes)
+    assert plan["sw"] * 1000 / sizes["sw"] == pytest.approx(2.0)
+    assert sum(plan.values()) == pytest.approx(1.0)
