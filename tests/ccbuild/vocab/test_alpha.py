@@ -74,7 +74,7 @@ CC100_MTOKENS = Path(__file__).parents[4] / "shared" / "data" / "reference" / "c
 
 
 def test_the_plan_of_cc100_by_hand() -> None:
-    """n ** 0.3 of five languages for n in millions, reckoned apart from the code, over that sum of all hundred: 743.463.
+    """n ** 0.3 of five languages for n in millions, reckoned apart from the code, over the sum of all hundred: 743.46.
 
     The table prints 6.5 for Ukrainian and 77.8 for Swedish, thousands of millions it seems; it is taken as printed.
     """
