@@ -82,6 +82,7 @@ def render(run: RunFolder) -> str:
         evaluation=run.mapping("audits/evaluation.json"),
         sieved=sieved if (sieved := settings.get("languages")) and "all" not in sieved else None,
         vocabulary_size=vocabulary.facts.get("size") if vocabulary else None,
+        left_out=vocabulary.facts.get("left_out", {}) if vocabulary else {},
         settings=_sections(settings),
     )
 

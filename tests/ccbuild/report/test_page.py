@@ -240,3 +240,14 @@ def test_audits_and_an_evaluation_are_shown(small_run: Path, tmp_path: Path) -> 
     assert "How sure the languages are" in page
     assert "93.0 %" in page or "93 %" in page or "93%" in page
     assert "&lt;b&gt;x.tsv" in page
+
+
+def test_characters_without_a_piece_are_listed(demo_run: Path, small_run: Path) -> None:
+    vocabulary = read_manifest(small_run / "6-vocabulary" / "vocabulary.json")
+    assert vocabulary is not None
+    left_out = vocabulary.facts["left_out"]
+    page = write_report(demo_run).read_text(encoding="utf-8")
+    assert left_out
+    assert f"Characters without a piece, in {len(left_out)} languages" in page
+    code, first = next(iter(sorted(left_out.items())))
+    assert f'<td class="mono">{code}</td><td class="n">{100 * first["share"]:.3f} %' in page
