@@ -23,8 +23,9 @@ demo: $(STAMP)  ## install, then the whole way on a small crawl: archives to a t
 test: $(STAMP) lint  ## install, then lint and all tests
 	@echo "== Filling the catalogue's cache (the tests read only that)"
 	$(BIN)/ccbuild catalogue fetch eld gflanguages kolibri lingua lid.176.ftz
+	$(BIN)/ccbuild langid explain 'Habari ya dunia' >/dev/null
 	@echo "== Running the tests"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)  ## ruff and mypy --strict
 	@echo "== Linting"
