@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ccbuild.cli.terminal import command, configured, note, print_records, read_texts, settings_option
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
-from ccbuild.records import Document, Page
+from ccbuild.records import Document
 from ccbuild.runner import ArchiveReader, Timings, run_stages
 from ccbuild.stages import RefineConfig
 from ccbuild.text.page import ExtractConfig
@@ -22,7 +20,6 @@ from ccbuild.text.page import ExtractConfig
 __all__ = ["add"]
 
 BATCH = 1024
-_SOURCE = ("url", "archive", "offset", "length", "date", "digest")
 
 
 def add(commands: Any) -> None:
@@ -49,14 +46,7 @@ def _extract(options: argparse.Namespace) -> int:
     ledger = Ledger()
     reader = ArchiveReader(options.file, options.file.rsplit("/", 1)[-1], config, ledger)
 
-    def records() -> Iterator[dict[str, Any]]:
-        for page in reader:
-            if isinstance(page, Page):
-                record = dataclasses.asdict(page)
-                record["text"] = "\n".join(record.pop("paragraphs"))
-                yield record
-
-    print_records(records())
+    print_records(page.to_record() for page in reader if isinstance(page, Document))
     ledger.close(options.file)
     note(json.dumps(ledger.to_mapping(), ensure_ascii=False))
     for damage in reader.damage:
@@ -72,22 +62,10 @@ def _refine(options: argparse.Namespace) -> int:
     stages, ledger, timings = config.build(models.resolve()), Ledger(), Timings()
     numbered = enumerate(read_texts(options.file))
     while batch := list(itertools.islice(numbered, BATCH)):
-        documents = [_document(number, record) for number, record in batch]
+        documents = [Document.from_record({"doc_id": number, **record}) for number, record in batch]
         kept, dropped = run_stages(documents, stages, ledger, timings)
-        print_records(_record(document) for document in kept)
+        print_records(document.to_record() for document in kept)
         for document, reason in dropped:
             sys.stderr.write(json.dumps({"url": document.url, "dropped": reason}, ensure_ascii=False) + "\n")
     note(json.dumps(ledger.close(options.file).to_mapping(), ensure_ascii=False))
     return 0
-
-
-def _document(number: int, record: dict[str, Any]) -> Document:
-    source: dict[str, Any] = {"url": "", "archive": "", "offset": 0, "length": None, "date": "", "digest": None}
-    source.update({key: record[key] for key in _SOURCE if key in record})
-    return Document(doc_id=record.get("doc_id", number), paragraphs=tuple(record["text"].split("\n")), **source)
-
-
-def _record(document: Document) -> dict[str, Any]:
-    record = dataclasses.asdict(document)
-    record["text"] = "\n".join(record.pop("paragraphs"))
-    return record
