@@ -189,6 +189,7 @@ def run_stages(
     kept, dropped = list(documents), []
     account = ledger["documents"]
     for stage in stages:
+        ledger.know(stage.reasons)
         with timings.measure(stage.name):
             answers = stage.run(kept)
         survivors = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,11 +33,13 @@ class RefineShard:
         return shard_name(self.shard)
 
     def unit(self) -> Unit:
-        inputs = {
+        inputs: dict[str, Any] = {
             "pages": digest_of(self.run.manifest("extract", self.name)),
             "duplicates": digest_of(self.run.manifest("match", self.name)),
             "models": digest_of(*self.run.manifests("prepare").values()),
         }
+        if sources := self.run.recipe.refine.sources():
+            inputs["stages"] = sources
         return self.run.unit("refine", self.name, inputs)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
@@ -61,7 +64,10 @@ class RefineShard:
         for document, reason in dropped:
             _count(ledger, reason, document)
         models = {name: digest_of(m) or "" for name, m in self.run.manifests("prepare").items()}
-        return unit.commit(ledger, models=models, facts={"languages": languages})
+        facts: dict[str, Any] = {"languages": languages}
+        if reasons := {reason: meaning for stage in stages for reason, meaning in stage.reasons.items()}:
+            facts["reasons"] = reasons
+        return unit.commit(ledger, models=models, facts=facts)
 
     def _duplicates(self) -> tuple[dict[int, tuple[str, int, float]], dict[int, set[int]]]:
         """(doc_id to reason, partner, similarity of documents that go; doc_id to paragraphs that go)."""
