@@ -157,10 +157,10 @@ PAGE_SCHEMA = pa.schema(
         ("text", pa.string()),
     ]
 )
-"""`1-pages/part-*.parquet`: a row a page, in the order of the archive."""
+"""What `extract` keeps: a row a page, in the order of the archive."""
 
 REFUSED_SCHEMA = pa.schema([*_SOURCE, ("reason", pa.string())])
-"""`1-pages/part-*.refused.parquet`: pages that were read and not kept."""
+"""What `extract` refuses: pages that were read and not kept."""
 
 DUPLICATE_SCHEMA = pa.schema(
     [
@@ -172,7 +172,7 @@ DUPLICATE_SCHEMA = pa.schema(
         ("kind", pa.string()),
     ]
 )
-"""`3-duplicates/part-*.parquet`: what the shard must drop; `paragraph` null means the whole document."""
+"""What `match` gives back to a shard: what it must drop; `paragraph` null means the whole document."""
 
 DOCUMENT_SCHEMA = pa.schema(
     [
@@ -187,7 +187,7 @@ DOCUMENT_SCHEMA = pa.schema(
         ("text", pa.string()),
     ]
 )
-"""`4-documents/part-*.parquet`: kept documents, sorted by language, then by address."""
+"""What `refine` keeps: documents, sorted by language, then by address."""
 
 DROPPED_SCHEMA = pa.schema(
     [
@@ -201,7 +201,7 @@ DROPPED_SCHEMA = pa.schema(
         ("similarity", pa.float32()),
     ]
 )
-"""`4-documents/part-*.dropped.parquet`: every drop with its reason; its text stands in `1-pages`."""
+"""What `refine` drops: each with its reason; its text stands with the pages."""
 
 
 def to_table(rows: Sequence[Document | Refused], schema: pa.Schema) -> pa.Table:

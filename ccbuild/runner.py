@@ -18,7 +18,7 @@ from ccbuild.errors import CcbuildError, LedgerError
 from ccbuild.ledger import Ledger
 from ccbuild.records import Document, Dropped, Refused
 from ccbuild.rights import RightsConfig
-from ccbuild.stages.stage import Stage
+from ccbuild.stages.contract import Stage
 from ccbuild.storage import open_input
 from ccbuild.text.page import ExtractConfig, page_text
 from ccbuild.text.robots import header_robots

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ccbuild.cli.terminal import command, configured, note, print_records, read_texts, settings_option
+from ccbuild.cli.terminal import command, configured, print_records, read_texts, settings_option
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
+from ccbuild.progress import note
 from ccbuild.records import Document
+from ccbuild.rundir import FOLDERS
 from ccbuild.runner import ArchiveReader, Timings, run_stages
 from ccbuild.stages import RefineConfig
 from ccbuild.text.page import ExtractConfig
@@ -20,6 +22,7 @@ from ccbuild.text.page import ExtractConfig
 __all__ = ["add"]
 
 BATCH = 1024
+_MODELS = FOLDERS["prepare"]
 
 
 def add(commands: Any) -> None:
@@ -34,10 +37,10 @@ def add(commands: Any) -> None:
         "refine",
         _refine,
         "Route and score pages by the models of a run.",
-        "ccbuild extract x.warc.gz | ccbuild refine - --models runs/mine/0-models",
+        f"ccbuild extract x.warc.gz | ccbuild refine - --models runs/mine/{_MODELS}",
     )
     refine.add_argument("file", help="JSON lines with text, as `extract` prints them, or -")
-    refine.add_argument("--models", required=True, help="the folder 0-models of a run")
+    refine.add_argument("--models", required=True, help=f"the folder {_MODELS} of a run")
     settings_option(refine, "length.min_chars=50")
 
 
@@ -58,7 +61,7 @@ def _refine(options: argparse.Namespace) -> int:
     config = configured(RefineConfig, options.set, "refine")
     models = Path(options.models)
     if not models.is_dir():
-        raise InputError(f"{models} is not a folder. `ccbuild run … --until prepare` makes one: OUT/0-models.")
+        raise InputError(f"{models} is not a folder. `ccbuild run … --until prepare` makes one: OUT/{_MODELS}.")
     stages, ledger, timings = config.build(models.resolve()), Ledger(), Timings()
     numbered = enumerate(read_texts(options.file))
     while batch := list(itertools.islice(numbered, BATCH)):

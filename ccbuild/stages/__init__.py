@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ccbuild.errors import ConfigError
+from ccbuild.stages.contract import Stage, StageConfig, each
 from ccbuild.stages.language import LanguageConfig
 from ccbuild.stages.length import LengthConfig
 from ccbuild.stages.outside import FunctionStage, open_stage, source_digest, stage
 from ccbuild.stages.perplexity import PerplexityConfig
 from ccbuild.stages.snapshot import SnapshotConfig
-from ccbuild.stages.stage import Stage, StageConfig, each
 
 __all__ = [
     "FunctionStage",

@@ -18,7 +18,7 @@ from ccbuild.langid.supplement import Supplement
 from ccbuild.langid.thresholds import Thresholds
 from ccbuild.langid.votes import vote
 from ccbuild.records import Document, Dropped
-from ccbuild.stages.stage import Stage
+from ccbuild.stages.contract import Stage
 from ccbuild.storage import read_manifest
 
 __all__ = ["LanguageConfig", "open_cascade"]

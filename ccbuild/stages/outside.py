@@ -23,7 +23,7 @@ import cloudpickle
 from ccbuild.config import from_mapping
 from ccbuild.errors import ConfigError
 from ccbuild.records import Document, Dropped
-from ccbuild.stages.stage import Stage, StageConfig, each
+from ccbuild.stages.contract import Stage, StageConfig, each
 
 __all__ = ["ENTRY_POINTS", "FunctionStage", "open_stage", "source_digest", "stage"]
 
@@ -163,14 +163,10 @@ def _parts(value: Any, seen: set[int]) -> Iterator[str]:
     if id(value) in seen:
         return
     seen.add(id(value))
-    if isinstance(value, ModuleType) or (
-        not isinstance(value, functools.partial)
-        and callable(value)
-        and getattr(value, "__module__", None) != "__main__"
-    ):
-        yield getattr(value, "__qualname__", getattr(value, "__name__", type(value).__name__))
-    elif isinstance(value, functools.partial):
+    if isinstance(value, functools.partial):
         yield from (part for held in (value.func, value.args, value.keywords) for part in _parts(held, seen))
+    elif isinstance(value, ModuleType) or (callable(value) and getattr(value, "__module__", None) != "__main__"):
+        yield getattr(value, "__qualname__", getattr(value, "__name__", type(value).__name__))
     elif isinstance(value, FunctionType):
         yield _source(value)
         names = sorted(set(_names(value.__code__)) & value.__globals__.keys())

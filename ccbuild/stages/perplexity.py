@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 from ccbuild.errors import ConfigError
 from ccbuild.lm.score import Score, Scorer, perplexity, sample
 from ccbuild.records import Document, Dropped
-from ccbuild.stages.stage import Stage
+from ccbuild.stages.contract import Stage
 from ccbuild.storage import digest_of, read_manifest
 
 __all__ = ["PerplexityConfig", "Scorers"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ccbuild.records import Document, Dropped
-from ccbuild.stages.stage import Stage, each
+from ccbuild.stages.contract import Stage, each
 
 __all__ = ["SnapshotConfig", "snapshot_of"]
 

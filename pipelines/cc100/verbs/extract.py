@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from cc100.layout import FOLDERS, Input, Run, Source, shard_name
+from cc100.layout import Run, Source
 from cc100.verbs.task import Step
 from ccbuild.dedup.paragraphs import document_hash, text_paragraph_hashes
 from ccbuild.dedup.prints import (
@@ -29,6 +29,7 @@ from ccbuild.langid.sieve import Sieve
 from ccbuild.ledger import Ledger
 from ccbuild.records import PAGE_SCHEMA, REFUSED_SCHEMA, Document, Refused, doc_id, to_table
 from ccbuild.rights import open_opt_out
+from ccbuild.rundir import FOLDERS, Input, shard_name
 from ccbuild.runner import ArchiveReader, Timings
 from ccbuild.stages.language import open_cascade
 from ccbuild.storage import PARQUET, Manifest, Unit, digest_of

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from cc100.layout import Input, Run, Source
+from cc100.layout import Run, Source
 from cc100.verbs.publish import DescribeCorpus
 from cc100.verbs.task import Step
 from ccbuild.corpus import CORPUS_SCHEMA, CorpusWriter
 from ccbuild.ledger import Ledger
 from ccbuild.prose import read_documents
 from ccbuild.records import Document, doc_id, to_table
+from ccbuild.rundir import Input
 from ccbuild.runner import Timings
 from ccbuild.storage import Manifest, Unit, sha256_file
 from ccbuild.text.clean import paragraphs

@@ -10,11 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cc100.layout import Run, shard_name
+from cc100.layout import Run
 from cc100.verbs.task import Step
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
 from ccbuild.records import DOCUMENT_SCHEMA, DROPPED_SCHEMA, Document, from_table, to_table
+from ccbuild.rundir import shard_name
 from ccbuild.runner import Timings, run_stages
 from ccbuild.storage import PARQUET, Manifest, Unit, digest_of, table_of, write_table
 
@@ -71,7 +72,7 @@ class RefineShard:
 
     def _duplicates(self) -> tuple[dict[int, tuple[str, int, float]], dict[int, set[int]]]:
         """(doc_id to reason, partner, similarity of documents that go; doc_id to paragraphs that go)."""
-        table = pq.read_table(self.run.folder("match") / f"{self.name}.parquet")
+        table = pq.read_table(self.run.file("match", self.shard))
         whole: dict[int, tuple[str, int, float]] = {}
         parts: dict[int, set[int]] = {}
         columns = (table[c].to_pylist() for c in ("doc_id", "paragraph", "partner", "similarity", "kind"))
@@ -106,7 +107,7 @@ class RefineShard:
 
     def _pages(self) -> Iterator[Document]:
         """The shard's pages, with what `refine` passes on of them."""
-        with pq.ParquetFile(self.run.folder("extract") / f"{self.name}.parquet") as pages:
+        with pq.ParquetFile(self.run.file("extract", self.shard)) as pages:
             columns = [name for name in DOCUMENT_SCHEMA.names if name in pages.schema_arrow.names]
             for batch in pages.iter_batches(4096, columns=columns):
                 yield from from_table(batch)
@@ -150,5 +151,4 @@ def _dropped_table(rows: Sequence[tuple[Document, str, int | None, float | None]
 
 def steps(run: Run) -> Iterator[Step]:
     """One unit a shard."""
-    shards = sorted(run.manifests("extract"))
-    yield Step("shards", [RefineShard(run, int(name.removeprefix("part-"))) for name in shards])
+    yield Step("shards", [RefineShard(run, shard) for shard in run.shards("extract")])
