@@ -245,7 +245,7 @@ def _by_unit(paths: Iterable[Path]) -> dict[str, Manifest]:
     return {manifest.unit: manifest for manifest in found if manifest is not None}
 
 
-def numbers(paths: Iterable[Path], column: str, most: int) -> NDArray[np.float64]:
+def column_values(paths: Iterable[Path], column: str, most: int) -> NDArray[np.float64]:
     """A column of Parquet files as float64, without nulls and NaN; of more than `most` rows, those of row groups
     spread evenly."""
     groups = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ccbuild.report.languages import Language
-from ccbuild.rundir import RunDir, numbers
+from ccbuild.rundir import RunDir, column_values
 
 __all__ = ["Spread", "spreads"]
 
@@ -38,7 +38,7 @@ def spreads(run: RunDir, languages: Sequence[Language]) -> list[Spread]:
 
 
 def _spread(run: RunDir, language: Language) -> Spread | None:
-    values = numbers(sorted((run.folder("publish") / language.code).glob("*.parquet")), "perplexity", SAMPLE)
+    values = column_values(sorted((run.folder("publish") / language.code).glob("*.parquet")), "perplexity", SAMPLE)
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         return None

@@ -21,7 +21,7 @@ from ccbuild.report.figures import Series, curve, histogram, log_ticks, rank_cha
 from ccbuild.report.languages import Language, languages, word_count
 from ccbuild.report.perplexity import BINS, spreads
 from ccbuild.report.samples import dropped_documents, kept_documents, refused_pages, repeated_paragraphs
-from ccbuild.rundir import RunDir, numbers
+from ccbuild.rundir import RunDir, column_values
 
 
 @pytest.mark.parametrize("module", [figures, numbers])
@@ -133,11 +133,11 @@ def test_a_histogram_of_little(tmp_path: Path, values: list[float | None]) -> No
 def test_of_a_long_column_some_row_groups_are_read(tmp_path: Path) -> None:
     run = corpus(tmp_path, "xx", [float(n) for n in range(10_000)], group=100)
     paths = sorted((run.folder("publish") / "xx").glob("*.parquet"))
-    values = numbers(paths, "perplexity", 1000)
+    values = column_values(paths, "perplexity", 1000)
     assert len(values) == 1000
     assert values.min() < 100
     assert values.max() >= 9_900
-    assert np.array_equal(values, numbers(paths, "perplexity", 1000))
+    assert np.array_equal(values, column_values(paths, "perplexity", 1000))
 
 
 def test_charts_escape_and_skip_what_has_no_value() -> None:
