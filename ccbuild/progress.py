@@ -223,18 +223,18 @@ class Bar:
                 self._draw(more, new_total, new_text)
 
     def _draw(self, more: int, new_total: bool, new_text: bool) -> None:
+        looks = {"total": self._total or None, "bar_format": _COUNTED if self._total else _ENDLESS}
         if self._bar is None:
-            self._bar = self._class(desc=f"{self._label:<9}", unit=self._unit, leave=self._stays, **_LOOKS)
-            new_total = True
-        bar = self._bar
-        if new_total:
-            start, bar.bar_format = bar.start_t, _COUNTED if self._total else _ENDLESS
-            bar.reset(self._total or None)
-            bar.n, bar.start_t = self._done, start
+            about = {"desc": f"{self._label:<9}", "unit": self._unit, "leave": self._stays}
+            self._bar = self._class(**about, **looks, initial=self._done, mininterval=0.2, dynamic_ncols=True)
+        elif new_total:
+            self._bar.n, self._bar.total, self._bar.bar_format = self._done, *looks.values()
+            if hasattr(self._bar, "container"):  # of a notebook
+                self._bar.container.children[1].max = self._total or 1
         else:
-            bar.update(more)
+            self._bar.update(more)
         if new_text or not more:
-            bar.set_postfix_str(self._what)
+            self._bar.set_postfix_str(self._what)
 
     def _line(self, least: float) -> None:
         """A line for a log, unless the last one is younger than `least` seconds."""
@@ -259,8 +259,6 @@ class Bar:
 
 _COUNTED = "{l_bar}{bar:24}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 _ENDLESS = "{desc} [{elapsed}{postfix}]"
-_LOOKS: dict[str, Any] = {"file": None, "mininterval": 0.2, "dynamic_ncols": True}
-"""`file` None is stderr, as it is when the bar is made."""
 
 
 @contextmanager
