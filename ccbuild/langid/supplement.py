@@ -19,7 +19,7 @@ import fasttext
 
 from ccbuild import catalogue
 from ccbuild.errors import ConfigError, DataError, InputError
-from ccbuild.langid.codes import CC100, is_code
+from ccbuild.langid.codes import CC100, check_code
 from ccbuild.langid.corpus import SOURCES, Texts, catalogue_texts, examples, read_labelled
 from ccbuild.langid.evaluate import threshold_for
 from ccbuild.langid.model import LABEL, LanguageModel, escape
@@ -249,8 +249,7 @@ def _pooled(texts: Mapping[str, Texts]) -> Texts:
     pooled: Texts = {}
     for found in texts.values():
         for code, lines in found.items():
-            if not is_code(code):
-                raise InputError(f"{code!r} is no language code: 2 to 16 letters, digits, - or _.")
+            check_code(code)
             for line in lines:
                 scripts = count_scripts(line)
                 if scripts.letters >= 12 and scripts.name in SCRIPTS:
