@@ -37,7 +37,14 @@ __all__ = [
 
 
 class CcbuildError(Exception):
-    """The root: catching it catches everything that ccbuild raises on purpose."""
+    """The root: catching it catches everything that ccbuild raises on purpose.
+
+    >>> try:
+    ...     raise InputError("crawl.warc.gz does not exist. Check the path.")
+    ... except CcbuildError as error:
+    ...     print(error.exit_code, error)
+    2 crawl.warc.gz does not exist. Check the path.
+    """
 
     exit_code = 1
 

@@ -49,7 +49,14 @@ class Account:
 
 @dataclass(slots=True)
 class Ledger:
-    """Named accounts of one unit of work, or of many added up."""
+    """Named accounts of one unit of work, or of many added up.
+
+    >>> ledger = Ledger()
+    >>> ledger["documents"].keep(2)
+    >>> ledger["documents"].drop("too_short")
+    >>> ledger.close("example").to_mapping()["documents"]
+    {'seen': 3, 'kept': 2, 'dropped': {'too_short': 1}, 'quarantined': {}}
+    """
 
     accounts: dict[str, Account] = field(default_factory=dict)
 

@@ -139,7 +139,7 @@ class Scorer:
         Checked against the manifest beside it, where there is one. `InputError` for a folder of several models names
         them.
 
-        >>> Scorer.open("runs/small/models/en").score(["The city grew along the river."]).pieces > 6
+        >>> Scorer.open("models/en").score(["The city grew along the river."]).pieces > 6
         True
         """
         pieces, ngrams = model_files(place)

@@ -151,7 +151,7 @@ def source_digest(of: StageConfig | Callable[..., Any]) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _digest(of: Hashable) -> str:
-    module = inspect.getmodule(of)
+    module = inspect.getmodule(of) if isinstance(of, type | FunctionType) else None
     source = inspect.getsourcefile(module) if module and module.__name__ != "__main__" else None
     if source:
         return hashlib.sha256(Path(source).read_bytes()).hexdigest()
