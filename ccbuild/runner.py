@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.http import Client
 from ccbuild.crawl.inputs import CrawlInput, open_crawl_input
-from ccbuild.errors import CcbuildError, LedgerError
+from ccbuild.errors import CcbuildError, ConfigError, LedgerError
 from ccbuild.ledger import Ledger
 from ccbuild.records import Document, Dropped, Refused
 from ccbuild.rights import RightsConfig
@@ -182,6 +182,22 @@ class ArchiveReader:
         return Refused(url=record.url, archive=self.name, offset=record.offset, length=record.length, reason=reason)
 
 
+def _answers(stage: Stage, documents: Sequence[Document]) -> list[Document | Dropped]:
+    """What a stage says of `documents`; an error names the stage."""
+    try:
+        answers = stage.run(documents)
+    except (CcbuildError, OSError):
+        raise
+    except Exception as error:  # a user's filter may raise anything
+        raise RuntimeError(f"The stage {stage.name} failed with {type(error).__name__}: {error}") from error
+    if len(answers) != len(documents):
+        raise ConfigError(
+            f"The stage {stage.name} gave {len(answers)} answers to {len(documents)} documents. It must give one for "
+            "each, in their order."
+        )
+    return answers
+
+
 def run_stages(
     documents: Sequence[Document], stages: Iterable[Stage], ledger: Ledger, timings: Timings
 ) -> tuple[list[Document], list[tuple[Document, str]]]:
@@ -191,7 +207,7 @@ def run_stages(
     for stage in stages:
         ledger.know(stage.reasons)
         with timings.measure(stage.name):
-            answers = stage.run(kept)
+            answers = _answers(stage, kept)
         survivors = []
         for document, answer in zip(kept, answers, strict=True):
             if isinstance(answer, Dropped):
