@@ -10,9 +10,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ccbuild import __version__
+from ccbuild import __version__, reasons
 from ccbuild.report import figures, numbers, samples
-from ccbuild.report.accounts import page_account, paragraph_account, reason_name
+from ccbuild.report.accounts import own_reasons, page_account, paragraph_account
 from ccbuild.report.folder import RunFolder
 from ccbuild.report.languages import Language, languages
 from ccbuild.report.origins import origins
@@ -50,7 +50,7 @@ def render(run: RunFolder) -> str:
     vocabulary = run.manifest("6-vocabulary/vocabulary.json")
     spread, trained = spreads(run, known), training(run)
     published = set(settings.get("publish.buckets", ["head", "middle", "tail", "all"]))
-    return _template().render(
+    return _template(own_reasons(summary)).render(
         version=__version__,
         # our own file, with nothing of a run in it
         style=Markup(_resource("style.css")),
@@ -91,7 +91,7 @@ def _resource(name: str) -> str:
     return (resources.files("ccbuild.report") / name).read_text(encoding="utf-8")
 
 
-def _template() -> jinja2.Template:
+def _template(own: Mapping[str, str]) -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -100,7 +100,8 @@ def _template() -> jinja2.Template:
         short=numbers.short,
         percent=numbers.percent,
         nbytes=numbers.nbytes,
-        reason=reason_name,
+        reason=reasons.in_words,
+        meaning=lambda name: reasons.meaning(name, own),
     )
     return environment.from_string(_resource("template.html"))
 

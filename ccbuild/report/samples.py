@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from ccbuild.reasons import place
 from ccbuild.records import address
-from ccbuild.report.accounts import MEANINGS, place
 from ccbuild.report.folder import RunFolder
 from ccbuild.report.languages import Language
 
@@ -55,11 +55,6 @@ class Sample:
     offset: int | None = None
     partner_url: str = ""
     similarity: float | None = None
-
-    @property
-    def meaning(self) -> str:
-        """What the reason means."""
-        return MEANINGS.get(self.reason, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +166,7 @@ def refused_pages(run: RunFolder) -> list[Refusal]:
                 count[row["reason"]] += 1
                 url = _cut(row["url"] or "", _URL)
                 found.append(Refusal(reason=row["reason"], url=url, archive=row["archive"], offset=row["offset"]))
-    return sorted(found, key=lambda refusal: (refusal.reason, refusal.archive, refusal.offset))
+    return sorted(found, key=lambda refusal: (place(refusal.reason), refusal.archive, refusal.offset))
 
 
 def _pages(run: RunFolder, identifiers: Iterable[int]) -> dict[int, dict[str, Any]]:

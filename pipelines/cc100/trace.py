@@ -13,6 +13,7 @@ from cc100.layout import FOLDERS, Input, Run, shard_name
 from cc100.recipe import load_recipe
 from ccbuild.corpus import corpus_language
 from ccbuild.errors import InputError
+from ccbuild.reasons import meaning
 from ccbuild.records import address
 from ccbuild.tokens import open_tokens
 
@@ -87,7 +88,10 @@ def _crawled(run: Run, shard: str, doc_id: int) -> dict[str, Any]:
     kept = _row(run.folder("refine") / f"{shard}.parquet", doc_id)
     dropped = _row(run.folder("refine") / f"{shard}.dropped.parquet", doc_id)
     refined = (kept or dropped or [{}])[0]
-    decisions = ("lang", "lang_score", "perplexity", "reason", "partner", "similarity")
+    if dropped:
+        made = run.manifest("refine", shard)
+        refined["meaning"] = meaning(refined["reason"], made.facts.get("reasons") if made else None)
+    decisions = ("lang", "lang_score", "perplexity", "reason", "meaning", "partner", "similarity")
     return {
         **{key: page[key] for key in page if key not in ("doc_id", "text")},
         "match": [
