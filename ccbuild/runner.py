@@ -27,8 +27,6 @@ from ccbuild.warc.records import Reader, Record
 
 __all__ = ["ArchiveReader", "Timings", "run_stages"]
 
-_QUARANTINE = "quarantine:"
-
 
 @dataclass(slots=True)
 class Timings:
@@ -139,13 +137,12 @@ class ArchiveReader:
             except CcbuildError:
                 raise
             except Exception as error:  # the border: a parser that fails on a hostile page must not fail the shard
-                found = f"{_QUARANTINE}{type(error).__name__}"
+                cause = f"parser:{type(error).__name__}"
+                records.quarantine(cause)
+                return self._refused(record, cause)
         if isinstance(found, str):
-            if found.startswith(_QUARANTINE):
-                records.quarantine(found.removeprefix(_QUARANTINE))
-            else:
-                records.drop(found)
-            return self._refused(record, found.removeprefix(_QUARANTINE))
+            records.drop(found)
+            return self._refused(record, found)
         if found.unparsed:
             self.unparsed[found.unparsed] += 1
         robots = tuple(sorted({*found.robots, *header_robots(record.robots or "")}))
