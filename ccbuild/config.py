@@ -155,8 +155,13 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 def to_mapping(config: Any) -> dict[str, Any]:
     """The configuration as plain, JSON-ready data, locations included."""
-    result: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    result: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config), default=_plain))
     return result
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has of a value that is no plain one: what it calls its `setting`, or its fields."""
+    return value.setting() if hasattr(value, "setting") else dataclasses.asdict(value)
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -177,7 +182,7 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
         if dataclasses.is_dataclass(value):
             flat.update(flatten(value, key + "."))
         else:
-            flat[key] = json.loads(json.dumps(value, default=dataclasses.asdict))
+            flat[key] = json.loads(json.dumps(value, default=_plain))
     return flat
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from cc100.layout import Run
 from ccbuild.langid.codes import CC100
 from ccbuild.ledger import Ledger
 from ccbuild.reasons import in_words, meaning
+from ccbuild.rundir import RunDir
 
 DAMAGE_LINES = 20
 """Damaged ranges that a terminal shows."""
@@ -63,7 +63,7 @@ class Summary:
         return self.pages_in - self.kept - sum(loss.pages for loss in self.losses)
 
 
-def summarise(run: Run) -> Summary:
+def summarise(run: RunDir) -> Summary:
     """Add up the manifests of a run's verbs, as far as it has come."""
     summary = Summary()
     made = {verb: run.manifests(verb) for verb in ("extract", "refine", "publish", "encode")}
