@@ -16,7 +16,7 @@ from cc100.recipe import load_recipe
 from cc100.run import VerbSummary, balance, run_verb, verbs_between
 from ccbuild.errors import InputError, LedgerError
 from ccbuild.records import doc_id
-from ccbuild.rundir import FOLDERS
+from ccbuild.rundir import FOLDERS, RunDir
 from ccbuild.text.page import ExtractConfig, page_text
 from tests.ccbuild.warc.test_members import warc_record
 
@@ -122,7 +122,7 @@ def test_a_page_on_which_a_parser_breaks_off_costs_that_page(
     monkeypatch.setattr("ccbuild.runner.page_text", broken)
     extract, _ = go(tmp_path / "o", archives)
     assert not extract.failures
-    records = Run(tmp_path / "o", load_recipe("cc100")).ledger("extract")["records"]
+    records = RunDir(tmp_path / "o").ledger("extract")["records"]
     assert (records.kept, records.quarantined) == (4, {"parser:ZeroDivisionError": 1})
     refused = pq.read_table(tmp_path / "o" / FOLDERS["extract"] / "part-00002.refused.parquet")
     assert refused["reason"].to_pylist() == ["parser:ZeroDivisionError"]

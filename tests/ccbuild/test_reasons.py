@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cc100.recipe import PublishConfig
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
 from ccbuild.reasons import REASONS, find, meaning, place
@@ -102,6 +103,7 @@ def test_every_known_reason_is_given_somewhere() -> None:
         if name not in found and not any(name == h or (name.startswith(h) and name[len(h) :] in words) for h in heads)
     ]
     assert not dead
+    assert {name for name in REASONS if name.startswith("bucket_")} == {f"bucket_{b}" for b in PublishConfig().buckets}
 
 
 def test_meanings_are_fragments_of_their_own() -> None:
