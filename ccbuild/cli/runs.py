@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import dataclasses
 import glob
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,13 +18,14 @@ from cc100.demo.judge import judge
 from cc100.demo.outcomes import outcomes
 from cc100.engines import Engine, in_process, local_cluster, remote_cluster
 from cc100.layout import Input, Run, Source, check_snapshots, check_sources, sources_of
-from cc100.recipe import VERBS, Recipe, load_recipe, recipe_names
+from cc100.places import checked
+from cc100.recipe import VERBS, load_recipe, recipe_names
 from cc100.run import Failure, balance, missing_shards, plan, run_verb, verbs_between
 from cc100.summary import summarise, table
 from ccbuild import catalogue
 from ccbuild.cli.model import check_preset, train_model
 from ccbuild.cli.terminal import Bar, command, note, print_records, verb_bar
-from ccbuild.config import to_mapping
+from ccbuild.config import override, to_mapping
 from ccbuild.errors import FailedUnitsError, InputError, MismatchError
 from ccbuild.storage import Manifest, locked, write_json
 
@@ -100,7 +100,7 @@ def _count(text: str) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    out = Path(options.out)
+    out, recipe = Path(options.out), load_recipe("demo", options.set)
     eld, gflanguages = catalogue.fetch("eld"), catalogue.fetch("gflanguages")
     bar = Bar("crawl", "page")
     try:
@@ -113,9 +113,9 @@ def _demo(options: argparse.Namespace) -> int:
         )
     finally:
         bar.close()
-    recipe = load_recipe("demo", options.set)
     prose = f"{glob.escape(str(crawl.folder.resolve()))}/prose/{{lang}}.txt"
     recipe = dataclasses.replace(recipe, prepare=dataclasses.replace(recipe.prepare, prose=prose))
+    recipe = checked(recipe, verbs_between(None, options.until or recipe.until), out.resolve())
     run = Run(out.resolve(), recipe, options.verify)
     return _go(run, sources_of([f"{glob.escape(str(crawl.folder))}/*.warc.gz"]), None, options, crawl.truth)
 
@@ -123,10 +123,11 @@ def _demo(options: argparse.Namespace) -> int:
 def _prepare(options: argparse.Namespace) -> int:
     """The verb `prepare`, and a table of what each language got."""
     chosen = {name: getattr(options, name) for name in ("prose", "models", "bootstrap")}
-    places = [f"prepare.{name}={json.dumps(value)}" for name, value in chosen.items() if value is not None]
-    languages = json.dumps([code.strip() for code in options.lang.split(",")])
-    recipe = _absolute(load_recipe(options.recipe, [*options.set, *places, f"prepare.languages={languages}"]))
-    run = Run(Path(options.out).resolve(), recipe, options.verify)
+    places = [override(f"prepare.{name}", value) for name, value in chosen.items() if value is not None]
+    languages = [code.strip() for code in options.lang.split(",")]
+    root = Path(options.out).resolve()
+    recipe = load_recipe(options.recipe, [*options.set, *places, override("prepare.languages", languages)])
+    run = Run(root, checked(recipe, ["prepare"], root), options.verify)
     run.refuse_other_settings(["prepare"])
     with locked(run.root), _engine(options) as engine:
         run.note_settings(["prepare"])
@@ -156,24 +157,11 @@ def _models_table(made: Mapping[str, Manifest]) -> str:
     return "\n".join(lines)
 
 
-def _absolute(recipe: Recipe) -> Recipe:
-    """The recipe with whole paths, as workers may stand in another folder."""
-
-    def whole(place: str | None) -> str | None:
-        return str(Path(place).absolute()) if place and ":" not in place else place
-
-    made = recipe.prepare
-    prepare = dataclasses.replace(
-        made, prose=whole(made.prose), models=whole(made.models), bootstrap=whole(made.bootstrap)
-    )
-    publish = dataclasses.replace(recipe.publish, cutoffs=whole(recipe.publish.cutoffs))
-    return dataclasses.replace(recipe, prepare=prepare, publish=publish)
-
-
 def _run(options: argparse.Namespace) -> int:
-    recipe = _absolute(load_recipe(options.recipe, options.set))
+    recipe, root = load_recipe(options.recipe, options.set), Path(options.out).resolve()
     verbs = verbs_between(options.first, options.until or recipe.until)
-    run = Run(Path(options.out).resolve(), recipe, options.verify)
+    recipe = checked(recipe, verbs, root)
+    run = Run(root, recipe, options.verify)
     if "extract" in verbs and not options.input:
         raise InputError("--input is missing. Name WARC or WET files: --input 'crawl/*.warc.gz'.")
     sources = sources_of(options.input, recipe.crawl)

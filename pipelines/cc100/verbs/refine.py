@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from cc100.layout import Run, shard_name
+from cc100.recipe import verb_contents
 from cc100.verbs.task import Step
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
@@ -35,6 +36,7 @@ class RefineShard:
             "pages": digest_of(self.run.manifest("extract", self.name)),
             "duplicates": digest_of(self.run.manifest("match", self.name)),
             "models": digest_of(*self.run.manifests("prepare").values()),
+            **verb_contents(self.run.recipe, "refine"),
         }
         return self.run.unit("refine", self.name, inputs)
 
