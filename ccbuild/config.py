@@ -255,7 +255,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 def to_mapping(config: Any) -> dict[str, Any]:
     """The configuration as plain, JSON-ready data, locations included."""
-    result: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    result: dict[str, Any] = _plain(dataclasses.asdict(config))
     return result
 
 
@@ -340,10 +340,12 @@ def _before(field: dataclasses.Field[Any], key: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it."""
+    """As JSON has it: of what is no plain value, what it calls its `setting`, or its fields."""
     if value is None or isinstance(value, str | int | float):
         return value
-    return json.loads(json.dumps(value, default=dataclasses.asdict))
+    return json.loads(
+        json.dumps(value, default=lambda v: v.setting() if hasattr(v, "setting") else dataclasses.asdict(v))
+    )
 
 
 def fingerprint(flat: Mapping[str, Any]) -> str:

@@ -60,6 +60,9 @@ class Ledger:
             account = self.accounts[name] = Account()
         return account
 
+    def know(self, reasons: Mapping[str, str]) -> None:
+        """Take reasons of a stage from outside, each with its meaning."""
+
     def close(self, unit: str) -> Ledger:
         """This ledger, checked: `LedgerError` names the unit and the account that does not balance."""
         for name, account in self.accounts.items():

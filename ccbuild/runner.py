@@ -16,9 +16,9 @@ from ccbuild.crawl.http import Client
 from ccbuild.crawl.inputs import CrawlInput, open_crawl_input
 from ccbuild.errors import CcbuildError, LedgerError
 from ccbuild.ledger import Ledger
-from ccbuild.records import Document, Dropped, Page, Refused
+from ccbuild.records import Document, Dropped, Refused
 from ccbuild.rights import RightsConfig
-from ccbuild.stages.stage import Stage
+from ccbuild.stages.contract import Stage
 from ccbuild.storage import open_input
 from ccbuild.text.page import ExtractConfig, page_text
 from ccbuild.text.robots import header_robots
@@ -91,7 +91,7 @@ class ArchiveReader:
     unparsed: Counter[str] = field(default_factory=Counter)
     """Pages over a limit of `PageLimits`, by limit: their tags were stripped, no parser saw them."""
 
-    def __iter__(self) -> Iterator[Page | Refused]:
+    def __iter__(self) -> Iterator[Document | Refused]:
         before = self.ledger["bytes"].seen
         with self._opened() as (stream, place):
             source = _Hashing(stream)
@@ -131,7 +131,7 @@ class ArchiveReader:
             with open_crawl_input(Client(config), item) as opened:
                 yield opened.stream, opened.offset_of
 
-    def _page(self, record: Record) -> Page | Refused | None:
+    def _page(self, record: Record) -> Document | Refused | None:
         records = self.ledger["records"]
         with self.timings.measure("text"):
             try:
@@ -165,7 +165,7 @@ class ArchiveReader:
             records.drop("only_over_long_paragraphs")
             return self._refused(record, "only_over_long_paragraphs")
         records.keep()
-        return Page(
+        return Document(
             url=record.url,
             archive=self.name,
             offset=record.offset,
@@ -189,6 +189,7 @@ def run_stages(
     kept, dropped = list(documents), []
     account = ledger["documents"]
     for stage in stages:
+        ledger.know(stage.reasons)
         with timings.measure(stage.name):
             answers = stage.run(kept)
         survivors = []

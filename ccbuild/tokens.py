@@ -289,7 +289,7 @@ def open_tokens(folder: str | Path) -> Tokens:
     facts = {code: _checked(root, code, manifest) for code, manifest in manifests.items() if manifest is not None}
     if not any(f["tokens"] for f in facts.values()):
         raise InputError(
-            f"{root} holds no committed tokens. Write them with `ccbuild tokens encode`, or name its 7-tokens folder."
+            f"{root} holds no committed tokens. Write them with `ccbuild tokens encode`, or name their folder."
         )
     first, *others = facts
     for code in others:

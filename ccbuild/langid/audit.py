@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from ccbuild.errors import DataError, InputError
 from ccbuild.langid.evaluate import wilson
+from ccbuild.rundir import RunDir
 
 __all__ = ["audit", "read_audit", "write_sheet"]
 
@@ -30,9 +31,7 @@ def write_sheet(root: Path, lang: str, sheet: Path, n: int, seed: int = 0) -> in
     if n < 1:
         raise InputError(f"A sheet of {n} documents says nothing. Take 50 or more.")
     filters = [("lang", "=", lang)]
-    parts = [
-        p for p in sorted((root / "4-documents").glob("part-*.parquet")) if not p.name.endswith(".dropped.parquet")
-    ]
+    parts = list(RunDir(root).files("refine"))
     counts = [pq.read_table(path, columns=["lang"], filters=filters).num_rows for path in parts]
     total = sum(counts)
     if not total:

@@ -15,12 +15,16 @@ import sentencepiece
 
 from ccbuild.errors import DataError, InputError
 from ccbuild.lm.probing import is_probing
-from ccbuild.storage import sha256_file
+from ccbuild.storage import read_manifest, sha256_file
 from ccbuild.text.normalise import normalise_ccnet, normalise_ccnet_lines
 
 __all__ = ["Definition", "Score", "Scorer", "perplexity", "sample"]
 
 Definition = Literal["paragraph", "ccnet"]
+
+_PIECES = ".sp.model"
+NGRAMS = (".binary", ".arpa.bin", ".arpa")
+"""Endings of an n-gram model, the first that exists is taken: ours, CCNet's, the text form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,34 @@ class Scorer:
             self._ngrams = kenlm.Model(str(ngrams), quiet)
         except (RuntimeError, OSError) as error:
             raise DataError(f"{ngrams} is not a model that KenLM reads ({_one_line(error)}). Get it again.") from error
+
+    @classmethod
+    def open(cls, place: str | Path, definition: Definition = "paragraph") -> Scorer:
+        """The model whose files begin with `place`: ``models/sw`` for ``models/sw.sp.model`` and its n-grams.
+
+        Checked against the manifest beside it, where there is one. `InputError` for a folder of several models names
+        them.
+
+        >>> Scorer.open("runs/small/0-models/en").score(["The city grew along the river."]).perplexity  # in a run
+        """
+        prefix = Path(place)
+        if prefix.is_dir():
+            held = sorted(path.name.removesuffix(_PIECES) for path in prefix.glob(f"*{_PIECES}"))
+            if len(held) != 1:
+                raise InputError(f"{prefix} holds {len(held)} models: {', '.join(held)}. Name one: {prefix}/CODE.")
+            prefix = prefix / held[0]
+        there = [path for end in NGRAMS if (path := prefix.with_name(prefix.name + end)).is_file()]
+        ngrams = there[0] if there else prefix.with_name(prefix.name + NGRAMS[0])
+        pieces = prefix.with_name(prefix.name + _PIECES)
+        manifest = read_manifest(prefix.with_name(f"{prefix.name}.json"))
+        stated = {name: made["sha256"] for name, made in manifest.outputs.items()} if manifest else {}
+        return cls(
+            pieces,
+            ngrams,
+            definition=definition,
+            sp_sha256=stated.get(pieces.name),
+            ngrams_sha256=stated.get(ngrams.name),
+        )
 
     @property
     def order(self) -> int:

@@ -233,7 +233,7 @@ def find(folder: Path, notice: Callable[[str], None] = lambda _: None) -> Checkp
             notice(f"{candidate} is not whole and was passed over: {error} The one before is taken.")
             continue
         return checkpoint
-    raise InputError(f"{folder} holds no whole checkpoint. Name a run's folder (8-model) or one of its checkpoints.")
+    raise InputError(f"{folder} holds no whole checkpoint. Name a training run's folder or one of its checkpoints.")
 
 
 def _folder(root: Path, step: int) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cc100.layout import Run
-from cc100.recipe import SECTIONS, VERBS, PublishConfig, Recipe
+from cc100.recipe import VERBS, PublishConfig, Recipe, verb_sections
 from cc100.verbs import prepare
 from ccbuild import catalogue
 from ccbuild.config import open_places, replace_places
@@ -26,10 +26,8 @@ def checked(recipe: Recipe, verbs: Iterable[str], root: Path) -> Recipe:
     """
     recipe = replace_places(recipe, _whole)
     for verb in verbs:
-        for section in SECTIONS.get(verb, ()):
-            value = getattr(recipe, section)
-            if dataclasses.is_dataclass(value):
-                open_places(value, f"{section}.")
+        for section, value in verb_sections(recipe, verb):
+            open_places(value, f"{section}.")
     if "prepare" in verbs:
         next(prepare.steps(Run(root, recipe)))  # what each language would get: that there is anything, and where
     if any(VERBS.index(verb) >= VERBS.index("publish") for verb in verbs):

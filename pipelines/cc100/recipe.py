@@ -39,12 +39,21 @@ from ccbuild.text.page import ExtractConfig
 from ccbuild.vocab.config import VocabularyConfig
 from ccbuild.warc.members import Limits
 
-__all__ = ["SECTIONS", "VERBS", "Recipe", "load_recipe", "recipe_names", "verb_contents", "verb_settings"]
+__all__ = [
+    "VERBS",
+    "_SECTIONS",
+    "Recipe",
+    "load_recipe",
+    "recipe_names",
+    "verb_contents",
+    "verb_sections",
+    "verb_settings",
+]
 
 VERBS = ("prepare", "extract", "match", "refine", "publish", "vocab", "encode", "train")
 """The verbs, in the order in which a run goes through them."""
 
-SECTIONS: dict[str, tuple[str, ...]] = {
+_SECTIONS: dict[str, tuple[str, ...]] = {
     "prepare": ("prepare",),
     "extract": ("languages", "sieve", "unit", "limits", "rights", "extract", "dedup"),
     "match": ("match",),
@@ -344,14 +353,20 @@ def verb_settings(recipe: Recipe, verb: str) -> Settings:
     before = VERBS[: VERBS.index(verb) + 1]
     if verb in ("extract", "match"):
         before = before[VERBS.index("extract") :]
-    return flatten(recipe).only(section for each in before for section in SECTIONS[each])
+    return flatten(recipe).only(section for each in before for section in _SECTIONS[each])
 
 
 def verb_contents(recipe: Recipe, verb: str) -> dict[str, str]:
     """Input to digest of the files that the sections of `verb` name: what units that read them depend on."""
     found: dict[str, str] = {}
-    for section in SECTIONS[verb]:
-        value = getattr(recipe, section)
-        if dataclasses.is_dataclass(value):
-            found |= contents(value, f"{section}.")
+    for section, value in verb_sections(recipe, verb):
+        found |= contents(value, f"{section}.")
     return found
+
+
+def verb_sections(recipe: Recipe, verb: str) -> Iterator[tuple[str, Any]]:
+    """(dotted name, settings) of each section that `verb` reads beside those of the verbs before it; the stages from
+    outside, which a recipe may name, are sections too."""
+    yield from ((s, value) for s in _SECTIONS.get(verb, ()) if dataclasses.is_dataclass(value := getattr(recipe, s)))
+    if verb == "refine":
+        yield from ((f"refine.stages.{name}", config) for name, config in recipe.refine.outside())

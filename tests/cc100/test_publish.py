@@ -25,14 +25,15 @@ from cc100.engines import in_process
 from cc100.layout import Run
 from cc100.recipe import load_recipe
 from cc100.run import run_verb
-from cc100.trace import open_run, trace_document, trace_token
 from ccbuild.corpus import CORPUS_SCHEMA, CorpusWriter, open_corpus
 from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.langid.audit import read_audit
 from ccbuild.ledger import Ledger
 from ccbuild.push import push
+from ccbuild.rundir import open_run_dir
 from ccbuild.storage import Unit, read_manifest, table_of
 from ccbuild.tokens import EOS, open_tokens
+from ccbuild.trace import trace_document, trace_token
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.tokenizer import Encoder
 from tests.cc100.test_growth import silent
@@ -223,7 +224,7 @@ def test_a_language_that_an_audit_found_worse_is_held_back(small_run: Path, tmp_
 
 
 def test_a_thousand_tokens_lead_back_to_the_bytes_of_their_archives(small_run: Path) -> None:
-    run, tokens = open_run(small_run), open_tokens(small_run / "7-tokens")
+    run, tokens = open_run_dir(small_run), open_tokens(small_run / "7-tokens")
     encoder = Encoder(small_run / "6-vocabulary" / MODEL_NAME)
     rng = np.random.default_rng(5)
     sizes = np.array([language.tokens for language in tokens.languages.values()])
@@ -250,7 +251,7 @@ def test_a_thousand_tokens_lead_back_to_the_bytes_of_their_archives(small_run: P
 
 
 def test_a_dropped_page_tells_why(small_run: Path) -> None:
-    run = open_run(small_run)
+    run = open_run_dir(small_run)
     path = next(iter(sorted((small_run / "4-documents").glob("*.dropped.parquet"))))
     rows = pq.read_table(path).to_pylist()
     gone = next(row for row in rows if row["reason"] == "exact_duplicate")
@@ -269,7 +270,7 @@ def test_a_dropped_page_tells_why(small_run: Path) -> None:
     with pytest.raises(InputError, match="there is no token 999,999,999"):
         trace_token(run, "el", 999_999_999)
     with pytest.raises(InputError, match="is not the folder of a run"):
-        open_run(small_run / "crawl")
+        open_run_dir(small_run / "crawl")
 
 
 class _Hub(BaseHTTPRequestHandler):

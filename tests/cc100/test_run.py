@@ -11,11 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from cc100.engines import in_process
-from cc100.layout import FOLDERS, Run, Source
+from cc100.layout import Run, Source
 from cc100.recipe import load_recipe
 from cc100.run import VerbSummary, balance, run_verb, verbs_between
 from ccbuild.errors import InputError, LedgerError
 from ccbuild.records import doc_id
+from ccbuild.rundir import FOLDERS
 from tests.ccbuild.warc.test_members import warc_record
 
 

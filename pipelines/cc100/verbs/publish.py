@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cc100.layout import FOLDERS, Run, shard_name
+from cc100.layout import Run
 from cc100.recipe import verb_contents, verb_settings
 from cc100.verbs.task import Step
 from ccbuild.card import describe
@@ -25,12 +25,12 @@ from ccbuild.langid.audit import read_audit
 from ccbuild.ledger import Ledger
 from ccbuild.lm.cutoffs import Cutoffs, CutoffTable, bucket, cutoffs, interval
 from ccbuild.records import DOCUMENT_SCHEMA, ROW_BITS, doc_id
+from ccbuild.rundir import FOLDERS, shard_name, shard_number
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, digest_of, read_manifest, write_table
+from ccbuild.storage import Manifest, Unit, digest_of, write_table
 
 __all__ = ["steps"]
 
-_SIZES = "3-duplicates/sizes"
 _SIZES_SCHEMA = pa.schema([("doc_id", pa.uint64()), ("cluster_size", pa.int64())])
 _BATCH = 64
 """Documents in memory at once."""
@@ -45,14 +45,14 @@ class CountClusters:
 
     def unit(self) -> Unit:
         inputs = {n: digest_of(m) for n, m in self.run.manifests("match", "part-*.json").items()}
-        return self.run.unit("match", self.name, inputs, _SIZES)  # no setting of `publish` changes it
+        return self.run.unit("match", self.name, inputs, "clusters")  # no setting of `publish` changes it
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         """Memory: 16 bytes a document that has duplicates, and one shard's decisions."""
         sizes = _SIZES_SCHEMA.empty_table()
-        for name in self.run.manifests("match", "part-*.json"):
+        for shard in self.run.shards("match"):
             rows = pq.read_table(
-                self.run.folder("match") / f"{name}.parquet",
+                self.run.file("match", shard),
                 columns=["partner", "cluster_size"],
                 filters=pc.field("paragraph").is_null() & pc.field("partner").is_valid(),
             )
@@ -74,15 +74,15 @@ class CountClusters:
 
 
 def _sizes_manifest(run: Run) -> Manifest | None:
-    return read_manifest(run.root / _SIZES / "cluster_sizes.json")
+    return run.manifest("clusters", "cluster_sizes")
 
 
 def _cluster_sizes(run: Run, shard: str) -> dict[int, int]:
     """Document to the number that it stands for, of those of a shard that stand for more than themselves."""
-    number = int(shard.removeprefix("part-"))
+    number = shard_number(shard)
     first, end = doc_id(number, 0), doc_id(number + 1, 0)
     within = (pc.field("doc_id") >= pa.scalar(first, pa.uint64())) & (pc.field("doc_id") < pa.scalar(end, pa.uint64()))
-    rows = pq.read_table(run.root / _SIZES / "cluster_sizes.parquet", filters=within)
+    rows = pq.read_table(run.folder("clusters") / "cluster_sizes.parquet", filters=within)
     return dict(zip(rows["doc_id"].to_pylist(), rows["cluster_size"].to_pylist(), strict=True))
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from cc100.layout import Run
-from cc100.run import ledger_of
 from ccbuild.langid.codes import CC100
+from ccbuild.rundir import RunDir
 
 DAMAGE_LINES = 20
 """Damaged ranges that a terminal shows."""
@@ -60,13 +59,13 @@ class Summary:
         return self.pages_in - self.kept - sum(loss.pages for loss in self.losses)
 
 
-def summarise(run: Run) -> Summary:
+def summarise(run: RunDir) -> Summary:
     """Add up the manifests of a run's verbs, as far as it has come."""
     summary = Summary()
     extracted = run.manifests("extract")
     summary.archives = sum(len(m.facts["archives"]) for m in extracted.values())
     summary.damage = [d for m in extracted.values() for d in m.facts["damage"]]
-    ledgers = {verb: ledger_of(run, verb) for verb in ("extract", "refine", "publish", "encode")}
+    ledgers = {verb: run.ledger(verb) for verb in ("extract", "refine", "publish", "encode")}
     summary.nbytes = ledgers["extract"]["bytes"].seen
     records = ledgers["extract"]["records"]
     no_page = sum(n for reason, n in records.dropped.items() if reason.startswith("record:"))
