@@ -132,8 +132,10 @@ def _estimate(options: argparse.Namespace) -> int:
     lang, out = _code(options.lang), Path(options.out)
     files = [path for pattern in options.text for path in expand(pattern)]
     inputs = {f"{number} {Path(path).name}": sha256_file(path) for number, path in enumerate(files)}
-    settings = {**flatten(config), "arpa": not options.no_arpa}
-    with Unit(out, "lm estimate", lang, settings=settings, inputs=inputs) as unit:
+    settings = flatten(config)
+    settings["arpa"] = not options.no_arpa
+    keep = {"arpa": "no --no-arpa" if options.no_arpa else "--no-arpa"}
+    with Unit(out, "lm estimate", lang, settings=settings, inputs=inputs, options=keep) as unit:
         if unit.done():
             note(f"{unit.manifest_path} is done already: nothing to do.")
             return 0

@@ -77,6 +77,10 @@ class RefineConfig:
                 found.append((entry if isinstance(entry, str) else str(entry.get("use")), open_stage(entry)))
         return found
 
+    def outside(self) -> list[tuple[str, Any]]:
+        """(name, settings) of each stage from outside that has settings: a class, not a function."""
+        return [(n, c) for n, c in self.configs() if n not in _OWN and not isinstance(c, FunctionStage)]
+
     def sources(self) -> dict[str, str]:
         """Name of each stage from outside to the digest of its source, as this process has it."""
         return {name: source_digest(config) for name, config in self.configs() if name not in _OWN}

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccbuild import errors
-from ccbuild.config import apply_overrides, differing_keys, fingerprint, flatten, from_mapping, load_yaml, location
+from ccbuild.config import apply_overrides, differing_keys, fingerprint, flatten, from_mapping, load_yaml, place
 from ccbuild.errors import ConfigError, DataError, InputError, LedgerError, MismatchError, StorageError
 from ccbuild.ledger import Ledger
 from ccbuild.storage import Unit, expand, open_input, read_manifest, write_json
@@ -31,7 +31,7 @@ class Outer:
     count: int = 3
     form: Literal["x", "y"] = "x"
     maybe: int | None = None
-    folder: str | None = location()
+    folder: str | None = place()
     inner: Inner = field(default_factory=Inner)
 
 

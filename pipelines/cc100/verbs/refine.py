@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cc100.layout import Run
+from cc100.recipe import verb_contents
 from cc100.verbs.task import Step
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
@@ -38,6 +39,7 @@ class RefineShard:
             "pages": digest_of(self.run.manifest("extract", self.name)),
             "duplicates": digest_of(self.run.manifest("match", self.name)),
             "models": digest_of(*self.run.manifests("prepare").values()),
+            **verb_contents(self.run.recipe, "refine"),
         }
         if sources := self.run.recipe.refine.sources():
             inputs["stages"] = sources
