@@ -16,6 +16,7 @@ from ccbuild.crawl.http import Client
 from ccbuild.crawl.inputs import CrawlInput, open_crawl_input
 from ccbuild.errors import CcbuildError, ConfigError, LedgerError
 from ccbuild.ledger import Ledger
+from ccbuild.reasons import find
 from ccbuild.records import Document, Dropped, Refused
 from ccbuild.rights import RightsConfig
 from ccbuild.stages.contract import Stage
@@ -208,6 +209,11 @@ def run_stages(
         survivors = []
         for document, answer in zip(kept, answers, strict=True):
             if isinstance(answer, Dropped):
+                if answer.reason not in ledger.reasons and find(answer.reason) is None:
+                    raise ConfigError(
+                        f"The stage {stage.name} drops for {answer.reason!r}, which nothing explains. Add it to "
+                        "the `reasons` of its class, with its meaning."
+                    )
                 dropped.append((document, answer.reason))
                 account.drop(answer.reason)
             else:

@@ -153,6 +153,11 @@ def test_what_cannot_work_is_refused_with_the_reason(stages: list[Any], message:
         from_mapping(RefineConfig, {"stages": stages})
 
 
+def test_a_reason_has_one_meaning() -> None:
+    with pytest.raises(ConfigError, match="too_short: The reason 'too_short' means"):
+        RefineConfig().with_stages((stage(is_calm, "too_short", "text in capitals"),))
+
+
 def test_an_entry_point_is_found_by_its_name(filters: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = filters.parent / "my_filters-1.dist-info"
     info.mkdir()
