@@ -6,8 +6,6 @@ import os
 import time
 from pathlib import Path
 
-import pytest
-
 from cc100 import engines
 from cc100.engines import Engine, Working, in_process, local_cluster
 from cc100.run import in_work
@@ -37,7 +35,6 @@ def test_in_process_and_dask_agree() -> None:
     assert answers(in_process()) == {1: "2", -2: "ValueError('-2 is negative')", 3: "6"}
 
 
-@pytest.mark.timeout(120)
 def test_a_task_that_kills_its_worker_takes_nobody_along() -> None:
     with local_cluster(2) as engine:
         found = dict(engine(poison, list(range(8))))
