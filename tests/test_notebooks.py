@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+BAR = re.compile(r"unit/s|\dunit ")
+"""A bar of a run that a notebook builds."""
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 
@@ -44,9 +47,11 @@ def test_runs_on_the_small_run(path: Path, small_run: Path, monkeypatch: pytest.
     notebook = run_notebook(path, small_run, monkeypatch, tmp_path)
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
-    warned = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
+    said = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
+    warned = [line for text in said for line in re.split(r"[\r\n]+", text) if line.strip() and not BAR.search(line)]
     assert not warned, "\n".join(warned)
-    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
+    drawn = sum("image/png" in output.get("data", {}) for output in outputs)
+    assert drawn >= (1 if "filter" in path.stem else 3)
 
 
 def test_a_broken_cell_is_seen(small_run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,11 +9,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import ccbuild
 from ccbuild import catalogue
+from ccbuild.errors import InputError
 from tests.ccbuild.test_cli import commands
+from tests.folder import example_folder
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -60,6 +64,20 @@ def test_the_transcript(small_run: Path, tmp_path: Path) -> None:
         else:
             said = printed(command, tmp_path)
         assert portable(said) == portable(output), command
+
+
+def test_the_python(small_run: Path, in_folder: Path) -> None:
+    """What README types in Python runs on a small crawl; only the run is made shorter."""
+    example_folder(in_folder, small_run)
+    (in_folder / "models" / "sw.json").exists() or pytest.skip("the small run has no model of sw")
+    build, pieces = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    short = "stages=[shouting], until='publish', workers=0, settings={'prepare.prose': None})"
+    build = build.replace("stages=[shouting])", short).replace('run.trace("sw", 1234)', "")
+    room: dict[str, Any] = {"__name__": "__main__", "ccbuild": ccbuild}
+    with pytest.raises(InputError, match="No row has the reason 'shouting'"):
+        exec(build, room)
+    assert room["run"].summary().kept == 2
+    exec(pieces, room)
 
 
 def test_the_six_files_are_there() -> None:
