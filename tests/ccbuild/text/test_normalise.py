@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccbuild import catalogue
+from ccbuild.langid.sources import eld_sentences
 from ccbuild.text.normalise import (
     PUNCTUATION,
     normalise_ccnet,
@@ -79,7 +80,7 @@ def test_two_thousand_lines_of_twenty_languages_equal_cc_net() -> None:
     path = catalogue.cached("eld")
     if path is None:
         pytest.skip("eld is not in the cache: run ccbuild catalogue fetch eld")
-    sentences = catalogue.eld_sentences(path)
+    sentences = eld_sentences(path)
     golden = json.loads(DIGESTS.read_text(encoding="utf-8"))
     assert list(golden) == LANGUAGES
     for lang in LANGUAGES:
@@ -132,7 +133,7 @@ if __name__ == "__main__":
     import subprocess
     import sys
 
-    taken = {lang: catalogue.eld_sentences(catalogue.fetch("eld"))[lang][:100] for lang in LANGUAGES}
+    taken = {lang: eld_sentences(catalogue.fetch("eld"))[lang][:100] for lang in LANGUAGES}
     program = "import json, sys; from cc_net.text_normalizer import normalize as n;"
     program += "print(json.dumps({k: [n(line) for line in v] for k, v in json.load(sys.stdin).items()}))"
     said = subprocess.run(
