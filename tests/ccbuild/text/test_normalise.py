@@ -17,7 +17,6 @@ from ccbuild.text.normalise import (
     PUNCTUATION,
     normalise_ccnet,
     normalise_ccnet_dedup,
-    normalise_ccnet_dedup_lines,
     normalise_ccnet_lines,
 )
 
@@ -57,12 +56,10 @@ def test_equals_cc_net(case: dict[str, str]) -> None:
 def test_lines_equal_cc_net() -> None:
     lines = [case["line"] for case in GOLDEN]  # one of them holds line breaks
     assert normalise_ccnet_lines(lines) == [case["model"] for case in GOLDEN]
-    assert normalise_ccnet_dedup_lines(lines) == [case["dedup"] for case in GOLDEN]
     without = [case for case in GOLDEN if "\n" not in case["line"]]
     lines = [case["line"] for case in without]
     assert normalise_ccnet_lines(lines) == [case["model"] for case in without]
-    assert normalise_ccnet_dedup_lines(lines) == [case["dedup"] for case in without]
-    assert normalise_ccnet_lines([]) == normalise_ccnet_dedup_lines([]) == []
+    assert normalise_ccnet_lines([]) == []
 
 
 # The first 8 digits of BLAKE2b over what cc_net 1.0.0's text_normalizer.normalize makes of each of the first 100
@@ -116,7 +113,6 @@ def test_any_text(line: str, pad: str) -> None:
 @given(st.lists(TROUBLE))
 def test_lines_are_normalised_each(lines: list[str]) -> None:
     assert normalise_ccnet_lines(lines) == [slow_model(line) for line in lines]
-    assert normalise_ccnet_dedup_lines(lines) == [slow_dedup(line) for line in lines]
 
 
 def test_marks_that_stay_are_sorted() -> None:
