@@ -30,7 +30,7 @@ from ccbuild.vocab.export import vocabulary_files
 from ccbuild.vocab.protobuf import replace_normalizer, round_scores
 from ccbuild.vocab.words import SPACE, add_rows, read_frequent, read_sizes
 
-__all__ = ["BelowFloor", "LeftOut", "Vocabulary", "VocabularyConfig", "build_vocabulary", "train_vocabulary"]
+__all__ = ["BelowFloor", "LeftOut", "Vocabulary", "VocabularyConfig", "build_vocabulary"]
 
 _CODE_POINTS = 0x110000
 _META_PIECES = 3  # <unk>, <s>, </s>
@@ -94,16 +94,6 @@ class Vocabulary:
     def files(self) -> dict[str, bytes]:
         """Name to bytes of a folder that `transformers.AutoTokenizer.from_pretrained` loads."""
         return vocabulary_files(self.model)
-
-
-def train_vocabulary(counts: Mapping[str, Path], out_folder: str | Path, config: VocabularyConfig) -> Vocabulary:
-    """`build_vocabulary`, its files written to `out_folder` (a verb writes `Vocabulary.files` through its unit)."""
-    vocabulary = build_vocabulary(counts, config)
-    folder = Path(out_folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in vocabulary.files().items():
-        (folder / name).write_bytes(content)
-    return vocabulary
 
 
 def build_vocabulary(counts: Mapping[str, Path], config: VocabularyConfig) -> Vocabulary:

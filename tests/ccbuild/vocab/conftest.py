@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ccbuild.vocab.config import VocabularyConfig
-from ccbuild.vocab.train import Vocabulary, train_vocabulary
+from ccbuild.vocab.train import Vocabulary, build_vocabulary
 from ccbuild.vocab.words import words_of, write_counts
 
 SCRIPTS = {
@@ -104,6 +104,15 @@ def counts(
     for code, path in paths.items():
         write_counts(path, words_of(corpus[code], config))
     return paths
+
+
+def train_vocabulary(counts: Mapping[str, Path], folder: Path, config: VocabularyConfig) -> Vocabulary:
+    """A vocabulary, written to `folder`."""
+    vocabulary = build_vocabulary(counts, config)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in vocabulary.files().items():
+        (folder / name).write_bytes(content)
+    return vocabulary
 
 
 @pytest.fixture(scope="session")

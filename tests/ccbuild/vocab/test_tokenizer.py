@@ -21,8 +21,9 @@ from ccbuild.errors import DataError, InputError, MismatchError
 from ccbuild.tokens import BOS, EOS, PAD, UNK
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.tokenizer import Encoder
-from ccbuild.vocab.train import Vocabulary, VocabularyConfig, train_vocabulary
+from ccbuild.vocab.train import Vocabulary, VocabularyConfig
 from ccbuild.vocab.words import words_of, write_counts
+from tests.ccbuild.vocab.conftest import train_vocabulary
 
 REAL_TEXT = Path(__file__).parents[4] / "shared" / "data" / "lm-text"
 

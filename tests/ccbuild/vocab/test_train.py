@@ -20,8 +20,9 @@ from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.vocab.alpha import alpha_plan
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.protobuf import charsmap, fields, replace_normalizer, round_scores
-from ccbuild.vocab.train import Vocabulary, VocabularyConfig, build_vocabulary, train_vocabulary
+from ccbuild.vocab.train import Vocabulary, VocabularyConfig, build_vocabulary
 from ccbuild.vocab.words import WordCounts, words_of, write_counts
+from tests.ccbuild.vocab.conftest import train_vocabulary
 
 REAL_TEXT = Path(__file__).parents[4] / "shared" / "data" / "lm-text"
 SMALL = ("en", "th", "zh-Hans")
