@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from ccbuild import catalogue
 from tests.command import SMALL, ccbuild
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command sets it, before torch is imported
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

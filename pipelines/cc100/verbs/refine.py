@@ -133,6 +133,7 @@ def _dropped(document: Document, reason: str, partner: int | None, similarity: f
 
 
 def steps(run: Run) -> Iterator[Step]:
-    """One unit a shard."""
-    shards = sorted(run.manifests("extract"))
+    """One unit a shard, the one with most pages first."""
+    pages = {name: m.facts["documents"] for name, m in run.manifests("extract").items()}
+    shards = sorted(pages, key=lambda name: (-pages[name], name))
     yield Step("shards", [RefineShard(run, int(name.removeprefix("part-"))) for name in shards])
