@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from ccbuild.errors import DataError, InputError
 from ccbuild.records import DOCUMENT_SCHEMA
+from ccbuild.rundir import folder_of
 from ccbuild.storage import PARQUET, Manifest, Unit, read_manifest
 
 __all__ = ["CORPUS_SCHEMA", "CorpusLanguage", "CorpusWriter", "corpus_language", "open_corpus"]
@@ -184,12 +185,14 @@ def corpus_language(folder: Path, manifest: Manifest) -> CorpusLanguage:
 
 
 def open_corpus(folder: str | Path) -> dict[str, CorpusLanguage]:
-    """The languages with documents in `folder` (a run's 5-corpus, or the run), sorted by code.
+    """The languages with documents in `folder` (a corpus, or a run), sorted by code.
+
+    >>> next(open_corpus("runs/small")["sw"].texts())[:24] != ""
+    True
 
     Raises `InputError` where there is no corpus, `DataError` for files that are not what a manifest states.
     """
-    root = Path(folder)
-    root = root / "5-corpus" if (root / "5-corpus").is_dir() else root
+    root = folder_of(folder, "publish")
     found = (read_manifest(path) for path in sorted(root.glob("*.json")))
     languages = [corpus_language(root, manifest) for manifest in found if manifest is not None]
     corpus = {language.code: language for language in languages if language.documents}

@@ -1,12 +1,14 @@
-"""What flows through the house: pages, documents, drops, and their Arrow schemas.
+"""What flows through the house: documents, drops, and their Arrow schemas.
 
-Columns that others may rely on. A page's text is its paragraphs joined by one newline; a paragraph
-never holds a newline. Every page has an address, `doc_id`, that everything joins on.
+Columns that others may rely on. A document's text is its paragraphs joined by one newline; a paragraph
+never holds a newline. Every stored document has an address, `doc_id`, that everything joins on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import pyarrow as pa
 
@@ -19,10 +21,11 @@ __all__ = [
     "ROW_BITS",
     "Document",
     "Dropped",
-    "Page",
     "Refused",
     "address",
     "doc_id",
+    "from_table",
+    "to_table",
 ]
 
 ROW_BITS = 32
@@ -44,27 +47,82 @@ def address(identifier: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A page that was read from an archive: cleaned paragraphs and where they came from."""
+class Document:
+    """A document on its whole way, from the archive to the corpus; what is not known yet is empty.
 
-    url: str
-    archive: str
-    """Name of the archive, as the run's table of inputs has it."""
-    offset: int
-    """Byte offset of the record's gzip member in the archive (of the record itself when not compressed)."""
-    length: int | None
-    """Bytes from `offset` that hold the record; None when one member holds very many records."""
-    date: str
-    """``WARC-Date``, as the archive states it."""
-    digest: str | None
-    """``WARC-Payload-Digest``."""
-    charset: str
-    """The encoding that was used to decode, as Python's codecs name it."""
-    truncated: str | None
-    """``WARC-Truncated``: why the crawler cut the payload short; None when it did not."""
-    robots: tuple[str, ...]
-    """Directives of `<meta name="robots">` and `X-Robots-Tag`, sorted: what the page asks of crawlers."""
+    >>> document = Document(paragraphs=("One.", "Two."), url="http://example.com/")
+    >>> document.text, document.characters, document.lang
+    ('One.\\nTwo.', 9, None)
+    """
+
     paragraphs: tuple[str, ...]
+    """Cleaned; none holds a newline."""
+    doc_id: int | None = None
+    """Its address, ``shard << 32 | row``; given once, when `extract` stores it."""
+    url: str = ""
+    archive: str = ""
+    """Name of the archive, as the run's table of inputs has it."""
+    offset: int = 0
+    """Byte offset of the record's gzip member in the archive (of the record itself when not compressed)."""
+    length: int | None = None
+    """Bytes from `offset` that hold the record; None when one member holds very many records."""
+    date: str = ""
+    """``WARC-Date``, as the archive states it."""
+    digest: str | None = None
+    """``WARC-Payload-Digest``."""
+    charset: str | None = None
+    """The encoding that was used to decode, as Python's codecs name it."""
+    truncated: str | None = None
+    """``WARC-Truncated``: why the crawler cut the payload short; None when it did not."""
+    robots: tuple[str, ...] = ()
+    """Directives of `<meta name="robots">` and `X-Robots-Tag`, sorted: what the page asks of crawlers."""
+    lang: str | None = None
+    lang_score: float | None = None
+    """Between 0 and 1, as the identifier gives it."""
+    perplexity: float | None = None
+    """10 ** (-log10 probability / pieces); None where the language has no model."""
+    pieces: int | None = None
+    """Length in SentencePiece pieces of the perplexity model, ends of sentence included."""
+    bucket: str | None = None
+    """Head, middle, tail or all, as `publish` cuts by perplexity."""
+    cluster_size: int | None = None
+    """How many documents it stands for: its duplicates and itself."""
+
+    @property
+    def text(self) -> str:
+        """Paragraphs joined by one newline."""
+        return "\n".join(self.paragraphs)
+
+    @property
+    def characters(self) -> int:
+        """Code points of `text`."""
+        return sum(map(len, self.paragraphs)) + max(len(self.paragraphs) - 1, 0)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Document:
+        """The document of a record with ``text``; its other keys count where they are fields here, of the same type.
+
+        >>> Document.from_record({"text": "One.\\nTwo.", "lang": "en", "likes": 7}).paragraphs
+        ('One.', 'Two.')
+        """
+        known = {name: value for name, kind in _KINDS.items() if isinstance(value := record.get(name), kind)}
+        robots = tuple(record.get("robots") or ())
+        return cls(paragraphs=tuple(record["text"].split("\n")), robots=robots, **known)
+
+    def to_record(self) -> dict[str, Any]:
+        """Every field that is known, ``text`` in the place of the paragraphs: the inverse of :meth:`from_record`."""
+        record = {name: value for name in _KINDS if (value := getattr(self, name)) is not None}
+        return {**record, **({"robots": list(self.robots)} if self.robots else {}), "text": self.text}
+
+
+_NUMBERS = {"lang_score": (float, int), "perplexity": (float, int)}
+_WHOLE = ("doc_id", "offset", "length", "pieces", "cluster_size")
+_KINDS: dict[str, Any] = {
+    f.name: _NUMBERS.get(f.name, int if f.name in _WHOLE else str)
+    for f in fields(Document)
+    if f.name not in ("paragraphs", "robots")
+}
+"""Field to the types that a record may have there; a value of another type is as if it were not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,40 +136,13 @@ class Refused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """A page on its way through the stages of `refine`."""
-
-    doc_id: int
-    url: str
-    archive: str
-    offset: int
-    length: int | None
-    date: str
-    digest: str | None
-    paragraphs: tuple[str, ...]
-    lang: str | None = None
-    lang_score: float | None = None
-    """Between 0 and 1, as the identifier gives it."""
-    perplexity: float | None = None
-    """10 ** (-log10 probability / pieces); None where the language has no model."""
-    pieces: int | None = None
-    """Length in SentencePiece pieces of the perplexity model, ends of sentence included."""
-
-    @property
-    def text(self) -> str:
-        """Paragraphs joined by one newline."""
-        return "\n".join(self.paragraphs)
-
-    @property
-    def characters(self) -> int:
-        """Code points of `text`."""
-        return sum(map(len, self.paragraphs)) + max(len(self.paragraphs) - 1, 0)
-
-
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The answer of a stage that does not keep a document."""
+    """The answer of a stage that does not keep a document.
+
+    >>> Dropped("too_short").reason
+    'too_short'
+    """
 
     reason: str
 
@@ -135,10 +166,10 @@ PAGE_SCHEMA = pa.schema(
         ("text", pa.string()),
     ]
 )
-"""`1-pages/part-*.parquet`: a row a page, in the order of the archive."""
+"""What `extract` keeps: a row a page, in the order of the archive."""
 
 REFUSED_SCHEMA = pa.schema([*_SOURCE, ("reason", pa.string())])
-"""`1-pages/part-*.refused.parquet`: pages that were read and not kept."""
+"""What `extract` refuses: pages that were read and not kept."""
 
 DUPLICATE_SCHEMA = pa.schema(
     [
@@ -150,7 +181,7 @@ DUPLICATE_SCHEMA = pa.schema(
         ("kind", pa.string()),
     ]
 )
-"""`3-duplicates/part-*.parquet`: what the shard must drop; `paragraph` null means the whole document."""
+"""What `match` gives back to a shard: what it must drop; `paragraph` null means the whole document."""
 
 DOCUMENT_SCHEMA = pa.schema(
     [
@@ -165,7 +196,7 @@ DOCUMENT_SCHEMA = pa.schema(
         ("text", pa.string()),
     ]
 )
-"""`4-documents/part-*.parquet`: kept documents, sorted by language, then by address."""
+"""What `refine` keeps: documents, sorted by language, then by address."""
 
 DROPPED_SCHEMA = pa.schema(
     [
@@ -179,4 +210,14 @@ DROPPED_SCHEMA = pa.schema(
         ("similarity", pa.float32()),
     ]
 )
-"""`4-documents/part-*.dropped.parquet`: every drop with its reason; its text stands in `1-pages`."""
+"""What `refine` drops: each with its reason; its text stands with the pages."""
+
+
+def to_table(rows: Sequence[Document | Refused], schema: pa.Schema) -> pa.Table:
+    """A table of `schema`, a row a document (or refused page), its columns the fields of that name and ``text``."""
+    return pa.table([pa.array([getattr(row, f.name) for row in rows], f.type) for f in schema], schema=schema)
+
+
+def from_table(table: pa.Table | pa.RecordBatch) -> Iterator[Document]:
+    """The documents of a table with the column ``text``; its other columns count where they are fields."""
+    return map(Document.from_record, table.to_pylist())

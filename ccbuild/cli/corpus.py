@@ -12,14 +12,16 @@ from cc100.engines import in_process, local_cluster
 from cc100.layout import Run, text_sources
 from cc100.recipe import load_recipe
 from cc100.run import run_steps
-from cc100.trace import open_run, trace_document, trace_token
 from cc100.verbs import imports
-from ccbuild.cli.terminal import command, group, note, print_records, verb_bar
+from ccbuild.cli.terminal import command, group, print_records
 from ccbuild.corpus import open_corpus
 from ccbuild.errors import FailedUnitsError, InputError
 from ccbuild.langid.codes import is_code
+from ccbuild.progress import note, verb_bar
 from ccbuild.push import push
+from ccbuild.rundir import open_run_dir
 from ccbuild.storage import locked
+from ccbuild.trace import trace_document, trace_token
 
 __all__ = ["add"]
 
@@ -107,7 +109,7 @@ def _publish(options: argparse.Namespace) -> int:
 
 
 def _trace(options: argparse.Namespace) -> int:
-    run = open_run(options.folder)
+    run = open_run_dir(options.folder)
     numbers = options.what[-1]
     if len(options.what) > 2 or not numbers.isdecimal():
         raise InputError(f"{' '.join(options.what)}: give a language code and the number of a token, or a doc_id.")

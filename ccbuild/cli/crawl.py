@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ccbuild.cli.terminal import Bar, command, configured, group, note, print_records, settings_option
+from ccbuild.cli.terminal import command, configured, group, print_records, settings_option
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.fetch import Fetched, fetch_all
 from ccbuild.crawl.http import Client, is_url
@@ -21,6 +21,7 @@ from ccbuild.crawl.select import Cost, Selected, cost_of_selection, cost_of_wet,
 from ccbuild.crawl.selection import is_selection
 from ccbuild.crawl.snapshots import KINDS, archive_paths, list_snapshots, located, parse_paths, sample_paths
 from ccbuild.errors import InputError
+from ccbuild.progress import Bar, note
 from ccbuild.prose import read_lines
 
 __all__ = ["add"]

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ccbuild.cli.terminal import command, configured, note, print_records, settings_option
+from ccbuild.cli.terminal import command, configured, print_records, settings_option
 from ccbuild.dedup.corpus import CorpusConfig
 from ccbuild.dedup.files import compare_files, dedup_files, overlap_record
 from ccbuild.dedup.query import neighbours
 from ccbuild.errors import InputError
+from ccbuild.progress import note
+from ccbuild.rundir import open_run_dir
 from ccbuild.storage import expand, write_bytes, write_json
 
 __all__ = ["add"]
@@ -72,11 +74,9 @@ def _compare(options: argparse.Namespace, sides: Sequence[str]) -> int:
 def _query(options: argparse.Namespace, runs: Sequence[str]) -> int:
     if len(runs) != 1:
         raise InputError(f"query takes one run, not {len(runs)}. For example: ccbuild dedup query runs/mine --text …")
-    root = Path(runs[0])
-    pages = root / "1-pages"
-    done = sorted(pages.glob("part-*.json"))  # a manifest alone means that a shard counts
+    run = open_run_dir(runs[0])
     text = options.text if options.text is not None else sys.stdin.read()
-    found = neighbours([root / "2-prints" / f"{path.stem}.parquet" for path in done], pages, text)
+    found = neighbours([run.file("prints", shard) for shard in run.shards("extract")], run.folder("extract"), text)
     print_records(dataclasses.asdict(neighbour) for neighbour in found)
     return 0
 

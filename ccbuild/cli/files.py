@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ccbuild.cli.terminal import command, configured, note, print_records, read_texts, settings_option
+from ccbuild.cli.terminal import command, configured, print_records, read_texts, settings_option
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
-from ccbuild.records import Document, Page
+from ccbuild.progress import note
+from ccbuild.records import Document
+from ccbuild.rundir import FOLDERS
 from ccbuild.runner import ArchiveReader, Timings, run_stages
 from ccbuild.stages import RefineConfig
 from ccbuild.text.page import ExtractConfig
@@ -22,7 +22,7 @@ from ccbuild.text.page import ExtractConfig
 __all__ = ["add"]
 
 BATCH = 1024
-_SOURCE = ("url", "archive", "offset", "length", "date", "digest")
+_MODELS = FOLDERS["prepare"]
 
 
 def add(commands: Any) -> None:
@@ -37,10 +37,10 @@ def add(commands: Any) -> None:
         "refine",
         _refine,
         "Route and score pages by the models of a run.",
-        "ccbuild extract x.warc.gz | ccbuild refine - --models runs/mine/0-models",
+        f"ccbuild extract x.warc.gz | ccbuild refine - --models runs/mine/{_MODELS}",
     )
     refine.add_argument("file", help="JSON lines with text, as `extract` prints them, or -")
-    refine.add_argument("--models", required=True, help="the folder 0-models of a run")
+    refine.add_argument("--models", required=True, help=f"the folder {_MODELS} of a run")
     settings_option(refine, "length.min_chars=50")
 
 
@@ -49,14 +49,7 @@ def _extract(options: argparse.Namespace) -> int:
     ledger = Ledger()
     reader = ArchiveReader(options.file, options.file.rsplit("/", 1)[-1], config, ledger)
 
-    def records() -> Iterator[dict[str, Any]]:
-        for page in reader:
-            if isinstance(page, Page):
-                record = dataclasses.asdict(page)
-                record["text"] = "\n".join(record.pop("paragraphs"))
-                yield record
-
-    print_records(records())
+    print_records(page.to_record() for page in reader if isinstance(page, Document))
     ledger.close(options.file)
     note(json.dumps(ledger.to_mapping(), ensure_ascii=False))
     for damage in reader.damage:
@@ -68,26 +61,14 @@ def _refine(options: argparse.Namespace) -> int:
     config = configured(RefineConfig, options.set, "refine")
     models = Path(options.models)
     if not models.is_dir():
-        raise InputError(f"{models} is not a folder. `ccbuild run … --until prepare` makes one: OUT/0-models.")
+        raise InputError(f"{models} is not a folder. `ccbuild run … --until prepare` makes one: OUT/{_MODELS}.")
     stages, ledger, timings = config.build(models.resolve()), Ledger(), Timings()
     numbered = enumerate(read_texts(options.file))
     while batch := list(itertools.islice(numbered, BATCH)):
-        documents = [_document(number, record) for number, record in batch]
+        documents = [Document.from_record({"doc_id": number, **record}) for number, record in batch]
         kept, dropped = run_stages(documents, stages, ledger, timings)
-        print_records(_record(document) for document in kept)
+        print_records(document.to_record() for document in kept)
         for document, reason in dropped:
             sys.stderr.write(json.dumps({"url": document.url, "dropped": reason}, ensure_ascii=False) + "\n")
     note(json.dumps(ledger.close(options.file).to_mapping(), ensure_ascii=False))
     return 0
-
-
-def _document(number: int, record: dict[str, Any]) -> Document:
-    source: dict[str, Any] = {"url": "", "archive": "", "offset": 0, "length": None, "date": "", "digest": None}
-    source.update({key: record[key] for key in _SOURCE if key in record})
-    return Document(doc_id=record.get("doc_id", number), paragraphs=tuple(record["text"].split("\n")), **source)
-
-
-def _record(document: Document) -> dict[str, Any]:
-    record = dataclasses.asdict(document)
-    record["text"] = "\n".join(record.pop("paragraphs"))
-    return record

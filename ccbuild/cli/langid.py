@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ccbuild import catalogue
-from ccbuild.cli.terminal import command, configured, group, note, print_records, read_texts, settings_option
+from ccbuild.cli.terminal import command, configured, group, print_records, read_texts, settings_option
 from ccbuild.errors import InputError
 from ccbuild.langid.audit import audit, write_sheet
 from ccbuild.langid.cascade import Cascade, Identified, Identifier
@@ -21,6 +21,8 @@ from ccbuild.langid.model import LanguageModel
 from ccbuild.langid.supplement import Supplement
 from ccbuild.langid.thresholds import calibrate
 from ccbuild.langid.training import SupplementConfig, gather, supplement_for, train
+from ccbuild.progress import note
+from ccbuild.rundir import AUDITS, FOLDERS, RunDir
 from ccbuild.stages.language import open_cascade
 from ccbuild.storage import write_json
 
@@ -98,7 +100,7 @@ def add(commands: Any) -> None:
 
 
 def _model_options(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--models", metavar="DIR", help="the folder 0-models of a run, whose models are asked")
+    made.add_argument("--models", metavar="DIR", help=f"the folder {FOLDERS['prepare']} of a run")
     made.add_argument("--model", help="a fastText model, by name in the catalogue or path (lid.176.ftz)")
     made.add_argument("--supplement", metavar="FILE", help="a supplement, .ftz (default: the one shipped)")
     made.add_argument("--alone", action="store_true", help="the model alone on the whole text, as CCNet asks it")
@@ -178,8 +180,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     print(json.dumps(mapping, ensure_ascii=False) if options.json else table(found, shares))
     if options.keep:
         if not options.models:
-            raise InputError("--keep needs --models: the folder 0-models of the run that the evaluation belongs to.")
-        write_json(Path(options.models).resolve().parent / "audits" / "evaluation.json", mapping)
+            raise InputError(f"--keep needs --models: the folder {FOLDERS['prepare']} of the run that it belongs to.")
+        write_json(RunDir(Path(options.models).resolve().parent).path("evaluation"), mapping)
     return 0
 
 
@@ -202,7 +204,7 @@ def _audit(options: argparse.Namespace) -> int:
     if not is_code(options.lang):
         raise InputError(f"{options.lang!r} is no language code: 2 to 16 letters, digits, - or _.")
     root = Path(options.folder)
-    sheet = root / "audits" / f"{options.lang}.tsv"
+    sheet = root / AUDITS / f"{options.lang}.tsv"
     if not sheet.exists():
         n = write_sheet(root, options.lang, sheet, options.n, options.seed)
         note(f"{sheet} has {n} documents. Write y or n into the first column of each line, then run this again.")

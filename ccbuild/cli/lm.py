@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ccbuild.cli.terminal import command, configured, group, note, print_records, read_texts, settings_option
+from ccbuild.cli.terminal import command, configured, group, print_records, read_texts, settings_option
 from ccbuild.config import flatten
 from ccbuild.errors import CcbuildError, InputError
 from ccbuild.langid.codes import is_code
@@ -20,15 +20,13 @@ from ccbuild.ledger import Ledger
 from ccbuild.lm.cutoffs import Percentile, calibrate, write_cutoffs
 from ccbuild.lm.estimate import EstimateConfig, estimate_files
 from ccbuild.lm.evaluate import Evaluated, evaluate, scatter
-from ccbuild.lm.score import Score, Scorer, perplexity, sample
+from ccbuild.lm.score import NGRAMS, Score, Scorer, model_files, perplexity, sample
 from ccbuild.lm.scored import read_perplexities
+from ccbuild.progress import note
 from ccbuild.prose import find_prose, read_documents, read_paragraphs
 from ccbuild.storage import Unit, expand, facts_of, read_manifest, sha256_file, write_bytes
 
 __all__ = ["add"]
-
-_NGRAMS = (".binary", ".arpa.bin", ".arpa")
-"""Endings of an n-gram model, the first that exists is taken: ours, CCNet's, the text form."""
 
 
 def add(commands: Any) -> None:
@@ -74,7 +72,7 @@ def _add_score(lm: Any) -> None:
         "ccbuild lm score docs.jsonl --model models/sw --paragraphs",
     )
     made.add_argument("file", help="text, JSON lines or Parquet with text, plain, .xz or .gz; -: stdin")
-    made.add_argument("--model", required=True, help=f"path without .sp.model and {' or '.join(_NGRAMS)}")
+    made.add_argument("--model", required=True, help=f"path without .sp.model and {' or '.join(NGRAMS)}")
     made.add_argument("--definition", choices=("paragraph", "ccnet"), default="paragraph")
     made.add_argument("--paragraphs", action="store_true", help="say those of each paragraph too")
     made.add_argument(
@@ -134,8 +132,10 @@ def _estimate(options: argparse.Namespace) -> int:
     lang, out = _code(options.lang), Path(options.out)
     files = [path for pattern in options.text for path in expand(pattern)]
     inputs = {f"{number} {Path(path).name}": sha256_file(path) for number, path in enumerate(files)}
-    settings = {**flatten(config), "arpa": not options.no_arpa}
-    with Unit(out, "lm estimate", lang, settings=settings, inputs=inputs) as unit:
+    settings = flatten(config)
+    settings["arpa"] = not options.no_arpa
+    keep = {"arpa": "no --no-arpa" if options.no_arpa else "--no-arpa"}
+    with Unit(out, "lm estimate", lang, settings=settings, inputs=inputs, options=keep) as unit:
         if unit.done():
             note(f"{unit.manifest_path} is done already: nothing to do.")
             return 0
@@ -152,24 +152,12 @@ def _estimate(options: argparse.Namespace) -> int:
 
 
 def _open(prefix: Path, definition: Any = "paragraph") -> Scorer:
-    """The model whose files begin with `prefix`, checked against the manifest beside it where there is one."""
-    there = [path for end in _NGRAMS if (path := prefix.with_name(prefix.name + end)).is_file()]
-    ngrams = there[0] if there else prefix.with_name(prefix.name + _NGRAMS[0])
-    pieces = prefix.with_name(f"{prefix.name}.sp.model")
-    manifest = read_manifest(prefix.with_name(f"{prefix.name}.json"))
-    stated = {name: made["sha256"] for name, made in manifest.outputs.items()} if manifest else {}
-    scorer = Scorer(
-        pieces,
-        ngrams,
-        definition=definition,
-        sp_sha256=stated.get(pieces.name),
-        ngrams_sha256=stated.get(ngrams.name),
-    )
-    if ngrams.name not in stated:
+    """The model whose files begin with `prefix`; says what it is where nothing states it."""
+    if read_manifest(prefix.with_name(f"{prefix.name}.json")) is None and (ngrams := model_files(prefix)[1]).is_file():
         note(
             f"{ngrams} has no manifest beside it: SHA-256 {sha256_file(ngrams)}, opened in a process of its own first."
         )
-    return scorer
+    return Scorer.open(prefix, definition)
 
 
 def _score(options: argparse.Namespace) -> int:

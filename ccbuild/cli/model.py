@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ccbuild.cli.terminal import Bar, command, group, note, settings_option
+from ccbuild.cli.terminal import command, group, settings_option
 from ccbuild.config import apply_overrides
+from ccbuild.door import room, train_model
 from ccbuild.errors import InputError
+from ccbuild.progress import note
+from ccbuild.rundir import FOLDERS
 from ccbuild.tokens import open_tokens
 
-__all__ = ["add", "train_model"]
+__all__ = ["add"]
 
+_TOKENS, _MODEL = FOLDERS["encode"], FOLDERS["train"]
 XLMR_VOCABULARY = 250_002
 """Ids of XLM-R's vocabulary, specials and <mask> included."""
 
@@ -32,7 +34,7 @@ def add(commands: Any) -> None:
         "train",
         _train,
         "Train a masked language model; under torchrun, one process a GPU.",
-        "torchrun --nproc-per-node 8 -m ccbuild model train --preset base --tokens runs/mine/7-tokens --out model",
+        f"torchrun --nproc-per-node 8 -m ccbuild model train --preset base --tokens runs/mine/{_TOKENS} --out model",
     )
     made.add_argument("--tokens", required=True, help="folder of token shards")
     made.add_argument("--out", required=True, help="folder of checkpoints; the same command again goes on")
@@ -42,7 +44,7 @@ def add(commands: Any) -> None:
         "evaluate",
         _evaluate,
         "Loss and bits per byte of each language, on the blocks that are held out.",
-        "ccbuild model evaluate runs/demo/8-model --tokens runs/demo/7-tokens",
+        f"ccbuild model evaluate runs/demo/{_MODEL} --tokens runs/demo/{_TOKENS}",
     )
     made.add_argument("checkpoint", help="checkpoint folder, or the folder of a run or an import: its newest")
     made.add_argument("--tokens", required=True, help="folder of token shards")
@@ -53,7 +55,7 @@ def add(commands: Any) -> None:
         "export",
         _export,
         "A Hugging Face directory of a checkpoint.",
-        "ccbuild model export runs/demo/8-model --vocab runs/demo/6-vocabulary --out hf",
+        f"ccbuild model export runs/demo/{_MODEL} --vocab runs/demo/{FOLDERS['vocab']} --out hf",
     )
     made.add_argument("checkpoint", help="checkpoint folder, or the folder of a training run: its newest")
     made.add_argument("--vocab", help="folder of the vocabulary; without it only the model is written")
@@ -105,7 +107,7 @@ def _add_finetune(model: Any) -> None:
         "finetune",
         _finetune,
         "Fine-tune an exported model on a downstream task as published, and score it.",
-        "ccbuild model finetune --task xnli data/xnli --model runs/demo/8-model/hf --against published",
+        f"ccbuild model finetune --task xnli data/xnli --model runs/demo/{_MODEL}/hf --against published",
     )
     made.add_argument("folder", help="data of the task, unpacked as it is published")
     made.add_argument("--task", required=True, choices=("xnli", "ner", "qa", "glue"))
@@ -123,56 +125,6 @@ def _preset_options(made: argparse.ArgumentParser, example: str) -> None:
     settings_option(made, example)
 
 
-def _room(name: str) -> Any:
-    """A module of the trainer; `InputError` where what it needs is not installed.
-
-    Torch's threads sleep when they wait for each other, unless the user says otherwise: by default they spin, and where
-    another process wants one of two cores, an update costs 674 ms of CPU in place of 151.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read once, when torch is imported
-    try:
-        return importlib.import_module(f"xlmr.{name}")
-    except ModuleNotFoundError as error:
-        raise InputError(f"The trainer needs {error.name}. Install it: pip install 'ccbuild[train]'.") from error
-
-
-def check_preset(preset: str, overrides: Sequence[str]) -> None:
-    """Raise now what `train_model` would raise of its configuration after hours of other work."""
-    _room("config").load_preset(preset, overrides)
-
-
-def train_model(preset: str, overrides: Sequence[str], tokens: Path, out: Path) -> dict[str, Any]:
-    """Train, with a bar; returns what the result says of itself."""
-    train, config = _room("train").train, _room("config").load_preset(preset, overrides)
-    bar: Bar | None = None
-
-    def progress(news: Any) -> None:  # called in the first rank alone
-        nonlocal bar
-        if isinstance(news, str):
-            note(news)
-            return
-        bar = bar or Bar("train", "step")
-        bar.to(news.step, news.steps, _state(news))
-
-    try:
-        result = train(config, tokens, out, progress=progress)
-    finally:
-        if bar is not None:
-            bar.close()
-    facts: dict[str, Any] = dataclasses.asdict(result)
-    return facts
-
-
-def _state(news: Any) -> str:
-    """What stands beside the bar: speed, loss, and the languages at its two ends."""
-    ends = sorted(news.languages, key=lambda code: float(news.languages[code]))
-    shown = [ends[0], ends[-1]] if len(ends) > 1 else ends
-    by_language = " ".join(f"{code} {news.languages[code]:.2f}" for code in shown)
-    loss = "-" if news.loss is None else f"{news.loss:.3f}"
-    skipped = f", {news.skipped} skipped" if news.skipped else ""
-    return f"loss {loss} ({by_language}), {news.tokens_per_second:,.0f} tokens/s{skipped}"
-
-
 def _train(options: argparse.Namespace) -> int:
     result = train_model(options.preset, options.set, Path(options.tokens), Path(options.out))
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, one speaks
@@ -181,13 +133,13 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    manifest = _room("hf").export(options.checkpoint, options.out, options.vocab, note)
+    manifest = room("hf").export(options.checkpoint, options.out, options.vocab, note)
     print(json.dumps({"out": options.out, "files": sorted(manifest.outputs)}))
     return 0
 
 
 def _import(options: argparse.Namespace) -> int:
-    checkpoint = _room("hf").import_checkpoint(options.folder, options.out)
+    checkpoint = room("hf").import_checkpoint(options.folder, options.out)
     print(json.dumps({"checkpoint": str(checkpoint.folder), "parameters": checkpoint.manifest.facts["parameters"]}))
     return 0
 
@@ -195,7 +147,7 @@ def _import(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     overrides = {key: yaml.safe_load(value) for key, _, value in (text.partition("=") for text in options.set)}
     apply_overrides({}, options.set)  # refuses what is no KEY=VALUE
-    result = _room("evaluate").evaluate(options.checkpoint, options.tokens, overrides, note)
+    result = room("evaluate").evaluate(options.checkpoint, options.tokens, overrides, note)
     if not result:
         raise InputError("No language has held-out blocks. Take --set data.validation_blocks=8, or more text.")
     if options.json:
@@ -209,8 +161,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    rooms = _room("plan")
-    config = _room("config").load_preset(options.preset, options.set)
+    rooms = room("plan")
+    config = room("config").load_preset(options.preset, options.set)
     chosen = {"gpus": options.gpus, "peak_tflops": options.peak, "price": options.price}
     machine = rooms.Machine(**{key: value for key, value in chosen.items() if value is not None})
     tokens = open_tokens(options.tokens) if options.tokens else None
@@ -254,8 +206,8 @@ def _plan_text(p: dict[str, Any]) -> str:
 def _bench(options: argparse.Namespace) -> int:
     if options.steps < 1:
         raise InputError(f"--steps is {options.steps}; it must be at least 1.")
-    config = _room("config").load_preset(options.preset, [*_anywhere(), *options.set])
-    figures = _room("bench").bench(config, options.vocabulary, steps=options.steps, peer=not options.no_peer)
+    config = room("config").load_preset(options.preset, [*_anywhere(), *options.set])
+    figures = room("bench").bench(config, options.vocabulary, steps=options.steps, peer=not options.no_peer)
     print(json.dumps(figures) if options.json else _bench_text(figures))
     return 0
 
@@ -295,7 +247,7 @@ def _bench_text(figures: dict[str, Any]) -> str:
 
 
 def _finetune(options: argparse.Namespace) -> int:
-    rooms, others = _room("finetune"), _room("published")
+    rooms, others = room("finetune"), room("published")
     config = rooms.recipe(options.task, options.recipe, options.set)
     try:
         seeds = [int(seed) for seed in options.seeds.split(",")]

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
-import glob
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cc100.demo.crawl import write_crawl
-from cc100.demo.judge import judge
-from cc100.demo.outcomes import outcomes
-from cc100.engines import Engine, in_process, local_cluster, remote_cluster
-from cc100.layout import Input, Run, Source, check_snapshots, check_sources, sources_of
-from cc100.recipe import VERBS, Recipe, load_recipe, recipe_names
-from cc100.run import Failure, balance, missing_shards, plan, run_verb, verbs_between
-from cc100.summary import summarise, table
+from cc100.build import Plan, complaint, planned, write_report
+from cc100.demo.run import planned_demo
+from cc100.recipe import VERBS, recipe_names
 from ccbuild import catalogue
-from ccbuild.cli.model import check_preset, train_model
-from ccbuild.cli.terminal import Bar, command, note, print_records, verb_bar
-from ccbuild.config import to_mapping
-from ccbuild.errors import FailedUnitsError, InputError, MismatchError
-from ccbuild.storage import Manifest, locked, write_json
+from ccbuild.cli.terminal import command, print_records
+from ccbuild.config import override, to_mapping
+from ccbuild.door import Trainer, do
+from ccbuild.errors import FailedUnitsError, InputError
+from ccbuild.progress import Bar, note
+from ccbuild.rundir import FILES, FOLDERS, RunDir, open_run_dir
+from ccbuild.summary import table
 
 __all__ = ["add"]
 
@@ -67,7 +60,7 @@ def add(commands: Any) -> None:
     )
     prepare.add_argument("recipe", nargs="?", default="cc100", help="as of run (default: cc100)")
     prepare.add_argument("--lang", required=True, help="codes, with commas; all: every one that there is something for")
-    prepare.add_argument("--out", required=True, help="folder of the run; models go to OUT/0-models")
+    prepare.add_argument("--out", required=True, help=f"folder of the run; models go to OUT/{FOLDERS['prepare']}")
     prepare.add_argument(
         "--prose", metavar="WHERE", help="--set prepare.prose=WHERE: a pattern with {lang}, catalogue:…"
     )
@@ -100,254 +93,105 @@ def _count(text: str) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    out = Path(options.out)
-    eld, gflanguages = catalogue.fetch("eld"), catalogue.fetch("gflanguages")
     bar = Bar("crawl", "page")
     try:
-        crawl = write_crawl(
-            out / "crawl",
+        plan = planned_demo(
+            options.out,
             pages=options.pages,
-            eld=eld,
-            gflanguages=gflanguages,
-            progress=lambda n, total: bar.to(n, total),
+            settings=options.set,
+            until=options.until,
+            verify=options.verify,
+            progress=bar.to,
         )
     finally:
         bar.close()
-    recipe = load_recipe("demo", options.set)
-    prose = f"{glob.escape(str(crawl.folder.resolve()))}/prose/{{lang}}.txt"
-    recipe = dataclasses.replace(recipe, prepare=dataclasses.replace(recipe.prepare, prose=prose))
-    run = Run(out.resolve(), recipe, options.verify)
-    return _go(run, sources_of([f"{glob.escape(str(crawl.folder))}/*.warc.gz"]), None, options, crawl.truth)
+    return _do(plan, options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    plan = planned(
+        options.recipe,
+        options.input,
+        options.out,
+        settings=options.set,
+        first=options.first,
+        until=options.until,
+        verify=options.verify,
+    )
+    if not options.dry_run:
+        return _do(plan, options, cluster=options.scheduler)
+    plan.check(Trainer())
+    units = plan.units()
+    print(yaml.safe_dump(to_mapping(plan.run.recipe), sort_keys=False, allow_unicode=True), end="")
+    print(f"# {units['archives']} archives, {units['nbytes'] / 1e6:,.1f} MB; {units['before']} were read before")
+    print(f"# {units['shards']} new shards of {units['files']}")
+    if units["prepare"]:
+        print(f"# prepare: {len(units['prepare'])} units: {' '.join(units['prepare'])}")
+    print(f"# verbs: {' '.join(plan.verbs)}")
+    return 0
 
 
 def _prepare(options: argparse.Namespace) -> int:
     """The verb `prepare`, and a table of what each language got."""
     chosen = {name: getattr(options, name) for name in ("prose", "models", "bootstrap")}
-    places = [f"prepare.{name}={json.dumps(value)}" for name, value in chosen.items() if value is not None]
-    languages = json.dumps([code.strip() for code in options.lang.split(",")])
-    recipe = _absolute(load_recipe(options.recipe, [*options.set, *places, f"prepare.languages={languages}"]))
-    run = Run(Path(options.out).resolve(), recipe, options.verify)
-    run.refuse_other_settings(["prepare"])
-    with locked(run.root), _engine(options) as engine:
-        run.note_settings(["prepare"])
-        done = run_verb(run, "prepare", engine, verb_bar)
-    made = {lang: m for lang, m in run.manifests("prepare").items() if lang != "identifier"}
-    if options.json:
-        print_records({"lang": lang, **m.facts} for lang, m in made.items())
-    elif made:
-        print(_models_table(made))
-    if done.failures:
-        raise FailedUnitsError(_complaint(done.failures))
+    chosen["languages"] = [code.strip() for code in options.lang.split(",")]
+    given = [override(f"prepare.{name}", value) for name, value in chosen.items() if value is not None]
+    settings = [*options.set, *given]
+    plan = planned(options.recipe, (), options.out, settings=settings, until="prepare", verify=options.verify)
+    return _do(plan, options)
+
+
+def _do(plan: Plan, options: argparse.Namespace, cluster: str | None = None) -> int:
+    """Do it and print what became of it; units that failed are told last."""
+    built = do(plan, workers=options.workers, cluster=cluster)
+    if built.fresh == 0 and not built.failures:
+        note(f"Everything in {options.out} was done before: nothing to do.")
+    if plan.verbs == ("prepare",):
+        _print_models(plan.run, options.json)
+    elif options.json:
+        verdict = {"verdict": built.verdict.to_mapping()} if built.verdict else {}
+        print_records([{**dataclasses.asdict(built.summary), **verdict}])
+    else:
+        print(table(built.summary))
+        if built.verdict:
+            print("\n" + built.verdict.table())
+        print("\n" + _places(Path(options.out), plan.run, built.report))
+    if built.failures:
+        where = Path(options.out) / FILES["failures"]
+        raise FailedUnitsError(complaint(built.failures, f" All are in {where}."))
     return 0
 
 
-def _models_table(made: Mapping[str, Manifest]) -> str:
+def _print_models(run: RunDir, as_json: bool) -> None:
     """A line a language: what its model learned from and how it finds the prose that it has not seen."""
+    made = {lang: m for lang, m in run.manifests("prepare").items() if lang != "identifier"}
+    if as_json:
+        print_records({"lang": lang, **m.facts} for lang, m in made.items())
+        return
     columns = ("lines", "characters", "pieces")
-    lines = ["lang      from       " + "".join(f"{name:>14}" for name in columns) + "  held-out perplexity"]
+    print("lang      from       " + "".join(f"{name:>14}" for name in columns) + "  held-out perplexity")
     for lang, manifest in made.items():
         facts = manifest.facts
         if not manifest.outputs:
-            lines.append(f"{lang:<10}none         {facts['why']}")
+            print(f"{lang:<10}none         {facts['why']}")
             continue
         numbers = "".join(f"{facts[name]:>14,}" if name in facts else f"{'':>14}" for name in columns)
         heldout = facts.get("heldout", {}).get("perplexity")
-        lines.append(f"{lang:<10}{facts['source']:<11}{numbers}" + (f"{heldout:>21,.1f}" if heldout else ""))
-    return "\n".join(lines)
+        print(f"{lang:<10}{facts['source']:<11}{numbers}" + (f"{heldout:>21,.1f}" if heldout else ""))
 
 
-def _absolute(recipe: Recipe) -> Recipe:
-    """The recipe with whole paths, as workers may stand in another folder."""
-
-    def whole(place: str | None) -> str | None:
-        return str(Path(place).absolute()) if place and ":" not in place else place
-
-    made = recipe.prepare
-    prepare = dataclasses.replace(
-        made, prose=whole(made.prose), models=whole(made.models), bootstrap=whole(made.bootstrap)
-    )
-    publish = dataclasses.replace(recipe.publish, cutoffs=whole(recipe.publish.cutoffs))
-    return dataclasses.replace(recipe, prepare=prepare, publish=publish)
-
-
-def _run(options: argparse.Namespace) -> int:
-    recipe = _absolute(load_recipe(options.recipe, options.set))
-    verbs = verbs_between(options.first, options.until or recipe.until)
-    run = Run(Path(options.out).resolve(), recipe, options.verify)
-    if "extract" in verbs and not options.input:
-        raise InputError("--input is missing. Name WARC or WET files: --input 'crawl/*.warc.gz'.")
-    sources = sources_of(options.input, recipe.crawl)
-    if options.dry_run:
-        return _dry_run(run, verbs, sources)
-    return _go(run, sources, options.first, options)
-
-
-def _dry_run(run: Run, verbs: Sequence[str], sources: Sequence[Source]) -> int:
-    """The resolved recipe as YAML, then the units that can be known now; refuses what the run would refuse."""
-    _refuse(run, verbs, sources)
-    print(yaml.safe_dump(to_mapping(run.recipe), sort_keys=False, allow_unicode=True), end="")
-    known = {entry.archive for entry in run.inputs()}
-    new = [s for s in sources if s.name not in known]
-    shards = -(-len(new) // run.recipe.unit.files)
-    print(
-        f"# {len(sources)} archives, {sum(s.size or 0 for s in sources) / 1e6:,.1f} MB; {len(known)} were read before"
-    )
-    print(f"# {shards} new shards of {run.recipe.unit.files}")
-    if "prepare" in verbs:
-        step = next(plan(run, "prepare", [], []))
-        print(f"# prepare: {len(step.tasks)} units: {' '.join(task.name for task in step.tasks)}")
-    print(f"# verbs: {' '.join(verbs)}")
-    return 0
-
-
-def _refuse(run: Run, verbs: Sequence[str], sources: Sequence[Source]) -> None:
-    """Whatever can be known to be wrong before anything starts."""
-    before = [verb for verb in verbs if VERBS.index(verb) <= VERBS.index("publish")]
-    if before and any(entry.lang is not None for entry in run.inputs()):
-        raise InputError(f"{run.root} holds imported text: it has no pages to {before[0]}. Begin with --from vocab.")
-    if "extract" in verbs:
-        check_sources(sources)
-        check_snapshots(run.recipe, sources)
-    elif not run.inputs():
-        raise InputError(f"{run.root} holds no pages yet, so {verbs[0]} has nothing to do. Leave --from out.")
-    if "train" in verbs:
-        check_preset(run.recipe.train.preset, run.recipe.train.overrides())
-    run.refuse_other_settings(verbs)
-
-
-def _go(
-    run: Run, sources: Sequence[Source], first: str | None, options: argparse.Namespace, truth: Path | None = None
-) -> int:
-    """All verbs, then summary, verdict (where there is a truth to judge by), report, and what failed."""
-    verbs = verbs_between(first, options.until or run.recipe.until)
-    _refuse(run, verbs, sources)
-    with locked(run.root):
-        inputs = run.admit(sources) if "extract" in verbs else run.inputs()
-        run.note_settings(verbs)
-        failures, fresh = _verbs(run, verbs, sources, inputs, options)
-        if not failures:
-            balance(run, verbs)
-        if "train" in verbs and not failures:
-            fresh += _train(run, failures)
-        if fresh == 0 and not failures:
-            note(f"Everything in {options.out} was done before: nothing to do.")
-        summary = summarise(run)
-        write_json(run.root / "summary.json", dataclasses.asdict(summary))
-        verdict = judge(truth, outcomes(run)) if truth and "refine" in verbs and not failures else None
-        if verdict:
-            write_json(run.root / "verdict.json", verdict.to_mapping())
-        report = _write_report(run.root) if "publish" in verbs else None
-        write_json(run.root / "logs" / "failures.json", [dataclasses.asdict(f) for f in failures])
-    if options.json:
-        print_records([{**dataclasses.asdict(summary), **({"verdict": verdict.to_mapping()} if verdict else {})}])
-    else:
-        print(table(summary))
-        if verdict:
-            print("\n" + verdict.table())
-        print("\n" + _places(Path(options.out), report))
-    if failures:
-        where = Path(options.out) / "logs" / "failures.json"
-        raise FailedUnitsError(_complaint(failures, f" All are in {where}."))
-    return 0
-
-
-def _verbs(
-    run: Run, verbs: Sequence[str], sources: Sequence[Source], inputs: Sequence[Input], options: argparse.Namespace
-) -> tuple[list[Failure], int]:
-    """(failures, units done now) of the verbs that run on an engine."""
-    failures: list[Failure] = []
-    fresh = 0
-    with _engine(options) as engine:
-        for verb in verbs:
-            if verb != "train":
-                summary = run_verb(run, verb, engine, verb_bar, sources, inputs)
-                failures += summary.failures
-                fresh += summary.fresh
-                if summary.retired:
-                    note(f"{verb}: {len(summary.retired)} units are no longer of this run and were taken back")
-                changed = [f"{count:,} {change}" for change, count in summary.changes.items() if count]
-                if changed:
-                    note(f"{verb}: shards that were judged before were judged again: {', '.join(changed)}")
-    failed = {failure.unit for failure in failures}
-    failures += [failure for failure in missing_shards(run) if failure.unit not in failed]
-    return failures, fresh
-
-
-@contextlib.contextmanager
-def _engine(options: argparse.Namespace) -> Iterator[Engine]:
-    if getattr(options, "scheduler", None):
-        with remote_cluster(options.scheduler) as engine:
-            yield engine
-    elif options.workers == 0:
-        yield in_process()
-    else:
-        with local_cluster(options.workers) as engine:
-            yield engine
-
-
-def _train(run: Run, failures: list[Failure]) -> int:
-    """The recipe's training run and its Hugging Face directory; 1 when something was done, 0 when all was there.
-
-    A run that has grown has other tokens than its model: that is a failed unit, and all the rest stands.
-    """
-    from xlmr.hf import export
-
-    section, folder = run.recipe.train, run.folder("train")
-    try:
-        facts = train_model(section.preset, section.overrides(), run.folder("encode"), folder)
-        export(folder, folder / "hf", run.folder("vocab"))
-    except MismatchError as error:
-        failures.append(Failure("train", folder.name, f"{error} Or move {folder} away to train anew."))
-        return 0
-    return int(not facts["already_done"])
-
-
-def _write_report(root: Path) -> Path | None:
-    try:
-        from ccbuild.report import write_report
-    except ModuleNotFoundError as error:
-        note(f"No report: it needs {error.name}. Install it: pip install 'ccbuild[report]'.")
-        return None
-    try:
-        return write_report(root)
-    except (OSError, ValueError) as error:  # a file that a disk lost; the run itself stands
-        note(f"No report: {' '.join(str(error).split())}. Run with --verify to find and make again what is damaged.")
-        return None
+def _places(out: Path, run: RunDir, report: Path | None) -> str:
+    """Where everything lies, as the user would type it."""
+    places = {"corpus": "publish", "vocabulary": "vocab", "tokens": "encode", "model": "hf"}
+    found = {what: run.folder(place) for what, place in places.items()}
+    found |= {"ledgers": run.path("summary")} | ({"report": report} if report else {})
+    return "\n".join(f"{what:<12}{out / path.relative_to(run.root)}" for what, path in found.items() if path.exists())
 
 
 def _report(options: argparse.Namespace) -> int:
-    root = Path(options.folder)
-    if not (root / "run.json").is_file():
-        raise InputError(f"{root} is not the folder of a run: it has no run.json. Give the --out of a run.")
-    path = _write_report(root)
+    path = write_report(open_run_dir(options.folder).root, note)
     print(path or "")
     return 0 if path else 1
-
-
-def _places(out: Path, report: Path | None) -> str:
-    """Where everything lies, as the user would type it."""
-    names = {
-        "corpus": "5-corpus",
-        "vocabulary": "6-vocabulary",
-        "tokens": "7-tokens",
-        "model": "8-model/hf",
-        "ledgers": "summary.json",
-    }
-    lines = [f"{what:<12}{out / name}" for what, name in names.items() if (out / name).exists()]
-    if report:
-        lines.append(f"{'report':<12}{out / report.name}")
-    return "\n".join(lines)
-
-
-def _complaint(failures: Sequence[Failure], where: str = "") -> str:
-    """One line a failed unit, the first ten."""
-    lines = [f"{f.verb} {f.unit}: {f.error}" for f in failures[:10]]
-    more = f"\n  and {len(failures) - 10} more" if len(failures) > 10 else ""
-    return (
-        f"{len(failures)} units failed; the others are done.{where} Run the same command again to try them again.\n  "
-        + "\n  ".join(lines)
-        + more
-    )
 
 
 def _catalogue(options: argparse.Namespace) -> int:

@@ -6,25 +6,19 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
-
-from tqdm import tqdm
 
 from ccbuild.config import apply_overrides, from_mapping
 from ccbuild.errors import InputError
 from ccbuild.prose import read_lines
 
 __all__ = [
-    "Bar",
     "command",
     "configured",
     "group",
-    "note",
     "print_records",
     "read_texts",
     "settings_option",
-    "verb_bar",
 ]
 
 
@@ -58,11 +52,6 @@ def configured(cls: type[Any], overrides: Iterable[str], where: str) -> Any:
     return from_mapping(cls, apply_overrides({}, overrides), where)
 
 
-def note(message: str) -> None:
-    """A line for the person, on stderr."""
-    tqdm.write(message, file=sys.stderr)
-
-
 def print_records(records: Iterable[dict[str, Any]]) -> None:
     """One JSON object a line on stdout."""
     for record in records:
@@ -84,47 +73,3 @@ def read_texts(file: str) -> Iterator[dict[str, Any]]:
             raise InputError(f"{file}, line {number} has no text. Each line needs a key 'text'.")
         record["text"] = record["text"].encode("utf-8", "ignore").decode()  # JSON can say lone surrogates
         yield record
-
-
-class Bar:
-    """A progress bar over units of work."""
-
-    def __init__(self, label: str, unit: str = "unit") -> None:
-        quiet = not sys.stderr.isatty()
-        self._bar = tqdm(
-            total=0,
-            desc=f"{label:<9}",
-            unit=unit,
-            file=sys.stderr,
-            mininterval=30.0 if quiet else 0.2,
-            dynamic_ncols=True,
-        )
-
-    def add(self, total: int) -> None:
-        """More to do."""
-        self._bar.total = (self._bar.total or 0) + total
-        self._bar.refresh() if sys.stderr.isatty() else None
-
-    def advance(self, name: str) -> None:
-        """One done."""
-        self._bar.update()
-
-    def to(self, done: int, total: int, what: str = "") -> None:
-        """Stand at `done` of `total`."""
-        self._bar.total = total
-        self._bar.set_postfix_str(what, refresh=False)
-        self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        """The last state stays on the screen."""
-        self._bar.close()
-
-
-@contextmanager
-def verb_bar(verb: str) -> Iterator[Bar]:
-    """The bar of one verb."""
-    bar = Bar(verb)
-    try:
-        yield bar
-    finally:
-        bar.close()

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ccbuild.cli.terminal import command, group, note, print_records, read_texts
+from ccbuild.cli.terminal import command, group, print_records, read_texts
 from ccbuild.cli.vocab import language_code
 from ccbuild.errors import InputError, MismatchError
 from ccbuild.ledger import Ledger
+from ccbuild.progress import note
 from ccbuild.prose import read_lines
+from ccbuild.rundir import FOLDERS
 from ccbuild.storage import Unit, sha256_file
 from ccbuild.tokens import TokenWriter, open_tokens
 from ccbuild.vocab.export import MODEL_NAME
@@ -43,7 +45,7 @@ def add(commands: Any) -> None:
         "show",
         _show,
         "Decode any block of tokens.",
-        "ccbuild tokens show runs/mine/7-tokens sw 1024 --count 512 --vocab runs/mine/6-vocabulary",
+        f"ccbuild tokens show runs/mine/{FOLDERS['encode']} sw 1024 --vocab runs/mine/{FOLDERS['vocab']}",
     )
     made.add_argument("folder", help="folder of tokens")
     made.add_argument("lang")

@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ccbuild.cli.terminal import command, configured, group, note, print_records, settings_option
+from ccbuild.cli.terminal import command, configured, group, print_records, settings_option
 from ccbuild.config import flatten
 from ccbuild.corpus import open_corpus
 from ccbuild.errors import DataError, InputError
 from ccbuild.langid.codes import CC100, LANGUAGE_SETS, is_code
 from ccbuild.ledger import Ledger
+from ccbuild.progress import note
 from ccbuild.prose import find_prose, read_lines
+from ccbuild.rundir import folder_of
 from ccbuild.storage import Unit, digest_of, expand, facts_of, sha256_file, write_bytes
 from ccbuild.tokens import open_tokens
 from ccbuild.vocab.alpha import WARN_REPETITION, PlanRow, plan_rows
@@ -58,7 +60,7 @@ def add(commands: Any) -> None:
         "A SentencePiece vocabulary over languages, on the word counts of all of the text.",
         "ccbuild vocab train --corpus runs/mine --size 250000 --alpha 0.3 --out vocabulary",
     )
-    made.add_argument("--corpus", help="folder of a run, or its 5-corpus")
+    made.add_argument("--corpus", help="folder of a run, or its corpus")
     made.add_argument(
         "--text", nargs="+", default=[], metavar="CODE=FILE", help="text of a language, a paragraph a line"
     )
@@ -126,8 +128,7 @@ def _counts(source: str, by: str) -> dict[str, float]:
     if path.is_file():
         return _table_counts(path, by)
     if by == "tokens":
-        folder = path / "7-tokens" if (path / "7-tokens").is_dir() else path
-        return {code: language.tokens for code, language in open_tokens(folder).languages.items()}
+        return {c: language.tokens for c, language in open_tokens(path).languages.items()}
     if by not in _BY:
         raise InputError(f"--by {by}: a run has {', '.join(_BY)}.")
     fact = "paragraphs" if by == "sentences" else by
@@ -247,7 +248,7 @@ def _lines(where: str, most: int) -> dict[str, list[str]]:
     folder = Path(where)
     if "{lang}" in where or where.startswith("catalogue:"):
         sources: Mapping[str, Callable[[], Iterable[str]]] = {c: p.lines for c, p in find_prose(where).items()}
-    elif (folder / "5-corpus").is_dir() or any(folder.glob("*.txt.xz")):
+    elif any(folder_of(folder, "publish").glob("*.txt.xz")):
         sources = {code: language.paragraphs for code, language in open_corpus(folder).items()}
     elif folder.is_dir():
         sources = {c: p.lines for c, p in find_prose(f"{where.rstrip('/')}/{{lang}}/*").items()}

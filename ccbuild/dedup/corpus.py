@@ -7,7 +7,7 @@ All prints stand in memory: with 14 bands some 400 bytes a row and 8 a paragraph
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,7 +21,18 @@ from ccbuild.dedup.signatures import SignatureConfig, band_hashes, sign
 from ccbuild.dedup.words import shingles
 from ccbuild.errors import ConfigError
 
-__all__ = ["CorpusConfig", "Overlap", "Sketch", "confirmed", "duplicates", "overlap", "sketch", "true_jaccard"]
+__all__ = [
+    "CorpusConfig",
+    "Duplicate",
+    "Overlap",
+    "Sketch",
+    "confirmed",
+    "deduplicate",
+    "duplicates",
+    "overlap",
+    "sketch",
+    "true_jaccard",
+]
 
 _BATCH = 4096
 
@@ -111,6 +122,37 @@ def duplicates(rows: Sketch, config: CorpusConfig, texts_of: TextsOf | None = No
             raise ValueError("min_jaccard needs texts_of")
         near = confirmed(near, config.min_jaccard, config.signature.ngram, texts_of)
     return decide_documents(exact, near, config.signature, config.keep, lambda doc: rows.characters[doc])
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A text that repeats another."""
+
+    row: int
+    """Its number, from 0."""
+    partner: int
+    """The text that stays for it."""
+    reason: str
+    """`exact_duplicate` or `near_duplicate`."""
+    similarity: float
+    """To the text that it agrees with best: 1, or Jaccard estimated from bands."""
+
+
+def deduplicate(texts: Sequence[str], config: CorpusConfig | None = None) -> list[Duplicate]:
+    """The texts that repeat another, equal or nearly (MinHash), by their numbers; all others stay.
+
+    >>> text = " ".join(f"word{i}" for i in range(40))
+    >>> gone = deduplicate([text, "another", text + " more", text])
+    >>> [(each.row, each.partner, each.reason) for each in gone]
+    [(2, 0, 'near_duplicate'), (3, 0, 'exact_duplicate')]
+    """
+    config = config or CorpusConfig()
+    found = duplicates(sketch(texts, config), config, lambda rows: {int(row): texts[int(row)] for row in rows})
+    columns = (found.doc, found.partner, found.equal, found.similarity)
+    return [
+        Duplicate(doc, partner, "exact_duplicate" if equal else "near_duplicate", round(similarity, 3))
+        for doc, partner, equal, similarity in zip(*(column.tolist() for column in columns), strict=True)
+    ]
 
 
 def _edges(rows: Sketch) -> tuple[Edges, Edges]:

@@ -118,8 +118,11 @@ def shingle_hash(shingle: bytes) -> int:
     return int(kernels.xxh32(np.frombuffer(shingle, np.uint8), 0, len(shingle)))
 
 
-def sign(texts: Sequence[str], config: SignatureConfig) -> Signatures:
-    """The signature of each of `texts`.
+def sign(texts: Sequence[str], config: SignatureConfig | None = None) -> Signatures:
+    """The signature of each of `texts`: ``values``, uint32[n, num_perm], and ``present``, bool[n], whether it has one.
+
+    >>> sign(["too short for a signature", " ".join(map(str, range(40)))]).present.tolist()
+    [False, True]
 
     Equal to ``datasketch.MinHash(num_perm, seed, scheme="affine32", hashfunc=shingle_hash)`` updated with
     ``shingles(text, ngram)``. Words, hashes and permutations run compiled, without the interpreter's lock; Python
@@ -128,6 +131,7 @@ def sign(texts: Sequence[str], config: SignatureConfig) -> Signatures:
     """
     from ccbuild.dedup import kernels
 
+    config = config or SignatureConfig()
     n = len(texts)
     values = np.empty((n, config.num_perm), np.uint32)
     present = np.zeros(n, np.bool_)

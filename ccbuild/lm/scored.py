@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ccbuild.errors import DataError, InputError
 from ccbuild.prose import read_documents
+from ccbuild.rundir import folder_of, shard_files
 
 __all__ = ["read_perplexities"]
 
@@ -19,16 +20,15 @@ __all__ = ["read_perplexities"]
 def read_perplexities(source: str | Path, lang: str | None = None) -> dict[str, NDArray[np.float64]]:
     """Language to the perplexities of its documents, float64[n], sorted; without those that have none.
 
-    `source` is a run's folder (its ``4-documents``), a folder of Parquet files, or one file of scored documents:
+    `source` is a run's folder (the documents that it kept), a folder of Parquet files, or one file of scored documents:
     Parquet or JSON lines with ``perplexity`` and ``lang``. With `lang` only that language, and documents that do not
     say theirs count as `lang`. Memory: 8 bytes a document, twice while sorting.
     """
-    root = Path(source)
-    folder = root / "4-documents" if (root / "4-documents").is_dir() else root
-    if folder.is_dir():
-        files = sorted(folder.glob("*.parquet"))
+    root = folder_of(source, "refine")
+    if root.is_dir():
+        files = list(shard_files(root)) or sorted(root.glob("*.parquet"))
         if not files:
-            raise InputError(f"{folder} holds no Parquet files of scored documents. Name a run's folder, or a file.")
+            raise InputError(f"{root} holds no Parquet files of scored documents. Name a run's folder, or a file.")
     elif root.is_file():
         files = [root]
     else:

@@ -1,6 +1,6 @@
 """The report of a run: one HTML file that works offline.
 
-The rooms: :mod:`folder` reads what a run left on disk, :mod:`accounts`, :mod:`languages`, :mod:`perplexity`,
+The rooms: :mod:`accounts`, :mod:`languages`, :mod:`perplexity`,
 :mod:`training`, :mod:`samples` and :mod:`origins` each make one part of the page of it, :mod:`figures` draws, and
 :mod:`page` puts it together. It needs jinja2 (``pip install 'ccbuild[report]'``): importing it without is a
 `ModuleNotFoundError`.

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ccbuild.langid.codes import UNSPACED
-from ccbuild.report.folder import RunFolder
+from ccbuild.rundir import RunDir
 from ccbuild.storage import Manifest
 from ccbuild.vocab.alpha import alpha_plan
 from ccbuild.vocab.words import SPACE
@@ -53,17 +53,17 @@ class Language:
         return self.characters / self.tokens if self.tokens else None
 
 
-def languages(run: RunFolder, summary: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Language]:
+def languages(run: RunDir, summary: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Language]:
     """Every language of the corpus, the largest first. Reads the manifests and one column of each word table."""
-    published, encoded = run.manifests("5-corpus"), run.manifests("7-tokens")
-    vocabulary = run.manifest("6-vocabulary/vocabulary.json")
+    published, encoded = run.manifests("publish"), run.manifests("encode")
+    vocabulary = run.manifest("vocab", "vocabulary")
     before, after = _shares(published, vocabulary, settings)
     rows = []
     for row in summary["languages"]:
         code, cutoffs = row["code"], row["cutoffs"] or {}
         facts = published[code].facts if code in published else {}
         tokens = encoded[code].facts["tokens"] - encoded[code].facts["documents"] if code in encoded else None
-        words = word_count(run.root / "6-vocabulary" / "words" / f"{code}.parquet") if tokens else None
+        words = word_count(run.folder("words") / f"{code}.parquet") if tokens else None
         rows.append(
             Language(
                 code=code,

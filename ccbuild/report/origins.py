@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ccbuild import catalogue
-from ccbuild.report.folder import RunFolder
+from ccbuild.rundir import RunDir
+from ccbuild.storage import read_manifest
 
 __all__ = ["Origins", "PerplexityModel", "origins"]
 
@@ -43,11 +44,11 @@ class Origins:
         return sum(model.nbytes for model in self.models)
 
 
-def origins(run: RunFolder) -> Origins:
+def origins(run: RunDir) -> Origins:
     """From the manifests of `prepare` and of the demo's crawl; entries are recognised by SHA-256, not by name."""
-    units = run.manifests("0-models")
+    units = run.manifests("prepare")
     identifier = units.pop("identifier", None)
-    crawl = run.manifest("crawl/crawl.json")
+    crawl = read_manifest(run.path("crawl"))
     taken = {value for m in (identifier, crawl) if m for value in m.inputs.values() if isinstance(value, str)}
     models = []
     for code, manifest in units.items():

@@ -10,19 +10,19 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ccbuild import __version__
+from ccbuild import __version__, reasons
+from ccbuild.errors import InputError
 from ccbuild.report import figures, numbers, samples
-from ccbuild.report.accounts import page_account, paragraph_account, reason_name
-from ccbuild.report.folder import RunFolder
+from ccbuild.report.accounts import own_reasons, page_account, paragraph_account
 from ccbuild.report.languages import Language, languages
 from ccbuild.report.origins import origins
 from ccbuild.report.perplexity import spreads
 from ccbuild.report.training import Training, training
+from ccbuild.rundir import AUDITS, RunDir
 from ccbuild.storage import write_bytes
 
 __all__ = ["render", "write_report"]
 
-REPORT = "report.html"
 MULTIPLES = 12
 """Languages whose perplexity is drawn; the table has all."""
 DAMAGE_ROWS = 100
@@ -30,34 +30,33 @@ DAMAGE_ROWS = 100
 
 
 def write_report(root: Path) -> Path:
-    """`root/report.html`, from the files of the run in `root`; the same bytes for the same run.
+    """The report, from the files of the run in `root`; the same bytes for the same run.
 
     One file without any reference outside. Parts of a run that are not made yet are left out. Raises `InputError`
     when there is no ``summary.json``, `DataError` for a file that cannot be read, `StorageError` when the page cannot
     be written. Cost: one column of each language's table and a few rows of up to 16 shards are read: some seconds for
     100,000 documents in 109 languages.
     """
-    page = render(RunFolder(Path(root))).encode("utf-8", "replace")
-    target = Path(root) / REPORT
-    write_bytes(target, page)
-    return target
+    run = RunDir(Path(root))
+    write_bytes(run.path("report"), render(run).encode("utf-8", "replace"))
+    return run.path("report")
 
 
-def render(run: RunFolder) -> str:
+def render(run: RunDir) -> str:
     """The page as text."""
-    summary, settings = run.summary(), run.settings()
+    summary, settings = _summary(run), run.settings()
     known = languages(run, summary, settings)
-    vocabulary = run.manifest("6-vocabulary/vocabulary.json")
+    vocabulary = run.manifest("vocab", "vocabulary")
     spread, trained = spreads(run, known), training(run)
     published = set(settings.get("publish.buckets", ["head", "middle", "tail", "all"]))
-    return _template().render(
+    return _template(own_reasons(summary)).render(
         version=__version__,
         # our own file, with nothing of a run in it
         style=Markup(_resource("style.css")),
         summary=summary,
         pages=page_account(summary),
         paragraphs=paragraph_account(summary),
-        verdict=run.mapping("verdict.json"),
+        verdict=run.mapping("verdict"),
         damage=summary["damage"][:DAMAGE_ROWS],
         languages=known,
         totals={key: sum(getattr(row, key) for row in known) for key in ("documents", "characters")},
@@ -78,8 +77,8 @@ def render(run: RunFolder) -> str:
         refused=samples.refused_pages(run),
         origins=origins(run),
         names={row.code: row.name for row in known},
-        audits=[found for path in sorted((run.root / "audits").glob("*.json")) if (found := run.audit(path.name))],
-        evaluation=run.mapping("audits/evaluation.json"),
+        audits=[found for path in sorted((run.root / AUDITS).glob("*.json")) if (found := run.audit(path.name))],
+        evaluation=run.mapping("evaluation"),
         sieved=sieved if (sieved := settings.get("languages")) and "all" not in sieved else None,
         vocabulary_size=vocabulary.facts.get("size") if vocabulary else None,
         left_out=vocabulary.facts.get("left_out", {}) if vocabulary else {},
@@ -87,11 +86,21 @@ def render(run: RunFolder) -> str:
     )
 
 
+def _summary(run: RunDir) -> dict[str, Any]:
+    summary = run.mapping("summary")
+    if summary is None:
+        raise InputError(
+            f"{run.path('summary')} does not exist. Run the command that made {run.root} again, or give the folder of "
+            "a run."
+        )
+    return summary
+
+
 def _resource(name: str) -> str:
     return (resources.files("ccbuild.report") / name).read_text(encoding="utf-8")
 
 
-def _template() -> jinja2.Template:
+def _template(own: Mapping[str, str]) -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -100,7 +109,8 @@ def _template() -> jinja2.Template:
         short=numbers.short,
         percent=numbers.percent,
         nbytes=numbers.nbytes,
-        reason=reason_name,
+        reason=reasons.in_words,
+        meaning=lambda name: reasons.meaning(name, own),
     )
     return environment.from_string(_resource("template.html"))
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ccbuild.report.folder import RunFolder
 from ccbuild.report.languages import Language
+from ccbuild.rundir import RunDir, column_values
 
 __all__ = ["Spread", "spreads"]
 
@@ -32,13 +32,13 @@ class Spread:
     """Documents in each of `BINS` bins of equal width in the logarithm; what lies outside is in the first and last."""
 
 
-def spreads(run: RunFolder, languages: Sequence[Language]) -> list[Spread]:
+def spreads(run: RunDir, languages: Sequence[Language]) -> list[Spread]:
     """One for every language with scored documents, in the order of `languages`."""
     return [spread for language in languages if (spread := _spread(run, language)) is not None]
 
 
-def _spread(run: RunFolder, language: Language) -> Spread | None:
-    values = run.numbers(f"5-corpus/{language.code}/*.parquet", "perplexity", SAMPLE)
+def _spread(run: RunDir, language: Language) -> Spread | None:
+    values = column_values(sorted((run.folder("publish") / language.code).glob("*.parquet")), "perplexity", SAMPLE)
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         return None

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from ccbuild.records import address
-from ccbuild.report.accounts import MEANINGS, place
-from ccbuild.report.folder import RunFolder
+from ccbuild.reasons import place
 from ccbuild.report.languages import Language
+from ccbuild.rundir import RunDir
 
 __all__ = [
     "Refusal",
@@ -33,6 +32,7 @@ PARAGRAPHS = 3
 EXCERPT = 260
 """Characters of an excerpt."""
 _URL = 200
+_PAGE = ("url", "archive", "offset", "text")
 _REPEATED = 500
 """Repeated paragraphs that are looked at for the ones shown."""
 _SHARDS = 16
@@ -56,11 +56,6 @@ class Sample:
     partner_url: str = ""
     similarity: float | None = None
 
-    @property
-    def meaning(self) -> str:
-        """What the reason means."""
-        return MEANINGS.get(self.reason, "")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
@@ -76,7 +71,7 @@ def _cut(text: str, most: int = EXCERPT) -> str:
     return text if len(text) <= most else text[:most].rstrip() + "…"
 
 
-def kept_documents(run: RunFolder, languages: Sequence[Language]) -> list[Sample]:
+def kept_documents(run: RunDir, languages: Sequence[Language]) -> list[Sample]:
     """The first document by address of languages spread evenly from the largest to the smallest."""
     if not languages:
         return []
@@ -84,7 +79,7 @@ def kept_documents(run: RunFolder, languages: Sequence[Language]) -> list[Sample
     ranks = sorted({round(i * last / max(KEPT - 1, 1)) for i in range(KEPT)})
     found = []
     for language in (languages[rank] for rank in ranks):
-        path = run.root / "5-corpus" / language.code / f"{language.code}-00000.parquet"
+        path = run.folder("publish") / language.code / f"{language.code}-00000.parquet"
         if not path.is_file():
             continue
         with pq.ParquetFile(path) as file:
@@ -106,17 +101,17 @@ def _kept(row: dict[str, Any]) -> Sample:
     )
 
 
-def dropped_documents(run: RunFolder) -> list[Sample]:
+def dropped_documents(run: RunDir) -> list[Sample]:
     """The first documents of each reason by address, with their text and, for duplicates, the partner."""
     count: Counter[str] = Counter()
     chosen: list[dict[str, Any]] = []
-    for path in islice(run.shards("4-documents", ".dropped.parquet"), _SHARDS):
+    for path in islice(run.files("refine", "dropped"), _SHARDS):
         for row in pq.read_table(path).sort_by("doc_id").to_pylist():
             if count[row["reason"]] < OF_A_REASON:
                 count[row["reason"]] += 1
                 chosen.append(row)
     wanted = {row[key] for row in chosen for key in ("doc_id", "partner") if row[key] is not None}
-    pages = _pages(run, wanted)
+    pages = run.rows("extract", wanted, _PAGE)
     samples = []
     for row in sorted(chosen, key=lambda row: (place(row["reason"]), row["doc_id"])):
         page, partner = pages.get(row["doc_id"], {}), pages.get(row["partner"], {})
@@ -137,13 +132,14 @@ def dropped_documents(run: RunFolder) -> list[Sample]:
     return samples
 
 
-def repeated_paragraphs(run: RunFolder) -> list[Sample]:
+def repeated_paragraphs(run: RunDir) -> list[Sample]:
     """Paragraphs that went because an earlier page has them: the longest of the first `_REPEATED`, each text once."""
     rows: list[dict[str, Any]] = []
     filters = pq.filters_to_expression([("kind", "=", "duplicate_paragraph")])
-    for path in islice(run.shards("3-duplicates"), _SHARDS):
+    for path in islice(run.files("match"), _SHARDS):
         rows += pq.read_table(path, filters=filters).sort_by("doc_id").slice(0, _REPEATED - len(rows)).to_pylist()
-    pages = _pages(run, {row[key] for row in rows for key in ("doc_id", "partner") if row[key] is not None})
+    wanted = {row[key] for row in rows for key in ("doc_id", "partner") if row[key] is not None}
+    pages = run.rows("extract", wanted, _PAGE)
     found: dict[str, Sample] = {}
     for row in rows:
         page, partner = pages.get(row["doc_id"]), pages.get(row["partner"], {})
@@ -161,25 +157,14 @@ def repeated_paragraphs(run: RunFolder) -> list[Sample]:
     return [found[text] for text in sorted(found, key=lambda text: (-len(text), text))[:PARAGRAPHS]]
 
 
-def refused_pages(run: RunFolder) -> list[Refusal]:
+def refused_pages(run: RunDir) -> list[Refusal]:
     """The first records of each reason that `extract` refused."""
     count: Counter[str] = Counter()
     found = []
-    for path in islice(run.shards("1-pages", ".refused.parquet"), _SHARDS):
+    for path in islice(run.files("extract", "refused"), _SHARDS):
         for row in pq.read_table(path).to_pylist():
             if count[row["reason"]] < OF_A_REASON:
                 count[row["reason"]] += 1
                 url = _cut(row["url"] or "", _URL)
                 found.append(Refusal(reason=row["reason"], url=url, archive=row["archive"], offset=row["offset"]))
-    return sorted(found, key=lambda refusal: (refusal.reason, refusal.archive, refusal.offset))
-
-
-def _pages(run: RunFolder, identifiers: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """`doc_id` to its page, read from the shards that hold them."""
-    by_shard: dict[int, set[int]] = {}
-    for identifier in identifiers:
-        by_shard.setdefault(address(identifier)[0], set()).add(identifier)
-    pages: dict[int, dict[str, Any]] = {}
-    for shard, wanted in sorted(by_shard.items()):
-        pages |= run.rows("1-pages", f"part-{shard:05d}", wanted, ["url", "archive", "offset", "text"])
-    return pages
+    return sorted(found, key=lambda refusal: (place(refusal.reason), refusal.archive, refusal.offset))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ccbuild.report.folder import RunFolder
+from ccbuild.rundir import RunDir
 
 __all__ = ["Training", "training"]
 
@@ -41,14 +41,14 @@ class Training:
         return math.fsum(self.after.values()) / len(self.after)
 
 
-def training(run: RunFolder) -> Training | None:
-    """The run in `8-model`; None where there is none. A step that was trained twice counts as the last time."""
-    lines = {line["step"]: (line["loss"], line["tokens"]) for line in run.lines("8-model/metrics.jsonl")}
+def training(run: RunDir) -> Training | None:
+    """The training run; None where there is none. A step that was trained twice counts as the last time."""
+    lines = {line["step"]: (line["loss"], line["tokens"]) for line in run.lines("metrics")}
     points = [(float(step), lines[step][0]) for step in sorted(lines)]
     points = [(step, loss) for step, loss in points if loss is not None and math.isfinite(loss)]
     if not points:
         return None
-    manifest = run.manifest("8-model/train.json")
+    manifest = run.manifest("train", "train")
     facts = manifest.facts if manifest else {}
     before, after = facts.get("validation_before") or {}, facts.get("validation_after") or {}
     both = sorted(before.keys() & after.keys())

@@ -1,23 +1,46 @@
-"""The stages of `refine`, in the order in which they run. A stage is one file here and one field below."""
+"""The stages of `refine`: our own, each a file here and a field below, and those that a recipe takes from outside."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from ccbuild.errors import ConfigError, LedgerError
+from ccbuild.ledger import Ledger
+from ccbuild.stages.contract import Stage, StageConfig, each
 from ccbuild.stages.language import LanguageConfig
 from ccbuild.stages.length import LengthConfig
+from ccbuild.stages.outside import FunctionStage, open_stage, source_digest, stage
 from ccbuild.stages.perplexity import PerplexityConfig
 from ccbuild.stages.snapshot import SnapshotConfig
-from ccbuild.stages.stage import Stage
 
-__all__ = ["LanguageConfig", "LengthConfig", "PerplexityConfig", "RefineConfig", "SnapshotConfig", "Stage"]
+__all__ = [
+    "FunctionStage",
+    "LanguageConfig",
+    "LengthConfig",
+    "PerplexityConfig",
+    "RefineConfig",
+    "SnapshotConfig",
+    "Stage",
+    "StageConfig",
+    "each",
+    "stage",
+]
+
+_OWN = ("length", "language", "snapshot", "perplexity")
+"""Fields of `RefineConfig` that are stages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefineConfig:
-    """What happens to the text that survived deduplication, from top to bottom."""
+    """What happens to the text that survived deduplication."""
 
+    stages: tuple[str | Mapping[str, Any] | FunctionStage, ...] = _OWN
+    """The stages in their order: our own by their names, yours as ``package.module:Class`` or by the name of an entry
+    point in the group ``ccbuild.stages``; settings of yours stand beside it: ``{use: package.module:Class, least: 3}``.
+    """
     length: LengthConfig = field(default_factory=LengthConfig)
     """Shortest document."""
     language: LanguageConfig = field(default_factory=LanguageConfig)
@@ -27,6 +50,56 @@ class RefineConfig:
     perplexity: PerplexityConfig = field(default_factory=PerplexityConfig)
     """Scores by KenLM."""
 
+    def __post_init__(self) -> None:
+        """Refuse an order that cannot work, with the reason."""
+        known: dict[str, str] = {}
+        own = Ledger()
+        for name, config in self.configs():
+            try:
+                own.know(getattr(config, "reasons", {}))
+            except LedgerError as error:
+                raise ConfigError(f"refine.stages: {name}: {error}") from error
+            for needed in getattr(config, "needs", ()):
+                if needed not in known:
+                    giver = next((n for n, c in self.configs() if needed in getattr(c, "gives", ())), None)
+                    then = f"which {giver} gives: put it after {giver}" if giver else "and no stage gives it: add one"
+                    raise ConfigError(f"refine.stages: {name} needs {needed} of a document, {then}.")
+            known |= dict.fromkeys(getattr(config, "gives", ()), name)
+        if "lang" not in known:
+            raise ConfigError("refine.stages: no stage gives lang, by which a corpus is published. Add language.")
+        names = [name for name, _ in self.configs()]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ConfigError(f"refine.stages names {twice} twice. Name it once.")
+
+    def configs(self) -> list[tuple[str, StageConfig]]:
+        """(name, settings) of each stage in its order; `ConfigError` where one from outside cannot be imported."""
+        found: list[tuple[str, StageConfig]] = []
+        for entry in self.stages:
+            if isinstance(entry, str) and entry in _OWN:
+                found.append((entry, getattr(self, entry)))
+            elif isinstance(entry, FunctionStage):
+                found.append((entry.name, entry))
+            else:
+                found.append((entry if isinstance(entry, str) else str(entry.get("use")), open_stage(entry)))
+        return found
+
+    def outside(self) -> list[tuple[str, Any]]:
+        """(name, settings) of each stage from outside that has settings: a class, not a function."""
+        return [(n, c) for n, c in self.configs() if n not in _OWN and not isinstance(c, FunctionStage)]
+
+    def sources(self) -> dict[str, str]:
+        """Name of each stage from outside to the digest of its source, as this process has it."""
+        return {name: source_digest(config) for name, config in self.configs() if name not in _OWN}
+
     def build(self, models: Path) -> list[Stage]:
         """The stages, ready to run; `models` is the folder that `prepare` wrote."""
-        return [getattr(self, f.name).build(models) for f in fields(self)]
+        made = []
+        for name, config in self.configs():
+            built = config.build(models)
+            made.append(built if name in _OWN else replace(built, reasons=dict(getattr(config, "reasons", {}))))
+        return made
+
+    def with_stages(self, stages: tuple[str | Mapping[str, Any] | FunctionStage, ...]) -> RefineConfig:
+        """The same with `stages` after the others; in their place, where `stages` names one of ours."""
+        whole = any(isinstance(entry, str) and entry in _OWN for entry in stages)
+        return replace(self, stages=stages if whole else (*self.stages, *stages))

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
+from ccbuild.config import place
 from ccbuild.errors import ConfigError, InputError
 from ccbuild.langid.cascade import UNDETERMINED, Cascade, Identifier
 from ccbuild.langid.codes import CC100, check_codes
@@ -18,7 +19,7 @@ from ccbuild.langid.supplement import Supplement
 from ccbuild.langid.thresholds import Thresholds
 from ccbuild.langid.votes import vote
 from ccbuild.records import Document, Dropped
-from ccbuild.stages.stage import Stage
+from ccbuild.stages.contract import Stage
 from ccbuild.storage import read_manifest
 
 __all__ = ["LanguageConfig", "open_cascade"]
@@ -35,7 +36,7 @@ class LanguageConfig:
     """Least score, 0 to 1, of languages that `thresholds` does not name. CCNet asks 0.5 of lid.176 alone (1911.00359,
     section 3.3). Scores of two models joined are lower: on 11,463 real pages macro F1 is 0.910 at 0.3, 0.909 at 0.25,
     0.890 at 0.4."""
-    thresholds: str | None = None
+    thresholds: str | None = place(read=Thresholds.read, covered_before=True)
     """A table that `ccbuild langid calibrate` wrote: least score by language; null: `min_score` for all."""
     languages: tuple[str, ...] = ("all",)
     """Codes to keep; `all` keeps every label of the identifier, `cc100` the 116 codes of CC-100."""
@@ -52,6 +53,8 @@ class LanguageConfig:
     are; 0: all at once, which is half as fast and on 11,463 real pages as often right (85.6 % against 85.7 %)."""
     seed: int = 0
     """Which paragraphs these are: the same for the same page and seed."""
+
+    gives: ClassVar[tuple[str, ...]] = ("lang", "lang_score")
 
     def __post_init__(self) -> None:
         """Refuse what no text can meet."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ccbuild.records import Document, Dropped
-from ccbuild.stages.stage import Stage, each
+from ccbuild.stages.contract import Stage, each
 
 __all__ = ["LengthConfig"]
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ccbuild.errors import ConfigError
 from ccbuild.lm.score import Score, Scorer, perplexity, sample
 from ccbuild.records import Document, Dropped
-from ccbuild.stages.stage import Stage
+from ccbuild.stages.contract import Stage
 from ccbuild.storage import digest_of, read_manifest
 
 __all__ = ["PerplexityConfig", "Scorers"]
@@ -37,6 +37,9 @@ class PerplexityConfig:
     """Shortest document, in characters, of which only a `share` is scored."""
     seed: int = 0
     """Which paragraphs these are: the same for the same text and seed."""
+
+    needs: ClassVar[tuple[str, ...]] = ("lang",)
+    gives: ClassVar[tuple[str, ...]] = ("perplexity", "pieces")
 
     def __post_init__(self) -> None:
         """Refuse a pool without room and shares that are none."""

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from ccbuild.records import Document, Dropped
-from ccbuild.stages.stage import Stage, each
+from ccbuild.stages.contract import Stage, each
 
 __all__ = ["SnapshotConfig", "snapshot_of"]
 
@@ -35,6 +36,8 @@ class SnapshotConfig:
     """Snapshots of every language that `languages` does not name; empty: all."""
     languages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Language code to its snapshots."""
+
+    needs: ClassVar[tuple[str, ...]] = ("lang",)
 
     def build(self, models: Path) -> Stage:
         """The stage; needs no model. Archives that name no snapshot are the user's own and always pass."""

@@ -248,7 +248,7 @@ def _tokenizer(folder: str | Path | None, made: Manifest) -> list[Path]:
         return []
     source = Path(folder)
     if not (source / "tokenizer.json").is_file():
-        raise InputError(f"{source} has no tokenizer.json. Name the folder of the vocabulary (6-vocabulary).")
+        raise InputError(f"{source} has no tokenizer.json. Name the folder of the vocabulary.")
     model, trained = source / "sentencepiece.bpe.model", made.inputs["vocabulary_sha256"]
     if model.is_file() and trained is not None and sha256_file(model) != trained:
         raise MismatchError(

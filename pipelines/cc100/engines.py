@@ -20,6 +20,9 @@ class Engine(Protocol):
     def workers(self) -> int:
         """Processes that run at once on one machine and share its memory."""
 
+    def everywhere(self, ask: Callable[[], R]) -> dict[str, R]:
+        """The answer of each process that units may run in, by its name; raises what one of them raises."""
+
     def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]: ...
 
 
@@ -33,6 +36,9 @@ def _guarded(work: Callable[[T], R], task: T) -> R | Exception:
 
 class _InProcess:
     workers = 1
+
+    def everywhere(self, ask: Callable[[], R]) -> dict[str, R]:
+        return {"this process": ask()}
 
     def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
         for task in tasks:
@@ -52,6 +58,10 @@ class _OnDask:
     def workers(self) -> int:
         hosts = Counter(worker["host"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values())
         return max(hosts.values(), default=1)
+
+    def everywhere(self, ask: Callable[[], R]) -> dict[str, R]:
+        answers: dict[str, R] = self._client.run(ask)
+        return answers
 
     def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
         from distributed import as_completed

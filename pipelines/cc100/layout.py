@@ -8,44 +8,31 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from cc100.recipe import Recipe, verb_settings
+from cc100.recipe import VERBS, Recipe, verb_settings
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.http import Client
 from ccbuild.crawl.inputs import CrawlInput, inputs_of
 from ccbuild.errors import ConfigError, DataError, InputError, MismatchError
 from ccbuild.prose import find_prose
+from ccbuild.rundir import Input, RunDir
 from ccbuild.stages.snapshot import snapshot_of
 from ccbuild.storage import (
-    Manifest,
+    MANIFEST_FORMAT,
     Unit,
+    check_format,
     check_same,
     expand,
     fingerprint_file,
     open_input,
-    read_manifest,
     total_size,
     write_bytes,
     write_json,
 )
 from ccbuild.warc.records import check_archive
 
-__all__ = ["FOLDERS", "Input", "Run", "Source", "check_sources", "sources_of", "text_sources"]
-
-FOLDERS = {
-    "prepare": "0-models",
-    "extract": "1-pages",
-    "prints": "2-prints",
-    "match": "3-duplicates",
-    "refine": "4-documents",
-    "publish": "5-corpus",
-    "vocab": "6-vocabulary",
-    "encode": "7-tokens",
-    "train": "8-model",
-}
-"""Verb (or `prints`) to folder of a run."""
+__all__ = ["Run", "Source", "check_sources", "sources_of", "text_sources"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,100 +57,60 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
-    """A line of the table of inputs: a shard number is given once and never again."""
-
-    shard: int
-    archive: str
-    size: int | None
-    snapshot: str | None
-    digest: str = ""
-    lang: str | None = None
-    """Of an imported file of text: nothing is extracted from it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(RunDir):
     """A run's folder and its recipe. Travels to workers; opens nothing by itself."""
 
-    root: Path
     recipe: Recipe
     verify: bool = False
     """Hash what is found done before it is taken as done."""
     workers: int = 1
     """Processes on one machine, which share the memory that the recipe sets for it."""
 
-    def folder(self, verb: str) -> Path:
-        """The folder of a verb."""
-        return self.root / FOLDERS[verb]
-
-    def unit(self, verb: str, name: str, inputs: Mapping[str, Any], folder: str | None = None) -> Unit:
-        """A unit of work of `verb`."""
-        settings = verb_settings(self.recipe, verb)
+    def unit(self, verb: str, name: str, inputs: Mapping[str, Any], place: str | None = None) -> Unit:
+        """A unit of work of `verb`, in its folder or in another `place`, as `folder` knows them."""
         return Unit(
-            self.root / folder if folder else self.folder(verb),
+            self.folder(place or verb),
             verb,
             name,
-            settings=settings,
+            settings=verb_settings(self.recipe, verb),
             inputs=inputs,
             verify=self.verify,
         )
 
-    def manifest(self, verb: str, name: str) -> Manifest | None:
-        """The manifest of a unit, when it is done."""
-        return read_manifest(self.folder(verb) / f"{name}.json")
-
-    def manifests(self, verb: str, pattern: str = "*.json") -> dict[str, Manifest]:
-        """Unit name to manifest of all that is done, sorted by name."""
-        found = {}
-        for path in sorted(self.folder(verb).glob(pattern)):
-            manifest = read_manifest(path)
-            if manifest is not None:
-                found[manifest.unit] = manifest
-        return found
-
     def refuse_other_settings(self, verbs: Iterable[str]) -> dict[str, Any]:
         """Raise `MismatchError` where something in this folder was made with other settings; returns all that is noted.
 
-        A verb that has made nothing yet holds nobody to the settings of a run that failed.
+        What `verbs` read was made by the verbs before them, so these are asked too, but for imported text, which none
+        of them made. A verb that has made nothing yet holds nobody to the settings of a run that failed.
         """
         made = self._note()
-        for verb in verbs:
-            if verb in made and verb != "train" and any(self.folder(verb).rglob("*.json")):
-                asked = verb_settings(self.recipe, verb)
-                check_same(self.folder(verb), made[verb], asked, "--set {key}={made}")
+        asked = [verb for verb in verbs if verb != "train"]
+        if asked and not any(entry.lang is not None for entry in self.inputs()):
+            asked = [verb for verb in VERBS if VERBS.index(verb) <= max(map(VERBS.index, asked))]
+        for verb in asked:
+            if verb in made and any(self.made(verb)):
+                check_same(self.folder(verb), made[verb], verb_settings(self.recipe, verb))
         return made
 
     def note_settings(self, verbs: Iterable[str]) -> None:
-        """Refuse settings that differ from what this folder was made with, then note those of `verbs`."""
+        """Note the settings of `verbs`, which :meth:`refuse_other_settings` lets pass; else nothing is written."""
         made = self.refuse_other_settings(verbs)
         asked = {verb: verb_settings(self.recipe, verb) for verb in verbs if verb != "train"}
         about = {"recipe.name": self.recipe.name, "recipe.description": self.recipe.description}
-        write_json(self.root / "run.json", {**made, **asked, "recipe": about})
+        write_json(self.path("settings"), {**made, **asked, "recipe": about})
 
     def _note(self) -> dict[str, Any]:
-        note = self.root / "run.json"
+        note = self.path("settings")
         try:
             made: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))
+            check_format(note, made.pop("format", MANIFEST_FORMAT))
             if not all(isinstance(value, dict) for value in made.values()):
                 raise ValueError("its values are no settings")
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, TypeError) as error:
             raise DataError(f"{note} is damaged: {error}. Delete it: the manifests say the same.") from error
         return made
-
-    def inputs(self) -> list[Input]:
-        """The table of inputs as it stands."""
-        table = self.root / "inputs.jsonl"
-        if not table.exists():
-            return []
-        try:
-            return [Input(**json.loads(line)) for line in table.read_text(encoding="utf-8").splitlines()]
-        except (ValueError, TypeError) as error:
-            raise DataError(
-                f"{table} is damaged: {error}. Without it no page has an address: restore it, or start a new --out."
-            ) from error
 
     def admit(self, sources: Iterable[Source]) -> list[Input]:
         """Append new archives to the table; refuse one whose size has changed. Returns the whole table."""
@@ -194,7 +141,7 @@ class Run:
             snapshot = None if source.lang else snapshot_of(source.name)
             known.append(Input(shard, source.name, source.size, snapshot, source.digest, source.lang))
         text = "".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in known)
-        write_bytes(self.root / "inputs.jsonl", text.encode())
+        write_bytes(self.path("inputs"), text.encode())
         return known
 
 
@@ -220,15 +167,6 @@ def check_snapshots(recipe: Recipe, sources: Iterable[Source]) -> None:
             f"The recipe takes no page from {', '.join(others)}: refine.snapshot names {', '.join(sorted(allowed))}. "
             "To take every snapshot: --set refine.snapshot.default=[] --set refine.snapshot.languages={}."
         )
-
-
-def shard_name(shard: int) -> str:
-    """Name of a shard's unit.
-
-    >>> shard_name(42)
-    'part-00042'
-    """
-    return f"part-{shard:05d}"
 
 
 def sources_of(patterns: Iterable[str], crawl: CrawlConfig | None = None) -> list[Source]:

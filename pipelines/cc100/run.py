@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cc100.engines import Engine
-from cc100.layout import Input, Run, Source, shard_name
+from cc100.layout import Run, Source
 from cc100.recipe import VERBS
 from cc100.verbs import encode, extract, match, prepare, publish, refine, vocab
 from cc100.verbs.task import Result, Step, execute
 from ccbuild.errors import InputError, LedgerError, StorageError
-from ccbuild.ledger import Ledger
+from ccbuild.rundir import Input, shard_name
 from ccbuild.storage import read_manifest, retire
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "Progress",
     "VerbSummary",
     "balance",
-    "ledger_of",
     "missing_shards",
     "run_steps",
     "run_verb",
@@ -132,10 +131,7 @@ def _retire(run: Run, verb: str, planned: set[str]) -> list[str]:
     `extract` is never asked: a shard that the table of inputs names stays, named on the command line or not.
     """
     names = []
-    patterns = (
-        ("words/parts/*.json", "words/*.json", "vocabulary.json") if verb == "vocab" else ("parts/*.json", "*.json")
-    )
-    for path in sorted(path for pattern in patterns for path in run.folder(verb).glob(pattern)):
+    for path in run.made(verb):
         manifest = read_manifest(path)
         if manifest is not None and manifest.unit not in planned:
             retire(path)
@@ -171,18 +167,12 @@ def _count(summary: VerbSummary, name: str, answer: Result | Exception) -> dict[
     return line | ({"changes": answer.changes} if any(answer.changes.values()) else {})
 
 
-def ledger_of(run: Run, verb: str) -> Ledger:
-    """The ledgers of all finished units of a verb, added up."""
-    pattern = "part-*.json" if verb == "match" else "*.json"
-    return Ledger.total(m.ledger for m in run.manifests(verb, pattern).values())
-
-
 def balance(run: Run, verbs: Sequence[str]) -> None:
     """Check that each of `verbs` saw what the one before kept; `LedgerError` names the two."""
     chain = [("extract", "records"), ("refine", "documents"), ("publish", "documents"), ("encode", "documents")]
     for (before, account), (after, _) in itertools.pairwise(chain):
         if after in verbs:
-            kept, seen = ledger_of(run, before)[account].kept, ledger_of(run, after)["documents"].seen
+            kept, seen = run.ledger(before)[account].kept, run.ledger(after)["documents"].seen
             if kept != seen:
                 raise LedgerError(
                     f"{run.root}: {before} kept {kept:,}, {after} saw {seen:,}. "

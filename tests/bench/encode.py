@@ -20,10 +20,10 @@ from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor
 
-from cc100.trace import open_run
 from cc100.verbs.encode import EncodeLanguage
 from cc100.verbs.vocab import published
 from ccbuild.corpus import open_corpus
+from ccbuild.rundir import open_run_dir
 from ccbuild.runner import Timings
 from ccbuild.vocab.export import MODEL_NAME
 
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--languages", default="en,ru,ar,hi,th,ja,sw,fi", help="codes, or all")
     options = parser.parse_args()
-    run, corpus = open_run(options.run), open_corpus(options.run)
+    run, corpus = open_run_dir(options.run), open_corpus(options.run)
     wanted = list(corpus) if options.languages == "all" else options.languages.split(",")
     codes = [code for code in wanted if code in published(run)]
     processor = SentencePieceProcessor(model_file=str(run.folder("vocab") / MODEL_NAME), num_threads=1)

@@ -25,11 +25,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from cc100.engines import in_process
-from cc100.layout import FOLDERS, Run, sources_of
+from cc100.layout import Run, sources_of
 from cc100.recipe import load_recipe
 from cc100.run import run_verb
-from cc100.summary import summarise
 from ccbuild import __version__
+from ccbuild.rundir import FOLDERS
+from ccbuild.summary import summarise
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[2] / "shared" / "data"

@@ -20,7 +20,7 @@ from typing import Any
 
 from ccbuild.dedup.corpus import CorpusConfig, duplicates, sketch, true_jaccard
 from ccbuild.ledger import Ledger
-from ccbuild.records import Page
+from ccbuild.records import Document
 from ccbuild.runner import ArchiveReader
 from ccbuild.text.page import ExtractConfig
 
@@ -34,7 +34,7 @@ def pages(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     rows, texts = [], []
     for path in sorted(folder.glob("*.warc.gz")):
         for page in ArchiveReader(path=str(path), name=path.name, config=ExtractConfig(), ledger=Ledger()):
-            if isinstance(page, Page):
+            if isinstance(page, Document):
                 rows.append(truth[page.archive, page.offset])
                 texts.append("\n".join(page.paragraphs))
     return rows, texts

@@ -14,13 +14,14 @@ import pytest
 
 from cc100.demo.judge import judge
 from cc100.demo.outcomes import outcomes
-from cc100.layout import FOLDERS, Run
+from cc100.layout import Run
 from cc100.recipe import VERBS, load_recipe
-from cc100.run import balance, ledger_of
-from cc100.summary import summarise
+from cc100.run import balance
 from ccbuild.errors import MismatchError
 from ccbuild.ledger import Ledger
+from ccbuild.rundir import FOLDERS
 from ccbuild.storage import Unit, read_manifest
+from ccbuild.summary import summarise
 from ccbuild.tokens import open_tokens
 from tests.command import SMALL, ccbuild
 
@@ -66,7 +67,7 @@ def test_every_page_of_the_truth_is_accounted_for(small_run: Path) -> None:
 
 
 def test_bytes_balance_to_the_size_of_the_archives(small_run: Path) -> None:
-    nbytes = ledger_of(opened(small_run), "extract")["bytes"]
+    nbytes = opened(small_run).ledger("extract")["bytes"]
     assert nbytes.seen == sum(p.stat().st_size for p in (small_run / "crawl").glob("*.warc.gz"))
     assert nbytes.quarantined["damaged_member"] > 0
 

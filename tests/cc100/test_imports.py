@@ -16,10 +16,11 @@ import pytest
 from sentencepiece import SentencePieceNormalizer
 
 from cc100.layout import text_sources
-from cc100.trace import open_run, trace_document, trace_token
 from ccbuild.corpus import open_corpus
 from ccbuild.errors import InputError
+from ccbuild.rundir import open_run_dir
 from ccbuild.tokens import EOS, UNK, open_tokens
+from ccbuild.trace import trace_document, trace_token
 from ccbuild.vocab.config import VocabularyConfig
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.tokenizer import Encoder
@@ -55,7 +56,7 @@ def test_cc100_s_own_files(theirs: Path, tmp_path: Path) -> None:
         ("sw.txt.xz", 0, 0),
         ("sw.txt.xz", 1, 1),
     ]
-    traced = trace_document(open_run(tmp_path / "run"), 1)
+    traced = trace_document(open_run_dir(tmp_path / "run"), 1)
     assert (traced["imported"], traced["imported_row"], traced["text"]) == ("sw.txt.xz", 1, "Hati ya pili.")
     again = ccbuild("corpus", "import", str(theirs / "{lang}.txt.xz"), "--out", str(tmp_path / "run"))
     assert "nothing to do" in again.stderr
@@ -140,7 +141,7 @@ def test_tokens_show_and_trace(imported: tuple[Path, Path]) -> None:
     run = imported[0]
     tokens = open_tokens(run / "7-tokens")
     span = tokens.languages["el"].span_at(3500)
-    traced = trace_token(open_run(run), "el", 3500)
+    traced = trace_token(open_run_dir(run), "el", 3500)
     assert (traced["doc_id"], traced["token"]["in_document"]) == (span.doc_id, 3500 - span.start)
     shown = ccbuild(
         "tokens", "show", str(run / "7-tokens"), "el", str(span.start), "--count", str(span.length), "--vocab",

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cc100.layout import FOLDERS, Run, Source, check_snapshots, sources_of
+from cc100.layout import Run, Source, check_snapshots, sources_of
 from cc100.recipe import load_recipe
 from ccbuild.errors import ConfigError, DataError, InputError, MismatchError, StorageError
+from ccbuild.rundir import FOLDERS
 
 
 def run_in(folder: Path, *overrides: str) -> Run:

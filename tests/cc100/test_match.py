@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cc100.engines import local_cluster
-from cc100.layout import FOLDERS, Run
+from cc100.layout import Run
 from cc100.recipe import load_recipe
 from cc100.verbs import match
 from cc100.verbs.matching import plan_of
@@ -35,6 +35,7 @@ from ccbuild.dedup.signatures import SignatureConfig
 from ccbuild.errors import ConfigError, DataError, MismatchError, StorageError
 from ccbuild.ledger import Ledger
 from ccbuild.records import doc_id
+from ccbuild.rundir import FOLDERS
 from ccbuild.storage import Unit
 
 BANDS, ROWS, DOCUMENTS = 4, 2, 60

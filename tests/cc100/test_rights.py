@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from cc100.engines import in_process
-from cc100.layout import FOLDERS, Run, sources_of
+from cc100.layout import Run, sources_of
 from cc100.recipe import load_recipe
-from cc100.run import ledger_of, run_verb
+from cc100.run import run_verb
+from ccbuild.rundir import FOLDERS
 from tests.cc100.test_run import silent
 from tests.ccbuild.warc.test_members import warc_record
 
@@ -48,13 +49,13 @@ def test_what_a_page_asks_is_recorded(archive: Path) -> None:
 def test_directives_are_honoured_by_choice(archive: Path) -> None:
     run = extract(archive / "o", "rights.honour_robots=[noai]")
     assert set(kept(run)) == {"0", "2", "3"}
-    assert ledger_of(run, "extract")["records"].dropped["robots:noai"] == 1
+    assert run.ledger("extract")["records"].dropped["robots:noai"] == 1
 
 
 def test_an_opt_out_leaves_nothing_behind(archive: Path) -> None:
     run = extract(archive / "o", f"rights.opt_out={archive}/out.txt")
     assert set(kept(run)) == {"0", "1", "3"}
-    assert ledger_of(run, "extract")["records"].dropped["opt_out:url"] == 1
+    assert run.ledger("extract")["records"].dropped["opt_out:url"] == 1
     assert b"example.org/2" in (run.folder("extract") / "part-00000.refused.parquet").read_bytes()
     stored = b"".join(p.read_bytes() for p in (archive / "o" / FOLDERS["prints"]).iterdir())
     assert b"page 2" not in stored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from cc100.engines import in_process
-from cc100.layout import FOLDERS, Run, Source
+from cc100.layout import Run, Source
 from cc100.recipe import load_recipe
 from cc100.run import VerbSummary, balance, run_verb, verbs_between
+from cc100.verbs import extract
 from ccbuild.errors import InputError, LedgerError
 from ccbuild.records import doc_id
+from ccbuild.rundir import FOLDERS, RunDir
+from ccbuild.runner import Timings
+from ccbuild.text.page import ExtractConfig, page_text
 from tests.ccbuild.warc.test_members import warc_record
 
 
@@ -109,6 +114,23 @@ def test_more_files_in_a_unit_change_addresses_and_nothing_else(tmp_path: Path, 
     assert all(identifier >> 32 == 0 for identifier in dropped(tmp_path / "o"))
 
 
+def test_a_page_on_which_a_parser_breaks_off_costs_that_page(
+    tmp_path: Path, archives: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(kind: str, status: int | None, content_type: str, payload: bytes, config: ExtractConfig) -> object:
+        if sentence(20).encode() in payload:
+            raise ZeroDivisionError("in a parser")
+        return page_text(kind, status, content_type, payload, config)
+
+    monkeypatch.setattr("ccbuild.runner.page_text", broken)
+    extract, _ = go(tmp_path / "o", archives)
+    assert not extract.failures
+    records = RunDir(tmp_path / "o").ledger("extract")["records"]
+    assert (records.kept, records.quarantined) == (4, {"parser:ZeroDivisionError": 1})
+    refused = pq.read_table(tmp_path / "o" / FOLDERS["extract"] / "part-00002.refused.parquet")
+    assert refused["reason"].to_pylist() == ["parser:ZeroDivisionError"]
+
+
 def test_a_new_archive_is_growth(tmp_path: Path, archives: list[Source]) -> None:
     go(tmp_path / "grown", archives[:2])
     extract, _ = go(tmp_path / "grown", archives)
@@ -138,3 +160,19 @@ def test_the_order_of_verbs() -> None:
     assert verbs_between("match", "refine") == ["match", "refine"]
     with pytest.raises(InputError, match="comes after"):
         verbs_between("refine", "match")
+
+
+def test_the_largest_shards_start_first_and_nothing_depends_on_it(tmp_path: Path, archives: list[Source]) -> None:
+    run = Run(tmp_path / "o", load_recipe("cc100", ["extract.text=all"]))
+    table = run.admit(archives)
+    (step,) = extract.steps(run, archives, table)
+    sizes = {source.name: source.size or 0 for source in archives}
+    assert [sizes[task.sources[0].name] for task in step.tasks] == sorted(sizes.values(), reverse=True)
+    go(tmp_path / "o", archives, verbs=("extract",))
+    made = {path: path.read_bytes() for verb in ("extract", "prints") for path in run.folder(verb).glob("*.parquet")}
+    for task in step.tasks:
+        again = dataclasses.replace(task, prints_first=not task.prints_first)
+        with again.unit() as unit:
+            again.work(unit, Timings())
+    assert {path: path.read_bytes() for path in made} == made
+    assert len(made) == 9

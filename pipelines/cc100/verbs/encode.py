@@ -16,14 +16,13 @@ from cc100.verbs.vocab import corpus_of, largest_first, published
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, digest_of, link, read_manifest
+from ccbuild.storage import Manifest, Unit, digest_of, link
 from ccbuild.tokens import SUMMED, TokenWriter
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.tokenizer import Encoder
 
 __all__ = ["steps"]
 
-_PARTS = "7-tokens/parts"
 _BATCH = 1024
 """Documents encoded in one call."""
 
@@ -43,7 +42,9 @@ class EncodeShard:
     def unit(self) -> Unit:
         corpus = self.run.manifest("publish", self.lang)
         shard = corpus and corpus.outputs.get(f"{self.lang}/{self.name}.parquet")
-        return self.run.unit("encode", self.name, {"corpus": shard, "vocabulary": _vocabulary_digest(self.run)}, _PARTS)
+        return self.run.unit(
+            "encode", self.name, {"corpus": shard, "vocabulary": _vocabulary_digest(self.run)}, "token parts"
+        )
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         with timings.measure("encode"):
@@ -74,15 +75,15 @@ class EncodeLanguage:
             with timings.measure("encode"):
                 return _encode(self.run, self.lang, None, unit, self.lang)
         names = [EncodeShard(self.run, self.lang, shard).name for shard in range(shards)]
-        parts = [(name, read_manifest(self.run.root / _PARTS / f"{name}.json")) for name in names]
+        parts = [(name, self.run.manifest("token parts", name)) for name in names]
         written: list[dict[str, Any]] = []
         for name, part in parts:
             if part is None:
-                raise InputError(f"{_PARTS}/{name} is not encoded. Run the same command again.")
+                raise InputError(f"{name} is not encoded. Run the same command again.")
             for shard in part.facts["shards"]:
                 joined = f"{self.lang}-{len(written):05d}"
                 for suffix in ("bin", "parquet"):
-                    link(self.run.root / _PARTS / f"{shard['name']}.{suffix}", unit.path(f"{joined}.{suffix}"))
+                    link(self.run.folder("token parts") / f"{shard['name']}.{suffix}", unit.path(f"{joined}.{suffix}"))
                 written.append({**shard, "name": joined})
         facts = {key: sum(m.facts[key] for _, m in parts if m) for key in SUMMED}
         same = {key: m.facts[key] for _, m in parts if m for key in ("vocabulary_size", "vocabulary_sha256")}

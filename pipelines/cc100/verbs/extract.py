@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from cc100.layout import FOLDERS, Input, Run, Source, shard_name
+from cc100.layout import Run, Source
+from cc100.recipe import verb_contents
 from cc100.verbs.task import Step
 from ccbuild.dedup.paragraphs import document_hash, text_paragraph_hashes
 from ccbuild.dedup.prints import (
@@ -27,11 +28,11 @@ from ccbuild.dedup.signatures import band_hashes, sign
 from ccbuild.errors import InputError
 from ccbuild.langid.sieve import Sieve
 from ccbuild.ledger import Ledger
-from ccbuild.records import PAGE_SCHEMA, REFUSED_SCHEMA, Page, Refused, doc_id
-from ccbuild.rights import open_opt_out
+from ccbuild.records import PAGE_SCHEMA, REFUSED_SCHEMA, Document, Refused, doc_id, to_table
+from ccbuild.rundir import FOLDERS, Input, shard_name
 from ccbuild.runner import ArchiveReader, Timings
 from ccbuild.stages.language import open_cascade
-from ccbuild.storage import PARQUET, Manifest, Unit, digest_of, table_of
+from ccbuild.storage import PARQUET, Manifest, Unit, digest_of
 
 __all__ = ["sketch", "steps"]
 
@@ -55,16 +56,14 @@ class ExtractShard:
 
     def unit(self) -> Unit:
         inputs: dict[str, Any] = {source.name: source.facts for source in self.sources}
-        opt_out = self.run.recipe.rights.opt_out
-        if opt_out:
-            inputs["opt-outs"] = open_opt_out(opt_out).digest
+        inputs |= verb_contents(self.run.recipe, "extract")
         if self.run.recipe.sieved:
             inputs["identifier"] = digest_of(self.run.manifest("prepare", "identifier"))
         return self.run.unit("extract", self.name, inputs)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         if self.prints_first:
-            sketch(["a text of more words than a shingle has"], ["https://a.example/"], [0], self.run, Timings())
+            sketch([Document(paragraphs=("a text of more words than a shingle has",), doc_id=0)], self.run, Timings())
         ledger = Ledger()
         archives: dict[str, Any] = {}
         unparsed: Counter[str] = Counter()
@@ -116,42 +115,34 @@ class _Output:
     timings: Timings
     rows: int = 0
     prints: list[Prints] = field(default_factory=list)
-    _kept: list[Page] = field(default_factory=list)
+    _kept: list[Document] = field(default_factory=list)
     _lost: list[Refused] = field(default_factory=list)
 
-    def add(self, page: Page | Refused) -> None:
-        if isinstance(page, Page):
-            self._kept.append(page)
+    def add(self, page: Document | Refused) -> None:
+        if isinstance(page, Document):
+            self._kept.append(dataclasses.replace(page, doc_id=doc_id(self.task.shard, self.rows)))
+            self.rows += 1
         else:
             self._lost.append(page)
         if len(self._kept) + len(self._lost) >= BATCH:
             self.flush()
 
     def flush(self) -> None:
-        identifiers = [doc_id(self.task.shard, self.rows + i) for i in range(len(self._kept))]
-        self.rows += len(self._kept)
-        texts = ["\n".join(page.paragraphs) for page in self._kept]
-        if texts:
-            urls = [page.url for page in self._kept]
-            self.prints += sketch(texts, urls, identifiers, self.task.run, self.timings)
+        if self._kept:
+            self.prints += sketch(self._kept, self.task.run, self.timings)
             with self.timings.measure("write"):
-                columns: dict[str, list[Any]] = {"doc_id": identifiers, "text": texts}
-                for name in PAGE_SCHEMA.names:
-                    columns.setdefault(name, [getattr(p, name, None) for p in self._kept])
-                self.pages.write_table(table_of(PAGE_SCHEMA, columns))
+                self.pages.write_table(to_table(self._kept, PAGE_SCHEMA))
         if self._lost:
             with self.timings.measure("write"):
-                columns = {name: [getattr(p, name) for p in self._lost] for name in REFUSED_SCHEMA.names}
-                self.refused.write_table(table_of(REFUSED_SCHEMA, columns))
+                self.refused.write_table(to_table(self._lost, REFUSED_SCHEMA))
         self._kept.clear()
         self._lost.clear()
 
 
-def sketch(
-    texts: Sequence[str], urls: Sequence[str], identifiers: Sequence[int], run: Run, timings: Timings
-) -> list[Prints]:
+def sketch(documents: Sequence[Document], run: Run, timings: Timings) -> list[Prints]:
     """The prints of a batch of documents: of the whole, of its bands, of its paragraphs, of its URL."""
-    config, ids = run.recipe.dedup, np.array(identifiers, np.uint64)
+    config, texts = run.recipe.dedup, [document.text for document in documents]
+    ids = np.array([document.doc_id for document in documents], np.uint64)
     with timings.measure("paragraph hashes"):
         hashes, counts = text_paragraph_hashes(texts, config.paragraphs)
         found = [paragraph_prints(hashes, counts, ids)]
@@ -162,7 +153,7 @@ def sketch(
             found.append(band_prints(bands, signatures.present, ids))
             whole = np.fromiter((document_hash(text) for text in texts), np.uint64, len(texts))
             found.append(document_prints(whole, ids))
-            found.append(url_prints(urls, ids))
+            found.append(url_prints([document.url for document in documents], ids))
     return found
 
 

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from cc100.layout import Input, Run, Source
+from cc100.layout import Run, Source
 from cc100.verbs.publish import DescribeCorpus
 from cc100.verbs.task import Step
 from ccbuild.corpus import CORPUS_SCHEMA, CorpusWriter
 from ccbuild.ledger import Ledger
 from ccbuild.prose import read_documents
-from ccbuild.records import doc_id
+from ccbuild.records import Document, doc_id, to_table
+from ccbuild.rundir import Input
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, sha256_file, table_of
+from ccbuild.storage import Manifest, Unit, sha256_file
 from ccbuild.text.clean import paragraphs
 
 __all__ = ["ImportLanguage", "Split", "steps"]
 
 Split = Literal["auto", "line", "blank"]
 _BATCH = 64
-_KEPT = {"url": str, "archive": str, "offset": int, "length": int, "date": str, "digest": str}
-_SCORES = {"lang_score": float, "perplexity": float, "pieces": int, "bucket": str, "cluster_size": int}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,46 +54,40 @@ class ImportLanguage:
                 unit, self.lang, shard_bytes=config.shard_megabytes * 1_000_000, xz_preset=config.xz_preset
             ) as writer,
         ):
-            rows = self._rows(ledger)
-            while batch := list(islice(rows, _BATCH)):
-                for row in batch:
-                    buckets[row["bucket"]] = buckets.get(row["bucket"], 0) + 1
-                writer.add(table_of(CORPUS_SCHEMA, {n: [row[n] for row in batch] for n in CORPUS_SCHEMA.names}))
+            documents = self._documents(ledger)
+            while batch := list(islice(documents, _BATCH)):
+                for document in batch:
+                    buckets[str(document.bucket)] = buckets.get(str(document.bucket), 0) + 1
+                writer.add(to_table(batch, CORPUS_SCHEMA))
             written = writer.close()
         return unit.commit(ledger, facts={**written, "buckets": dict(sorted(buckets.items())), "cutoffs": None})
 
-    def _rows(self, ledger: Ledger) -> Iterator[dict[str, Any]]:
+    def _documents(self, ledger: Ledger) -> Iterator[Document]:
         for shard, name, path in self.files:
             for number, record in enumerate(read_documents(path, self.split)):
-                text = "\n".join(paragraphs(record["text"]))
-                if not text:
+                found = tuple(paragraphs(record["text"]))
+                if not found:
                     ledger["documents"].drop("empty_text")
                     continue
                 ledger["documents"].keep()
-                known = _known(record)
-                yield {
-                    **dict.fromkeys(CORPUS_SCHEMA.names),
-                    "url": "",
-                    "archive": name,
-                    "offset": number,
-                    "date": "",
-                    "bucket": "all",
-                    "cluster_size": 1,
-                    **known,
-                    "doc_id": doc_id(shard, number),
-                    "lang": self.lang,
-                    "text": text,
-                }
+                known = _known(record, name, number)
+                yield dataclasses.replace(
+                    known,
+                    doc_id=doc_id(shard, number),
+                    lang=self.lang,
+                    bucket=known.bucket or "all",
+                    cluster_size=known.cluster_size or 1,
+                    paragraphs=found,
+                )
 
 
-def _known(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a record says of itself, where it is of the kind that we mean: all of it, or without its address."""
+def _known(record: Mapping[str, Any], name: str, number: int) -> Document:
+    """What a record says of itself; without an archive and an offset its address is its place in the file."""
     if isinstance(record.get("timestamp"), str):  # C4's name for the date
         record = {"date": record["timestamp"], **record}
-    wanted = _KEPT | _SCORES
     if not (isinstance(record.get("archive"), str) and isinstance(record.get("offset"), int)):
-        wanted = {key: kind for key, kind in wanted.items() if key not in ("archive", "offset", "length")}
-    return {key: record[key] for key, kind in wanted.items() if isinstance(record.get(key), kind)}
+        record = {**record, "archive": name, "offset": number, "length": None}
+    return Document.from_record(record)
 
 
 def steps(run: Run, sources: Sequence[Source], table: Sequence[Input], split: Split) -> Iterator[Step]:

@@ -64,7 +64,7 @@ class _Range:
 def steps(run: Run) -> Iterator[Step]:
     """Of each generation merged prints, edges, documents, paragraphs, and back to the shards; each step needs all of
     the one before, and a generation those before it. What is done is found done."""
-    shards = {int(name.removeprefix("part-")): m for name, m in run.manifests("extract").items()}
+    shards = run.shards("extract")
     without = next((m.unit for m in shards.values() if m.facts["documents"] and not m.facts["prints"]["urls"]), None)
     if run.recipe.match.documents and without:
         raise MismatchError(

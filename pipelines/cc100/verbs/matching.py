@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cc100.layout import Run, shard_name
+from cc100.layout import Run
 from ccbuild.dedup.bitmap import DocumentSet
 from ccbuild.dedup.captures import recaptures
 from ccbuild.dedup.corpus import confirmed
@@ -31,6 +31,7 @@ from ccbuild.dedup.tables import dtype_of, merge_tables, read_range, stream_rows
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
 from ccbuild.records import DUPLICATE_SCHEMA, doc_id
+from ccbuild.rundir import shard_number
 from ccbuild.runner import Timings
 from ccbuild.storage import Manifest, Unit, digest_of, write_table
 
@@ -101,7 +102,7 @@ class _Task:
 
     def new_documents(self, path: Path, end: int, earlier: str | None) -> DocumentSet:
         """A set at `path` of documents of the shards before `end`, with those that the unit `earlier` noted."""
-        done = {int(n.removeprefix("part-")): m.facts["documents"] for n, m in self.run.manifests("extract").items()}
+        done = {n: m.facts["documents"] for n, m in self.run.shards("extract").items()}
         rows = np.array([done.get(shard, 0) for shard in range(end)], np.int64)
         return DocumentSet.create(path, rows, self.documents(earlier) if earlier else None)
 
@@ -221,7 +222,7 @@ class CheckEdges(_Task):
         """Texts of `doc`, shard by shard."""
         found: dict[int, str] = {}
         for shard in np.unique(doc >> np.uint64(32)).tolist():
-            path = self.run.folder("extract") / f"{shard_name(shard)}.parquet"
+            path = self.run.file("extract", shard)
             chosen = doc[doc >> np.uint64(32) == shard].tolist()
             table = pq.read_table(path, columns=["doc_id", "text"], filters=[("doc_id", "in", chosen)])
             found.update(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
@@ -285,7 +286,7 @@ class MeasureLengths(_Task):
                     for batch in pages.iter_batches(4096, columns=["text"]):
                         lengths = pc.utf8_length(batch["text"]).to_numpy(zero_copy_only=False)
                         stream.write(lengths.astype("<i4").tobytes())
-        return unit.commit(Ledger(), facts={"first": int(self.shards[0].removeprefix("part-"))})
+        return unit.commit(Ledger(), facts={"first": shard_number(self.shards[0])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -495,7 +496,7 @@ def _once(blocks: Iterator[Rows]) -> Iterator[Rows]:
 
 def _of_shard(paths: Sequence[Path], schema: pa.Schema, shard: str) -> Rows:
     """The rows of a shard out of files sorted by address, sorted."""
-    number = int(shard.removeprefix("part-"))
+    number = shard_number(shard)
     low, high = doc_id(number, 0), doc_id(number + 1, 0) - 1
     parts = [read_range(path, schema, AGAIN, low, high) for path in paths]
     rows = np.concatenate([*parts, np.empty(0, dtype_of(schema))])

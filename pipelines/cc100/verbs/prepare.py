@@ -6,7 +6,6 @@ prose (``prepare.prose``), the surest pages of an earlier run (``prepare.bootstr
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import statistics
 from collections import Counter
@@ -17,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from cc100.layout import FOLDERS, Run
+from cc100.layout import Run
 from cc100.verbs.task import Step
 from ccbuild import catalogue
 from ccbuild.errors import InputError
@@ -29,8 +28,9 @@ from ccbuild.lm.estimate import estimate_files
 from ccbuild.lm.given import GivenModel, find_models
 from ccbuild.lm.score import Scorer
 from ccbuild.prose import Prose, find_prose, split_prose
+from ccbuild.rundir import RunDir
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, digest_of, facts_of, read_manifest, sha256_file
+from ccbuild.storage import Manifest, Unit, digest_of, facts_of, sha256_file
 
 __all__ = ["steps"]
 
@@ -102,7 +102,7 @@ class TakeModel:
 class CrawlProse:
     """The upper half of a language's documents in an earlier run, by the score of their language."""
 
-    root: Path
+    earlier: RunDir
     lang: str
     documents: int
 
@@ -120,17 +120,12 @@ class CrawlProse:
 
     def digest(self) -> str:
         """Of the documents of all languages, as their manifests have it."""
-        return str(digest_of(*(read_manifest(path) for path in sorted(self._folder.glob("part-*.json")))))
-
-    @property
-    def _folder(self) -> Path:
-        return self.root / FOLDERS["refine"]
+        return str(digest_of(*self.earlier.manifests("refine", "part-*.json").values()))
 
     def _documents(self, columns: list[str]) -> Iterator[tuple[float, str]]:
-        for path in sorted(self._folder.glob("part-*.parquet")):
-            if not path.name.endswith(".dropped.parquet"):
-                for row in pq.read_table(path, columns=columns, filters=[("lang", "=", self.lang)]).to_pylist():
-                    yield row["lang_score"] or 0.0, row.get("text", "")
+        for path in self.earlier.files("refine"):
+            for row in pq.read_table(path, columns=columns, filters=[("lang", "=", self.lang)]).to_pylist():
+                yield row["lang_score"] or 0.0, row.get("text", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,13 +196,14 @@ def _earlier(root: str | None, run: Run) -> dict[str, CrawlProse]:
     folder = Path(root)
     if folder.resolve() == run.root.resolve():
         raise InputError(f"prepare.bootstrap={root} is this run itself. Name an earlier run, and a new --out.")
-    manifests = list(dataclasses.replace(run, root=folder).manifests("refine").values())
+    earlier = RunDir(folder)
+    manifests = list(earlier.manifests("refine").values())
     if not manifests:
         raise InputError(f"prepare.bootstrap={root} has no documents. Name the folder of a run that refine has ended.")
     languages = Counter[str]()
     for manifest in manifests:
         languages.update(manifest.facts["languages"])
-    return {lang: CrawlProse(folder, lang, documents) for lang, documents in languages.items()}
+    return {lang: CrawlProse(earlier, lang, documents) for lang, documents in languages.items()}
 
 
 def steps(run: Run) -> Iterator[Step]:

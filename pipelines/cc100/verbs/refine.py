@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cc100.layout import Run, shard_name
+from cc100.layout import Run
+from cc100.recipe import verb_contents
 from cc100.verbs.task import Step
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
-from ccbuild.records import DOCUMENT_SCHEMA, DROPPED_SCHEMA, Document
+from ccbuild.records import DOCUMENT_SCHEMA, DROPPED_SCHEMA, Document, from_table, to_table
+from ccbuild.rundir import shard_name
 from ccbuild.runner import Timings, run_stages
 from ccbuild.storage import PARQUET, Manifest, Unit, digest_of, table_of, write_table
 
@@ -31,11 +35,14 @@ class RefineShard:
         return shard_name(self.shard)
 
     def unit(self) -> Unit:
-        inputs = {
+        inputs: dict[str, Any] = {
             "pages": digest_of(self.run.manifest("extract", self.name)),
             "duplicates": digest_of(self.run.manifest("match", self.name)),
             "models": digest_of(*self.run.manifests("prepare").values()),
+            **verb_contents(self.run.recipe, "refine"),
         }
+        if sources := self.run.recipe.refine.sources():
+            inputs["stages"] = sources
         return self.run.unit("refine", self.name, inputs)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
@@ -49,12 +56,8 @@ class RefineShard:
         with timings.measure("write"):
             kept.sort(key=lambda d: (d.lang or "", d.doc_id))
             languages = _write_documents(unit.path(f"{self.name}.parquet"), kept)
-            rows = [_dropped(d, reason, None, None) for d, reason in dropped]
-            rows += [_dropped(d, *whole[d.doc_id]) for d in gone]
-            rows.sort(key=lambda row: row[0])
-            columns = dict(zip(DROPPED_SCHEMA.names, zip(*rows, strict=True), strict=True)) if rows else {}
-            table = table_of(DROPPED_SCHEMA, columns) if rows else DROPPED_SCHEMA.empty_table()
-            write_table(unit.path(f"{self.name}.dropped.parquet"), table)
+            rows = [(d, reason, None, None) for d, reason in dropped] + [(d, *whole[_id(d)]) for d in gone]
+            write_table(unit.path(f"{self.name}.dropped.parquet"), _dropped_table(rows))
         for document in kept:
             ledger["paragraphs"].keep(len(document.paragraphs))
             ledger["characters"].keep(document.characters)
@@ -62,14 +65,16 @@ class RefineShard:
         if pages is None or ledger["documents"].seen != pages.facts["documents"]:
             raise LedgerError(f"refine {self.name}: {ledger['documents'].seen:,} documents seen, extract kept others.")
         for document, reason in dropped:
-            ledger["paragraphs"].drop(reason, len(document.paragraphs))
-            ledger["characters"].drop(reason, document.characters)
+            _count(ledger, reason, document)
         models = {name: digest_of(m) or "" for name, m in self.run.manifests("prepare").items()}
-        return unit.commit(ledger, models=models, facts={"languages": languages})
+        facts: dict[str, Any] = {"languages": languages}
+        if reasons := {reason: meaning for stage in stages for reason, meaning in stage.reasons.items()}:
+            facts["reasons"] = reasons
+        return unit.commit(ledger, models=models, facts=facts)
 
     def _duplicates(self) -> tuple[dict[int, tuple[str, int, float]], dict[int, set[int]]]:
         """(doc_id to reason, partner, similarity of documents that go; doc_id to paragraphs that go)."""
-        table = pq.read_table(self.run.folder("match") / f"{self.name}.parquet")
+        table = pq.read_table(self.run.file("match", self.shard))
         whole: dict[int, tuple[str, int, float]] = {}
         parts: dict[int, set[int]] = {}
         columns = (table[c].to_pylist() for c in ("doc_id", "paragraph", "partner", "similarity", "kind"))
@@ -81,33 +86,45 @@ class RefineShard:
         return whole, parts
 
     def _documents(
-        self, whole: dict[int, tuple[str, int, float]], parts: dict[int, set[int]], ledger: Ledger
+        self, whole: Mapping[int, tuple[str, int, float]], parts: Mapping[int, set[int]], ledger: Ledger
     ) -> tuple[list[Document], list[Document]]:
         """(documents that stay, less their repeated paragraphs; documents that are duplicates)."""
         stay, gone = [], []
-        with pq.ParquetFile(self.run.folder("extract") / f"{self.name}.parquet") as pages:
-            for batch in pages.iter_batches(
-                4096, columns=[f.name for f in DOCUMENT_SCHEMA if f.name in pages.schema_arrow.names]
-            ):
-                for row in batch.to_pylist():
-                    paragraphs = row.pop("text").split("\n")
-                    document = Document(**row, paragraphs=tuple(paragraphs))
-                    characters = document.characters
-                    if document.doc_id in whole:
-                        reason = whole[document.doc_id][0]
-                        ledger["documents"].drop(reason)
-                        ledger["paragraphs"].drop(reason, len(paragraphs))
-                        ledger["characters"].drop(reason, characters)
-                        gone.append(document)
-                        continue
-                    repeated = parts.get(document.doc_id)
-                    if repeated:
-                        left = tuple(p for i, p in enumerate(paragraphs) if i not in repeated)
-                        document = Document(**row, paragraphs=left)
-                        ledger["paragraphs"].drop("duplicate_paragraph", len(paragraphs) - len(left))
-                        ledger["characters"].drop("duplicate_paragraph", characters - document.characters)
-                    stay.append(document)
+        for document in self._pages():
+            if _id(document) in whole:
+                reason = whole[_id(document)][0]
+                ledger["documents"].drop(reason)
+                _count(ledger, reason, document)
+                gone.append(document)
+                continue
+            repeated = parts.get(_id(document))
+            if repeated:
+                left = tuple(p for i, p in enumerate(document.paragraphs) if i not in repeated)
+                less = dataclasses.replace(document, paragraphs=left)
+                ledger["paragraphs"].drop("duplicate_paragraph", len(document.paragraphs) - len(left))
+                ledger["characters"].drop("duplicate_paragraph", document.characters - less.characters)
+                document = less
+            stay.append(document)
         return stay, gone
+
+    def _pages(self) -> Iterator[Document]:
+        """The shard's pages, with what `refine` passes on of them."""
+        with pq.ParquetFile(self.run.file("extract", self.shard)) as pages:
+            columns = [name for name in DOCUMENT_SCHEMA.names if name in pages.schema_arrow.names]
+            for batch in pages.iter_batches(4096, columns=columns):
+                yield from from_table(batch)
+
+
+def _id(document: Document) -> int:
+    """The address of a document that has been stored."""
+    assert document.doc_id is not None
+    return document.doc_id
+
+
+def _count(ledger: Ledger, reason: str, document: Document) -> None:
+    """The paragraphs and characters of a document that goes."""
+    ledger["paragraphs"].drop(reason, len(document.paragraphs))
+    ledger["characters"].drop(reason, document.characters)
 
 
 def _write_documents(path: object, documents: list[Document]) -> dict[str, int]:
@@ -119,21 +136,24 @@ def _write_documents(path: object, documents: list[Document]) -> dict[str, int]:
             if index < len(documents) and documents[index].lang == documents[start].lang:
                 continue
             group = documents[start:index]
-            columns = {name: [getattr(d, name) for d in group] for name in DOCUMENT_SCHEMA.names}
-            writer.write_table(table_of(DOCUMENT_SCHEMA, columns))
+            writer.write_table(to_table(group, DOCUMENT_SCHEMA))
             counts[group[0].lang or ""] = len(group)
             start = index
     return counts
 
 
-def _dropped(document: Document, reason: str, partner: int | None, similarity: float | None) -> tuple[Any, ...]:
-    """A row of `DROPPED_SCHEMA`."""
-    d = document
-    return d.doc_id, d.url, reason, d.lang, d.lang_score, d.perplexity, partner, similarity
+def _dropped_table(rows: Sequence[tuple[Document, str, int | None, float | None]]) -> pa.Table:
+    """Documents that go, by address: each with its reason, and of a duplicate the partner and the similarity."""
+    if not rows:
+        return DROPPED_SCHEMA.empty_table()
+    rows = sorted(rows, key=lambda row: _id(row[0]))
+    found = dict(zip(("document", "reason", "partner", "similarity"), zip(*rows, strict=True), strict=True))
+    documents = found.pop("document")
+    columns = {n: found.get(n, [getattr(d, n, None) for d in documents]) for n in DROPPED_SCHEMA.names}
+    return table_of(DROPPED_SCHEMA, columns)
 
 
 def steps(run: Run) -> Iterator[Step]:
     """One unit a shard, the one with most pages first."""
-    pages = {name: m.facts["documents"] for name, m in run.manifests("extract").items()}
-    shards = sorted(pages, key=lambda name: (-pages[name], name))
-    yield Step("shards", [RefineShard(run, int(name.removeprefix("part-"))) for name in shards])
+    pages = {shard: m.facts["documents"] for shard, m in run.shards("extract").items()}
+    yield Step("shards", [RefineShard(run, n) for n in sorted(pages, key=lambda shard: (-pages[shard], shard))])

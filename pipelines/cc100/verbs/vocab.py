@@ -11,15 +11,11 @@ from ccbuild.corpus import CorpusLanguage, corpus_language
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, digest_of, facts_of, read_manifest
+from ccbuild.storage import Manifest, Unit, digest_of, facts_of
 from ccbuild.vocab.train import build_vocabulary
 from ccbuild.vocab.words import count_words, merge_counts
 
 __all__ = ["corpus_of", "largest_first", "published", "steps"]
-
-
-_WORDS = "6-vocabulary/words"
-_PARTS = "6-vocabulary/words/parts"
 
 
 def published(run: Run) -> dict[str, Manifest]:
@@ -55,7 +51,7 @@ class CountShard:
     def unit(self) -> Unit:
         corpus = self.run.manifest("publish", self.lang)
         inputs = {"corpus": corpus and corpus.outputs.get(f"{self.lang}/{self.name}.parquet")}
-        return self.run.unit("vocab", self.name, inputs, _PARTS)
+        return self.run.unit("vocab", self.name, inputs, "word parts")
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         ledger = Ledger()
@@ -77,7 +73,7 @@ class CountWords:
 
     def unit(self) -> Unit:
         corpus = digest_of(self.run.manifest("publish", self.lang))
-        return self.run.unit("vocab", self.lang, {"corpus": corpus}, _WORDS)
+        return self.run.unit("vocab", self.lang, {"corpus": corpus}, "words")
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         ledger, shards = Ledger(), len(corpus_of(self.run, self.lang).paths)
@@ -87,12 +83,13 @@ class CountWords:
             else:
                 parts = [CountShard(self.run, self.lang, shard).name for shard in range(shards)]
                 for name in parts:
-                    made = read_manifest(self.run.root / _PARTS / f"{name}.json")
+                    made = self.run.manifest("word parts", name)
                     if made is None:
-                        raise InputError(f"{_PARTS}/{name} is not counted. Run the same command again.")
+                        raise InputError(f"{name} is not counted. Run the same command again.")
                     ledger["paragraphs"].keep(made.ledger["paragraphs"].kept)
                 merge_counts(
-                    [self.run.root / _PARTS / f"{name}.parquet" for name in parts], unit.path(f"{self.lang}.parquet")
+                    [self.run.folder("word parts") / f"{name}.parquet" for name in parts],
+                    unit.path(f"{self.lang}.parquet"),
                 )
         return unit.commit(ledger)
 
@@ -115,13 +112,13 @@ class TrainVocabulary:
 
     def _counts(self) -> dict[str, Manifest]:
         wanted = published(self.run)
-        return {m.unit: m for m in self.run.manifests("vocab", "words/*.json").values() if m.unit in wanted}
+        return {m.unit: m for m in self.run.manifests("words").values() if m.unit in wanted}
 
     def unit(self) -> Unit:
         return self.run.unit("vocab", self.name, {lang: digest_of(m) for lang, m in self._counts().items()})
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        folder = self.run.folder("vocab") / "words"
+        folder = self.run.folder("words")
         counts = {lang: folder / f"{lang}.parquet" for lang in self._counts()}
         if not counts:
             raise InputError(f"{self.run.folder('publish')} holds no documents, so there is nothing to make words of.")

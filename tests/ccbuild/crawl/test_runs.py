@@ -11,7 +11,7 @@ import pytest
 from cc100.engines import in_process
 from cc100.layout import Run, check_sources, sources_of
 from cc100.recipe import load_recipe
-from cc100.run import ledger_of, run_verb
+from cc100.run import run_verb
 from ccbuild.cli import main
 from tests.cc100.test_run import silent
 from tests.ccbuild.crawl.conftest import SNAPSHOT, Crawl
@@ -52,7 +52,7 @@ def test_a_selection_is_an_input(crawl: Crawl, tmp_path: Path, capsys: pytest.Ca
         for row in crawl.rows
         if (row["warc_filename"].removeprefix("crawl-data/"), row["warc_record_offset"]) in offsets
     ]
-    assert ledger_of(run, "extract")["bytes"].kept == sum(lengths) < sum(map(len, crawl.contents.values()))
+    assert run.ledger("extract")["bytes"].kept == sum(lengths) < sum(map(len, crawl.contents.values()))
 
 
 def test_a_snapshot_is_an_input(crawl: Crawl, tmp_path: Path) -> None:

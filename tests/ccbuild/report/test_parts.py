@@ -15,13 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ccbuild.reasons import meaning
 from ccbuild.report import figures, numbers, training
 from ccbuild.report.accounts import page_account, paragraph_account
 from ccbuild.report.figures import Series, curve, histogram, log_ticks, rank_chart, ticks
-from ccbuild.report.folder import RunFolder
 from ccbuild.report.languages import Language, languages, word_count
 from ccbuild.report.perplexity import BINS, spreads
 from ccbuild.report.samples import dropped_documents, kept_documents, refused_pages, repeated_paragraphs
+from ccbuild.rundir import RunDir, column_values
 
 
 @pytest.mark.parametrize("module", [figures, numbers])
@@ -66,6 +67,20 @@ def test_the_waterfall_falls_from_what_came_in_to_what_was_kept() -> None:
     assert [bar.count for bar in account.bars if bar.kind == "left"] == [89]
 
 
+def test_reasons_stand_in_their_order_with_their_meanings_also_those_of_a_users_stage() -> None:
+    given = summary()
+    assert [bar.note for bar in page_account(given).bars if bar.label == "new"] == [""]  # nobody says what it means
+    given["losses"][2]["meaning"] = "fresh from a stage of one's own"
+    given["losses"] += [{"verb": "refine", "reason": "too_short", "pages": 0, "quarantined": False}]
+    given["paragraphs"] = {"seen": 3, "kept": 1, "dropped": {"new": 1, "over_long": 1}, "quarantined": {}}
+    bars = [bar for bar in page_account(given).bars if bar.kind == "drop"]
+    assert [bar.label for bar in bars] == ["not html", "too short", "new"]
+    assert all(bar.note for bar in bars)
+    paragraphs = paragraph_account(given)
+    assert paragraphs is not None
+    assert [bar.note for bar in paragraphs.bars[1:3]] == [meaning("over_long"), "fresh from a stage of one's own"]
+
+
 def test_a_waterfall_of_nothing() -> None:
     nothing = page_account({"pages_in": 0, "kept": 0, "losses": []})
     assert nothing.difference == 0
@@ -97,19 +112,19 @@ def test_a_word_that_was_cut_counts_once(tmp_path: Path) -> None:
 
 
 def test_words_are_those_of_the_text(small_run: Path) -> None:
-    run = RunFolder(small_run)
-    row = next(r for r in languages(run, run.summary(), run.settings()) if r.code == "el")
+    run = RunDir(small_run)
+    row = next(r for r in languages(run, run.mapping("summary"), run.settings()) if r.code == "el")
     texts = pq.read_table(small_run / "5-corpus" / "el", columns=["text"])["text"].to_pylist()
     assert row.words == pytest.approx(sum(len(text.split()) for text in texts), rel=0.01)
     assert row.pieces_per_word is not None
     assert row.pieces_per_word > 1
 
 
-def corpus(root: Path, code: str, perplexities: list[float | None], group: int = 1 << 16) -> RunFolder:
+def corpus(root: Path, code: str, perplexities: list[float | None], group: int = 1 << 16) -> RunDir:
     (root / "5-corpus" / code).mkdir(parents=True, exist_ok=True)
     table = pa.table({"perplexity": pa.array(perplexities, pa.float64())})
     pq.write_table(table, root / "5-corpus" / code / f"{code}-00000.parquet", row_group_size=group)
-    return RunFolder(root)
+    return RunDir(root)
 
 
 def test_every_scored_document_is_in_the_histogram(tmp_path: Path) -> None:
@@ -132,11 +147,12 @@ def test_a_histogram_of_little(tmp_path: Path, values: list[float | None]) -> No
 
 def test_of_a_long_column_some_row_groups_are_read(tmp_path: Path) -> None:
     run = corpus(tmp_path, "xx", [float(n) for n in range(10_000)], group=100)
-    values = run.numbers("5-corpus/xx/*.parquet", "perplexity", 1000)
+    paths = sorted((run.folder("publish") / "xx").glob("*.parquet"))
+    values = column_values(paths, "perplexity", 1000)
     assert len(values) == 1000
     assert values.min() < 100
     assert values.max() >= 9_900
-    assert np.array_equal(values, run.numbers("5-corpus/xx/*.parquet", "perplexity", 1000))
+    assert np.array_equal(values, column_values(paths, "perplexity", 1000))
 
 
 def test_charts_escape_and_skip_what_has_no_value() -> None:
@@ -158,10 +174,10 @@ def test_a_curve_of_little(points: list[tuple[float, float]]) -> None:
     assert "nan" not in drawn
 
 
-def metrics(root: Path, lines: list[str]) -> RunFolder:
+def metrics(root: Path, lines: list[str]) -> RunDir:
     (root / "8-model").mkdir()
     (root / "8-model" / "metrics.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    return RunFolder(root)
+    return RunDir(root)
 
 
 def line(step: int, loss: float | None) -> str:
@@ -176,7 +192,7 @@ def test_the_curve_takes_the_last_line_of_a_step_and_no_cut_one(tmp_path: Path) 
     assert made.curve == ((10.0, 9.0), (20.0, 7.0))
     assert (made.first, made.last, made.steps) == (9.0, 7.0, 20)
     assert made.after == {}
-    assert training.training(RunFolder(tmp_path / "absent")) is None
+    assert training.training(RunDir(tmp_path / "absent")) is None
 
 
 def test_a_long_curve_is_thinned_to_means(tmp_path: Path) -> None:
@@ -191,7 +207,7 @@ def test_a_long_curve_is_thinned_to_means(tmp_path: Path) -> None:
 
 def test_samples_join_on_the_address(small_run: Path) -> None:
     """Each dropped duplicate shown names the partner that the run's tables name."""
-    run = RunFolder(small_run)
+    run = RunDir(small_run)
     urls: dict[int, str] = {}
     for path in (small_run / "1-pages").glob("part-?????.parquet"):
         table = pq.read_table(path, columns=["doc_id", "url"])
@@ -208,7 +224,7 @@ def test_samples_join_on_the_address(small_run: Path) -> None:
 
 
 def test_a_repeated_paragraph_stands_on_its_partner(small_run: Path) -> None:
-    run = RunFolder(small_run)
+    run = RunDir(small_run)
     tables = [pq.read_table(path) for path in sorted((small_run / "1-pages").glob("part-?????.parquet"))]
     texts = {row["url"]: row["text"] for row in pa.concat_tables(tables).to_pylist()}
     shown = repeated_paragraphs(run)
@@ -220,8 +236,8 @@ def test_a_repeated_paragraph_stands_on_its_partner(small_run: Path) -> None:
 
 
 def test_kept_samples_spread_over_the_languages(small_run: Path) -> None:
-    run = RunFolder(small_run)
-    known = languages(run, run.summary(), run.settings())
+    run = RunDir(small_run)
+    known = languages(run, run.mapping("summary"), run.settings())
     shown = [sample.lang for sample in kept_documents(run, known)]
     assert len(shown) == len(set(shown)) == 9
     assert shown[0] == known[0].code

@@ -9,24 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cc100.layout import FOLDERS, Input, Run, shard_name
-from cc100.recipe import load_recipe
 from ccbuild.corpus import corpus_language
 from ccbuild.errors import InputError
+from ccbuild.reasons import meaning
 from ccbuild.records import address
+from ccbuild.rundir import Input, RunDir, shard_name
 from ccbuild.tokens import open_tokens
 
-__all__ = ["open_run", "trace_document", "trace_token"]
+__all__ = ["trace_document", "trace_token"]
 
 
-def open_run(root: str | Path) -> Run:
-    """A run to look into; `InputError` where there is none."""
-    if not (Path(root) / "inputs.jsonl").is_file():
-        raise InputError(f"{root} is not the folder of a run: it has no inputs.jsonl. Name one with --run.")
-    return Run(Path(root).resolve(), load_recipe("cc100"))
-
-
-def trace_token(run: Run, lang: str, index: int) -> dict[str, Any]:
+def trace_token(run: RunDir, lang: str, index: int) -> dict[str, Any]:
     """:func:`trace_document` of the document that token `index` of `lang` stands in, with the token's place in it."""
     tokens = open_tokens(run.folder("encode"))
     if lang not in tokens.languages:
@@ -40,7 +33,7 @@ def trace_token(run: Run, lang: str, index: int) -> dict[str, Any]:
     return found
 
 
-def trace_document(run: Run, doc_id: int) -> dict[str, Any]:
+def trace_document(run: RunDir, doc_id: int) -> dict[str, Any]:
     """What a run knows of a document: its address in the archive, what each verb decided, its text.
 
     Reads one row of one file a verb. `InputError` for an address that the run never gave.
@@ -51,7 +44,7 @@ def trace_document(run: Run, doc_id: int) -> dict[str, Any]:
         raise InputError(f"{doc_id} is in shard {shard}, which {run.root} does not have. Is it another run's?")
     found: dict[str, Any] = {"doc_id": doc_id, "shard": shard, "row": row}
     if entries[0].lang is None:
-        found |= _crawled(run, shard_name(shard), doc_id)
+        found |= _crawled(run, shard, doc_id)
         lang = found["refine"].get("lang")
     else:
         lang = entries[0].lang
@@ -78,16 +71,19 @@ def _row(path: Path, doc_id: int, column: str = "doc_id") -> list[dict[str, Any]
     return rows
 
 
-def _crawled(run: Run, shard: str, doc_id: int) -> dict[str, Any]:
-    pages = _row(run.folder("extract") / f"{shard}.parquet", doc_id)
+def _crawled(run: RunDir, shard: int, doc_id: int) -> dict[str, Any]:
+    pages = _row(run.file("extract", shard), doc_id)
     if not pages:
-        raise InputError(f"{doc_id}: {shard} of {run.root} has no such row. Is it another run's?")
+        raise InputError(f"{doc_id}: shard {shard} of {run.root} has no such row. Is it another run's?")
     page = pages[0]
-    matched = _row(run.folder("match") / f"{shard}.parquet", doc_id)
-    kept = _row(run.folder("refine") / f"{shard}.parquet", doc_id)
-    dropped = _row(run.folder("refine") / f"{shard}.dropped.parquet", doc_id)
+    matched = _row(run.file("match", shard), doc_id)
+    kept = _row(run.file("refine", shard), doc_id)
+    dropped = _row(run.file("refine", shard, "dropped"), doc_id)
     refined = (kept or dropped or [{}])[0]
-    decisions = ("lang", "lang_score", "perplexity", "reason", "partner", "similarity")
+    if dropped:
+        made = run.manifest("refine", shard_name(shard))
+        refined["meaning"] = meaning(refined["reason"], made.facts.get("reasons") if made else None)
+    decisions = ("lang", "lang_score", "perplexity", "reason", "meaning", "partner", "similarity")
     return {
         **{key: page[key] for key in page if key not in ("doc_id", "text")},
         "match": [
@@ -104,11 +100,11 @@ def _imported(entry: Input, row: int) -> dict[str, Any]:
     return {"imported": entry.archive, "imported_row": row, "text": None}
 
 
-def _published(run: Run, lang: str, doc_id: int) -> dict[str, Any] | None:
+def _published(run: RunDir, lang: str, doc_id: int) -> dict[str, Any] | None:
     manifest = run.manifest("publish", lang)
     if manifest is None:
         return None
-    for path in corpus_language(run.root / FOLDERS["publish"], manifest).paths:
+    for path in corpus_language(run.folder("publish"), manifest).paths:
         if rows := _row(path, doc_id):
             return rows[0]
     return None

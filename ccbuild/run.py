@@ -1,0 +1,172 @@
+"""A run opened for reading, as a person in a notebook wants it: what stayed, what went and why, where it came from."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from ccbuild.corpus import CorpusLanguage, open_corpus
+from ccbuild.errors import InputError
+from ccbuild.records import DOCUMENT_SCHEMA, DROPPED_SCHEMA, REFUSED_SCHEMA
+from ccbuild.rundir import RunDir, open_run_dir
+from ccbuild.summary import Summary, summarise, table
+from ccbuild.trace import trace_document, trace_token
+
+__all__ = ["OpenRun", "Rows", "Sample", "open_run"]
+
+_CELL = 60
+"""Characters of a cell that a person sees."""
+
+
+class Text(str):
+    """Lines that a notebook shows as they are."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class Sample(list[dict[str, Any]]):
+    """A few rows; a notebook and a prompt show them as a table."""
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        names = list(dict.fromkeys(name for row in self for name, value in row.items() if value is not None))
+        cells = [[_shown(row.get(n)).replace("\n", " ¶ ") for n in names] for row in self]
+        return names, [[c if len(c) <= _CELL else c[: _CELL - 1] + "…" for c in row] for row in cells]
+
+    def __repr__(self) -> str:
+        names, rows = self._cells()
+        widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in [names, *rows])
+
+    def _repr_html_(self) -> str:
+        names, rows = self._cells()
+        head = "".join(f"<th>{escape(name)}</th>" for name in names)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+class Rows:
+    """Rows of a run's Parquet files, read as they are asked for: iterate, or take a `head`."""
+
+    def __init__(
+        self,
+        paths: Iterable[Path],
+        schema: pa.Schema,
+        chosen: pc.Expression | None,
+        more: Callable[[list[dict[str, Any]]], None] | None = None,
+    ) -> None:
+        """`more` adds to a few rows what stands elsewhere."""
+        self._rows, self._more = ds.dataset([str(path) for path in paths], schema=schema, format="parquet"), more
+        if chosen is not None:
+            self._rows = self._rows.filter(chosen)
+
+    def __len__(self) -> int:
+        return int(self._rows.count_rows())
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for batch in self._rows.to_batches():
+            yield from batch.to_pylist()
+
+    def head(self, n: int = 5) -> Sample:
+        """The first `n` rows, with their text."""
+        found = Sample(itertools.islice(self, n))
+        if self._more is not None:
+            self._more(found)
+        return found
+
+    def to_table(self) -> pa.Table:
+        """All of them as one Arrow table, in memory."""
+        return self._rows.to_table()
+
+    def __repr__(self) -> str:
+        return f"{len(self):,} rows\n{self.head()!r}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{len(self):,} rows</p>{self.head()._repr_html_()}"
+
+
+class OpenRun(RunDir):
+    """A run to look into, as far as it has come; nothing in it is changed."""
+
+    __slots__ = ()
+
+    def summary(self) -> Summary:
+        """The accounts: pages in, losses by reason, what is kept, the languages."""
+        return summarise(self)
+
+    def table(self) -> Text:
+        """The summary as lines for a person."""
+        return Text(table(self.summary()))
+
+    def dropped(self, reason: str | None = None) -> Rows:
+        """Documents that `refine` dropped, for one reason or all: address, URL, reason, partner of duplicates."""
+
+        def add_text(rows: list[dict[str, Any]]) -> None:
+            pages = self.rows("extract", [row["doc_id"] for row in rows], ["text"])
+            for row in rows:
+                row["text"] = pages.get(row["doc_id"], {}).get("text")
+
+        known = {r for m in self.manifests("refine").values() for r in m.ledger["documents"].dropped}
+        return Rows(self.files("refine", "dropped"), DROPPED_SCHEMA, _equals("reason", reason, known), add_text)
+
+    def refused(self, reason: str | None = None) -> Rows:
+        """Pages that `extract` read and did not keep: URL, archive, offset, reason."""
+        known = {r for m in self.manifests("extract").values() for r in m.ledger["records"].dropped}
+        known |= {r for m in self.manifests("extract").values() for r in m.ledger["records"].quarantined}
+        return Rows(self.files("extract", "refused"), REFUSED_SCHEMA, _equals("reason", reason, known))
+
+    def documents(self, lang: str | None = None) -> Rows:
+        """Documents that `refine` kept, of one language or all, before perplexity is cut."""
+        known = {code for m in self.manifests("refine").values() for code in m.facts["languages"]}
+        return Rows(self.files("refine"), DOCUMENT_SCHEMA, _equals("lang", lang, known))
+
+    def corpus(self, lang: str) -> CorpusLanguage:
+        """A language of the published corpus; `InputError` names those that there are."""
+        languages = open_corpus(self.root)
+        if lang not in languages:
+            raise InputError(f"{self.root} has published no {lang!r}. It has {', '.join(languages)}.")
+        return languages[lang]
+
+    def trace(self, what: str | int, token: int | None = None) -> dict[str, Any]:
+        """Where a document (`what` is its doc_id) or a token (`what` is its language) came from, and what was decided
+        on the way: see :mod:`ccbuild.trace`."""
+        if isinstance(what, str):
+            if token is None:
+                raise InputError(f"Name the number of a token of {what}, or give a doc_id alone.")
+            return trace_token(self, what, token)
+        return trace_document(self, what)
+
+    def __repr__(self) -> str:
+        return f"{self.root}\n{self.table()}"
+
+
+def _equals(column: str, value: str | None, known: Sequence[str] | set[str]) -> pc.Expression | None:
+    """The rows in which `column` is `value`; `InputError` for a value that no row has."""
+    if value is None:
+        return None
+    if value not in known:
+        raise InputError(f"No row has the {column} {value!r}. There are {', '.join(sorted(known)) or 'none'}.")
+    return pc.field(column) == value
+
+
+def open_run(folder: str | Path) -> OpenRun:
+    """The run in `folder`, whichever recipe made it; `InputError` where there is none.
+
+    >>> run = open_run("runs/small")
+    >>> run.summary().pages_in, len(run.dropped("exact_duplicate")), run.corpus("sw").code
+    (400, 32, 'sw')
+    """
+    return OpenRun(open_run_dir(folder).root)

@@ -1,0 +1,257 @@
+"""A whole run: what is asked is checked, the verbs are done, the accounts are written.
+
+The command and Python come through here, so both have every safeguard: the lock, the table of inputs, settings that
+are compared with those of before, the balance between verbs, the summary and the report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from cc100.demo.judge import Verdict, judge
+from cc100.demo.outcomes import outcomes
+from cc100.engines import Engine, in_process, local_cluster, on_dask, remote_cluster
+from cc100.layout import Run, Source, check_snapshots, check_sources, sources_of
+from cc100.places import checked
+from cc100.recipe import VERBS, Recipe, TrainSection, load_recipe
+from cc100.run import Failure, ShowProgress, balance, missing_shards, plan, run_verb, verbs_between
+from ccbuild.config import override
+from ccbuild.errors import ConfigError, InputError, MismatchError
+from ccbuild.rundir import Input
+from ccbuild.stages import FunctionStage
+from ccbuild.storage import locked, write_json
+from ccbuild.summary import Summary, summarise
+
+__all__ = ["Built", "How", "Plan", "build", "complaint", "planned"]
+
+Stages = Sequence[str | Mapping[str, Any] | FunctionStage]
+Settings = Mapping[str, Any] | Sequence[str]
+
+
+class Trainer(Protocol):
+    """The last verb, which this package does not know itself."""
+
+    def check(self, section: TrainSection) -> None:
+        """Raise what training would refuse of its settings."""
+
+    def train(self, run: Run) -> bool:
+        """Train the model of a run; False when all was done before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will do. Nothing has been written yet."""
+
+    run: Run
+    verbs: tuple[str, ...]
+    sources: tuple[Source, ...] = ()
+    truth: Path | None = None
+    """What is known of the pages of a crawl that was made here, to judge the run by."""
+
+    def check(self, trainer: Trainer) -> None:
+        """Refuse whatever can be known to be wrong before anything starts."""
+        run, verbs = self.run, self.verbs
+        before = [verb for verb in verbs if VERBS.index(verb) <= VERBS.index("publish")]
+        if before and any(entry.lang is not None for entry in run.inputs()):
+            raise InputError(
+                f"{run.root} holds imported text: it has no pages to {before[0]}. Begin with --from vocab."
+            )
+        if "extract" in verbs:
+            if not self.sources:
+                raise InputError("No input is named. Name WARC or WET files: --input 'crawl/*.warc.gz'.")
+            check_sources(self.sources)
+            check_snapshots(run.recipe, self.sources)
+        elif verbs[0] != "prepare" and not run.inputs():
+            raise InputError(f"{run.root} holds no pages yet, so {verbs[0]} has nothing to do. Begin with extract.")
+        if "train" in verbs:
+            trainer.check(run.recipe.train)
+        run.refuse_other_settings(verbs)
+
+    def units(self) -> dict[str, Any]:
+        """What can be known now: archives, bytes, archives that were read before, new shards, units of `prepare`."""
+        known = {entry.archive for entry in self.run.inputs()}
+        new = [source for source in self.sources if source.name not in known]
+        return {
+            "archives": len(self.sources),
+            "nbytes": sum(source.size or 0 for source in self.sources),
+            "before": len(known),
+            "shards": -(-len(new) // self.run.recipe.unit.files),
+            "files": self.run.recipe.unit.files,
+            "prepare": [task.name for task in next(plan(self.run, "prepare", [], [])).tasks]
+            if "prepare" in self.verbs
+            else [],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """By what a run is done, and how a person follows it. No output depends on it."""
+
+    show: ShowProgress
+    """The bar of a verb."""
+    tell: Callable[[str], None]
+    """Takes a line for the person."""
+    trainer: Trainer
+    workers: int | None = None
+    """Processes on this machine; 0: only this one; None: as many as it has cores."""
+    cluster: Any = None
+    """The address of a Dask scheduler that exists, ``tcp://host:port``, or a `distributed.Client`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What became of a run."""
+
+    summary: Summary
+    failures: tuple[Failure, ...]
+    """Units that are not done; all others are."""
+    fresh: int
+    """Units done now."""
+    verdict: Verdict | None = None
+    """Against the truth of a crawl that was made here."""
+    report: Path | None = None
+
+
+def planned(
+    recipe: str | Path | Recipe,
+    inputs: str | Iterable[str],
+    out: str | Path,
+    *,
+    stages: Stages = (),
+    settings: Settings = (),
+    first: str | None = None,
+    until: str | None = None,
+    verify: bool = False,
+) -> Plan:
+    """The plan of a run in `out`; `ccbuild.build` tells what the arguments mean.
+
+    Reads names and sizes of inputs, and the files that settings name, which it refuses where they do not fit.
+    """
+    chosen = settings if not isinstance(settings, Mapping) else [override(k, v) for k, v in settings.items()]
+    if isinstance(recipe, Recipe):
+        if chosen:
+            raise ConfigError("A Recipe has all its settings. Load it with them: load_recipe(name, settings).")
+    else:
+        recipe = load_recipe(str(recipe), chosen)
+    if stages:
+        recipe = dataclasses.replace(recipe, refine=recipe.refine.with_stages(tuple(stages)))
+    root = Path(out).resolve()
+    verbs = tuple(verbs_between(first, until or recipe.until))
+    recipe = checked(recipe, verbs, root)
+    named = [inputs] if isinstance(inputs, str) else list(inputs)
+    sources = sources_of(named, recipe.crawl) if "extract" in verbs else []
+    return Plan(Run(root, recipe, verify), verbs, tuple(sources))
+
+
+def build(plan: Plan, how: How) -> Built:
+    """Do all verbs of a plan, then summary, verdict, report. Units that failed are told, and tried again next time."""
+    run, verbs = plan.run, plan.verbs
+    plan.check(how.trainer)
+    with locked(run.root):
+        run.refuse_other_settings(verbs)  # again: another process may have been here
+        inputs = run.admit(plan.sources) if "extract" in verbs else run.inputs()
+        run.note_settings(verbs)
+        failures, fresh = _verbs(plan, inputs, how)
+        if not failures:
+            balance(run, verbs)
+            if "train" in verbs:
+                fresh += _train(run, how, failures)
+        summary = summarise(run)
+        write_json(run.path("summary"), dataclasses.asdict(summary))
+        verdict = judge(plan.truth, outcomes(run)) if plan.truth and "refine" in verbs and not failures else None
+        if verdict:
+            write_json(run.path("verdict"), verdict.to_mapping())
+        report = write_report(run.root, how.tell) if "publish" in verbs else None
+        write_json(run.path("failures"), [dataclasses.asdict(f) for f in failures])
+    return Built(summary=summary, failures=tuple(failures), fresh=fresh, verdict=verdict, report=report)
+
+
+def _verbs(plan: Plan, inputs: Sequence[Input], how: How) -> tuple[list[Failure], int]:
+    """(failures, units done now) of the verbs that run on an engine."""
+    run, failures, fresh = plan.run, list[Failure](), 0
+    with _engine(how) as engine:
+        check_stages(run.recipe, engine)
+        for verb in plan.verbs:
+            if verb == "train":
+                continue
+            done = run_verb(run, verb, engine, how.show, plan.sources, inputs)
+            failures += done.failures
+            fresh += done.fresh
+            if done.retired:
+                how.tell(f"{verb}: {len(done.retired)} units are no longer of this run and were taken back")
+            changed = [f"{count:,} {change}" for change, count in done.changes.items() if count]
+            if changed:
+                how.tell(f"{verb}: shards that were judged before were judged again: {', '.join(changed)}")
+    if plan.verbs == ("prepare",):
+        return failures, fresh
+    failed = {failure.unit for failure in failures}
+    return failures + [failure for failure in missing_shards(run) if failure.unit not in failed], fresh
+
+
+@contextlib.contextmanager
+def _engine(how: How) -> Iterator[Engine]:
+    if isinstance(how.cluster, str):
+        with remote_cluster(how.cluster) as engine:
+            yield engine
+    elif how.cluster is not None:
+        yield on_dask(how.cluster)
+    elif how.workers == 0:
+        yield in_process()
+    else:
+        with local_cluster(how.workers or os.cpu_count() or 1) as engine:
+            yield engine
+
+
+def check_stages(recipe: Recipe, engine: Engine) -> None:
+    """Refuse stages from outside that a worker cannot import, or has in another version than this process."""
+    ours = recipe.refine.sources()
+    if not ours:
+        return
+    for worker, theirs in engine.everywhere(recipe.refine.sources).items():
+        for name, digest in theirs.items():
+            if digest != ours[name]:
+                raise MismatchError(
+                    f"{worker} has another source of the stage {name} than this process. Install the same version on "
+                    "all machines; where its file was changed after it was imported here, start Python anew."
+                )
+
+
+def _train(run: Run, how: How, failures: list[Failure]) -> int:
+    """1 when the model was trained now. A run that has grown has other tokens than its model: that is a failed unit."""
+    folder = run.folder("train")
+    try:
+        return int(how.trainer.train(run))
+    except MismatchError as error:
+        failures.append(Failure("train", folder.name, f"{error} Or move {folder} away to train anew."))
+        return 0
+
+
+def write_report(root: Path, tell: Callable[[str], None]) -> Path | None:
+    """The report of the run in `root`; None, and why is told, where it cannot be written: the run itself stands."""
+    try:
+        from ccbuild.report import write_report as write
+    except ModuleNotFoundError as error:
+        tell(f"No report: it needs {error.name}. Install it: pip install 'ccbuild[report]'.")
+        return None
+    try:
+        return write(root)
+    except (OSError, ValueError) as error:  # a file that a disk lost
+        tell(f"No report: {' '.join(str(error).split())}. Run with --verify to find and make again what is damaged.")
+        return None
+
+
+def complaint(failures: Sequence[Failure], where: str = "") -> str:
+    """What to tell of failed units: a line for each, the first ten."""
+    lines = [f"{f.verb} {f.unit}: {f.error}" for f in failures[:10]]
+    more = f"\n  and {len(failures) - 10} more" if len(failures) > 10 else ""
+    return (
+        f"{len(failures)} units failed; the others are done.{where} Run the same command again to try them again.\n  "
+        + "\n  ".join(lines)
+        + more
+    )

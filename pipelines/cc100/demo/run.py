@@ -1,0 +1,38 @@
+"""The demo as a plan: a crawl made of the catalogue's texts, the recipe `demo` on it, and its own truth to judge by."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cc100.build import Plan, planned
+from cc100.demo.crawl import write_crawl
+from ccbuild import catalogue
+
+__all__ = ["planned_demo"]
+
+
+def planned_demo(
+    out: str | Path,
+    *,
+    pages: int = 3200,
+    settings: Sequence[str] = (),
+    until: str | None = None,
+    verify: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Plan:
+    """The plan of a demo in `out`, whose crawl of `pages` is written; `progress` is called with pages done and all."""
+    crawl = write_crawl(
+        Path(out) / "crawl",
+        pages=pages,
+        eld=catalogue.fetch("eld"),
+        gflanguages=catalogue.fetch("gflanguages"),
+        progress=progress or (lambda done, total: None),
+    )
+    prose = f"{glob.escape(str(crawl.folder.resolve()))}/prose/{{lang}}.txt"
+    inputs = f"{glob.escape(str(crawl.folder))}/*.warc.gz"
+    chosen = [f"prepare.prose={json.dumps(prose)}", *settings]
+    plan = planned("demo", inputs, out, settings=chosen, until=until, verify=verify)
+    return Plan(plan.run, plan.verbs, plan.sources, crawl.truth)
