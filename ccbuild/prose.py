@@ -60,6 +60,13 @@ class Prose:
             return str(catalogue.entries()[self.entry].sha256)
         return hashlib.sha256("".join(sha256_file(path) for path in self._places()).encode()).hexdigest()
 
+    def nbytes(self) -> int:
+        """About how much `lines` will read; files that are not on this machine yet count nothing."""
+        if self.entry is not None:
+            return sum(map(len, _entry_texts(self.entry)[self.lang]))
+        files = [*map(Path, self.paths), *map(catalogue.place, self.files)]
+        return sum(path.stat().st_size for path in files if path.is_file())
+
     def _places(self) -> list[str]:
         """Where the files lie on this machine."""
         return [*self.paths, *(str(catalogue.fetch(file)) for file in self.files)]
