@@ -144,6 +144,8 @@ def _write_documents(path: object, documents: list[Document]) -> dict[str, int]:
 
 def _dropped_table(rows: Sequence[tuple[Document, str, int | None, float | None]]) -> pa.Table:
     """Documents that go, by address: each with its reason, and of a duplicate the partner and the similarity."""
+    if not rows:
+        return DROPPED_SCHEMA.empty_table()
     rows = sorted(rows, key=lambda row: _id(row[0]))
     found = dict(zip(("document", "reason", "partner", "similarity"), zip(*rows, strict=True), strict=True))
     documents = found.pop("document", ())
