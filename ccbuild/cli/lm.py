@@ -20,7 +20,7 @@ from ccbuild.ledger import Ledger
 from ccbuild.lm.cutoffs import Percentile, calibrate, write_cutoffs
 from ccbuild.lm.estimate import EstimateConfig, estimate_files
 from ccbuild.lm.evaluate import Evaluated, evaluate, scatter
-from ccbuild.lm.score import NGRAMS, Score, Scorer, perplexity, sample
+from ccbuild.lm.score import NGRAMS, Score, Scorer, model_files, perplexity, sample
 from ccbuild.lm.scored import read_perplexities
 from ccbuild.progress import note
 from ccbuild.prose import find_prose, read_documents, read_paragraphs
@@ -152,9 +152,11 @@ def _estimate(options: argparse.Namespace) -> int:
 
 
 def _open(prefix: Path, definition: Any = "paragraph") -> Scorer:
-    """The model whose files begin with `prefix`; says so where nothing states what they are."""
-    if read_manifest(prefix.with_name(f"{prefix.name}.json")) is None:
-        note(f"{prefix} has no manifest beside it: it is opened in a process of its own first.")
+    """The model whose files begin with `prefix`; says what it is where nothing states it."""
+    if read_manifest(prefix.with_name(f"{prefix.name}.json")) is None and (ngrams := model_files(prefix)[1]).is_file():
+        note(
+            f"{ngrams} has no manifest beside it: SHA-256 {sha256_file(ngrams)}, opened in a process of its own first."
+        )
     return Scorer.open(prefix, definition)
 
 

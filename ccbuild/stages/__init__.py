@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ccbuild.errors import ConfigError
+from ccbuild.errors import ConfigError, LedgerError
+from ccbuild.ledger import Ledger
 from ccbuild.stages.contract import Stage, StageConfig, each
 from ccbuild.stages.language import LanguageConfig
 from ccbuild.stages.length import LengthConfig
@@ -52,7 +53,12 @@ class RefineConfig:
     def __post_init__(self) -> None:
         """Refuse an order that cannot work, with the reason."""
         known: dict[str, str] = {}
+        own = Ledger()
         for name, config in self.configs():
+            try:
+                own.know(getattr(config, "reasons", {}))
+            except LedgerError as error:
+                raise ConfigError(f"refine.stages: {name}: {error}") from error
             for needed in getattr(config, "needs", ()):
                 if needed not in known:
                     giver = next((n for n, c in self.configs() if needed in getattr(c, "gives", ())), None)

@@ -176,7 +176,7 @@ def _verbs(plan: Plan, inputs: Sequence[Input], how: How) -> tuple[list[Failure]
     """(failures, units done now) of the verbs that run on an engine."""
     run, failures, fresh = plan.run, list[Failure](), 0
     with _engine(how) as engine:
-        _check_stages(run.recipe, engine)
+        check_stages(run.recipe, engine)
         for verb in plan.verbs:
             if verb == "train":
                 continue
@@ -208,7 +208,7 @@ def _engine(how: How) -> Iterator[Engine]:
             yield engine
 
 
-def _check_stages(recipe: Recipe, engine: Engine) -> None:
+def check_stages(recipe: Recipe, engine: Engine) -> None:
     """Refuse stages from outside that a worker cannot import, or has in another version than this process."""
     ours = recipe.refine.sources()
     if not ours:

@@ -335,7 +335,11 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
-    """The recipe of that name, or of that path, with ``section.key=value`` overrides applied."""
+    """The recipe of that name, or of that path, with ``section.key=value`` overrides applied.
+
+    >>> load_recipe("cc100", ["vocab.size=32000"]).vocab.size
+    32000
+    """
     if name in recipe_names():
         text = (resources.files("cc100") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
         mapping = parse_yaml(text, f"recipe {name}")

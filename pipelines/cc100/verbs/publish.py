@@ -160,16 +160,17 @@ class PublishLanguage:
         ):
             for table in self._documents():
                 buckets = _buckets(table["perplexity"].to_numpy(), cut)
-                chosen = np.isin(buckets, config.buckets)
-                chosen &= (buckets != "tail") | _drawn(table["doc_id"].to_numpy(), config.tail_share)
-                for label, keep in zip(buckets.tolist(), chosen.tolist(), strict=True):
+                wanted = np.isin(buckets, config.buckets)
+                drawn = (buckets != "tail") | _drawn(table["doc_id"].to_numpy(), config.tail_share)
+                chosen = wanted & drawn
+                for label, of_wanted, keep in zip(buckets.tolist(), wanted.tolist(), chosen.tolist(), strict=True):
                     counts[label] += 1
                     if held_back is not None:
                         ledger["documents"].drop("audit_below_min_precision")
                     elif keep:
                         ledger["documents"].keep()
                     else:
-                        ledger["documents"].drop(f"bucket_{label}")
+                        ledger["documents"].drop("tail_share" if of_wanted else f"bucket_{label}")
                 if held_back is None:
                     table = table.append_column("bucket", pa.array(buckets, pa.string()))
                     writer.add(table.filter(pa.array(chosen)))

@@ -148,7 +148,7 @@ def _dropped_table(rows: Sequence[tuple[Document, str, int | None, float | None]
         return DROPPED_SCHEMA.empty_table()
     rows = sorted(rows, key=lambda row: _id(row[0]))
     found = dict(zip(("document", "reason", "partner", "similarity"), zip(*rows, strict=True), strict=True))
-    documents = found.pop("document", ())
+    documents = found.pop("document")
     columns = {n: found.get(n, [getattr(d, n, None) for d in documents]) for n in DROPPED_SCHEMA.names}
     return table_of(DROPPED_SCHEMA, columns)
 
