@@ -80,6 +80,7 @@ def _import(options: argparse.Namespace) -> int:
                 raise InputError(f"{run.root} holds a crawl. Import into a new --out.")
             if entry.archive not in names:
                 raise InputError(f"{entry.archive} was imported before. Name it again with the others, or a new --out.")
+        run.refuse_other_settings(["publish"])
         table = run.admit(sources)
         run.note_settings(["publish"])
         steps = imports.steps(run, sources, table, options.split)

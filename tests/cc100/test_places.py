@@ -117,7 +117,6 @@ def test_another_content_in_the_same_place_is_not_done(
 ) -> None:
     name, write_file, (before, after), reader = READERS[key]
     monkeypatch.setattr(prepare, "Supplement", lambda path: None)
-    monkeypatch.setattr(prepare, "catalogue_supplement", lambda model: model)
     where = tmp_path / name
     more = {"prepare.identifier": str(tmp_path / "other.ftz"), "prepare.prose": None, "prepare.supplement": None}
     more |= {"publish.min_precision": 0.9} if key == "publish.audit" else {}
