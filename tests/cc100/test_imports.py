@@ -44,7 +44,7 @@ def theirs(tmp_path: Path) -> Path:
 
 
 def test_cc100_s_own_files(theirs: Path, tmp_path: Path) -> None:
-    done = ccbuild("corpus", "import", str(theirs / "{lang}.txt.xz"), "--out", str(tmp_path / "run"))
+    done = ccbuild("corpus", "import", str(theirs / "{lang}.txt.xz"), "--out", str(tmp_path / "run"), "--json")
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["lang"] for line in done.stdout.splitlines()] == ["sw", "zh-Hans"]
     corpus = open_corpus(tmp_path / "run")
@@ -61,6 +61,8 @@ def test_cc100_s_own_files(theirs: Path, tmp_path: Path) -> None:
     assert (traced["imported"], traced["imported_row"], traced["text"]) == ("sw.txt.xz", 1, "Hati ya pili.")
     again = ccbuild("corpus", "import", str(theirs / "{lang}.txt.xz"), "--out", str(tmp_path / "run"))
     assert "nothing to do" in again.stderr
+    assert again.stdout.splitlines()[0] == "language  documents  paragraphs  characters"
+    assert len(again.stdout.splitlines()) == 3
 
 
 def test_json_lines_and_parquet_keep_what_they_say(tmp_path: Path) -> None:

@@ -25,10 +25,10 @@ from cc100.verbs import prepare
 from cc100.verbs.extract import ExtractShard
 from cc100.verbs.publish import PublishLanguage
 from cc100.verbs.refine import RefineShard
-from ccbuild.catalogue import eld_sentences
 from ccbuild.cli import main
 from ccbuild.config import override, places
 from ccbuild.errors import CcbuildError, ConfigError, InputError, MismatchError
+from ccbuild.langid.sources import eld_sentences
 from ccbuild.ledger import Ledger
 from ccbuild.lm.cutoffs import calibrate, write_cutoffs
 from ccbuild.storage import Unit
