@@ -122,6 +122,7 @@ def import_corpus(
                 raise InputError(f"{run.root} holds a crawl. Import into a new --out.")
             if entry.archive not in names:
                 raise InputError(f"{entry.archive} was imported before. Name it again with the others, or a new --out.")
+        run.refuse_other_settings(["publish"])
         table = run.admit(sources)
         run.note_settings(["publish"])
         return run_steps(run, "import", steps(run, sources, table, split), engine, show)[0]
