@@ -16,6 +16,7 @@ import yaml
 from ccbuild import __version__
 from ccbuild.corpus import CORPUS_SCHEMA
 from ccbuild.langid.codes import CC100
+from ccbuild.reasons import in_words, meaning, place
 from ccbuild.storage import Manifest
 
 __all__ = ["CROISSANT_NAME", "describe"]
@@ -140,7 +141,7 @@ def _body(
         "## How it was filtered",
         "",
         *(f"* `{key}`: {value}" for key, value in sorted(settings.items()) if _is_filter(key)),
-        *(f"* not published, {reason.replace('_', ' ')}: {number:,}" for reason, number in sorted(dropped.items())),
+        *(f"* not published, {in_words(why)} ({meaning(why)}): {dropped[why]:,}" for why in sorted(dropped, key=place)),
         *(f"* held back: `{code}`, of which an audit found {share:.0%} right" for code, share in held.items()),
         "",
         "## Known limits",

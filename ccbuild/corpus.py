@@ -187,6 +187,9 @@ def corpus_language(folder: Path, manifest: Manifest) -> CorpusLanguage:
 def open_corpus(folder: str | Path) -> dict[str, CorpusLanguage]:
     """The languages with documents in `folder` (a corpus, or a run), sorted by code.
 
+    >>> next(open_corpus("runs/small")["sw"].texts())[:24] != ""
+    True
+
     Raises `InputError` where there is no corpus, `DataError` for files that are not what a manifest states.
     """
     root = folder_of(folder, "publish")

@@ -49,8 +49,9 @@ def build(
     Returns the run, opened for reading. Raises `UsageError` before anything is written when something that was asked
     cannot work, and `FailedUnitsError` at the end when units failed; the others are done.
 
-    >>> run = build("demo", "crawl/*.warc.gz", "runs/mine", until="publish")  # doctest: +SKIP
-    >>> run.dropped("too_short").head()  # doctest: +SKIP
+    >>> run = build("cc100", "crawl/*.warc.gz", "runs/mine", first="extract", until="match", workers=0)
+    >>> run.summary().pages_in
+    2
     """
     chosen: dict[str, Any] = {"stages": stages, "settings": settings, "first": first, "until": until, "verify": verify}
     plan = planned(recipe, inputs, out, **chosen)

@@ -14,7 +14,7 @@ A message says what happened, where (file, offset, key), and what to do next, in
     │   └── ChangedError        the file behind a URL was replaced while it was being read
     ├── CatalogueError          a named model or data set could not be had or verified
     ├── StorageError            the disk is full, a folder cannot be written
-    ├── LedgerError             an account that does not balance: a defect, never the user's mistake
+    ├── LedgerError             an account that does not balance or has a reason that nobody explains: a defect
     └── FailedUnitsError        a run that ended with failed shards; the others are done
 """
 
@@ -37,7 +37,14 @@ __all__ = [
 
 
 class CcbuildError(Exception):
-    """The root: catching it catches everything that ccbuild raises on purpose."""
+    """The root: catching it catches everything that ccbuild raises on purpose.
+
+    >>> try:
+    ...     raise InputError("crawl.warc.gz does not exist. Check the path.")
+    ... except CcbuildError as error:
+    ...     print(error.exit_code, error)
+    2 crawl.warc.gz does not exist. Check the path.
+    """
 
     exit_code = 1
 

@@ -2,7 +2,8 @@
 
 A ledger holds one account for each thing that is counted (``records``, ``bytes``, ``documents``,
 ``paragraphs``…). Each account balances by itself: seen = kept + each drop reason + each
-quarantine cause. Ledgers of units add up to the ledger of a verb.
+quarantine cause. Ledgers of units add up to the ledger of a verb. Every reason is one that
+:mod:`ccbuild.reasons` explains, or that the stage which gives it explained to the ledger.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ccbuild.errors import LedgerError
+from ccbuild.reasons import find
 
 __all__ = ["Account", "Ledger"]
 
@@ -49,9 +51,18 @@ class Account:
 
 @dataclass(slots=True)
 class Ledger:
-    """Named accounts of one unit of work, or of many added up."""
+    """Named accounts of one unit of work, or of many added up.
+
+    >>> ledger = Ledger()
+    >>> ledger["documents"].keep(2)
+    >>> ledger["documents"].drop("too_short")
+    >>> ledger.close("example").to_mapping()["documents"]
+    {'seen': 3, 'kept': 2, 'dropped': {'too_short': 1}, 'quarantined': {}}
+    """
 
     accounts: dict[str, Account] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict, compare=False)
+    """What the reasons of a user's stages mean; add to it with `know`."""
 
     def __getitem__(self, name: str) -> Account:
         """The account `name`, opened when it is first asked for."""
@@ -61,16 +72,31 @@ class Ledger:
         return account
 
     def know(self, reasons: Mapping[str, str]) -> None:
-        """Take reasons of a stage from outside, each with its meaning."""
+        """Take the reasons of a user's stage, name to meaning, for known; `LedgerError` for one with two meanings."""
+        for name, meaning in reasons.items():
+            known = find(name)
+            before = known.meaning if known else self.reasons.setdefault(name, meaning)
+            if before != meaning:
+                raise LedgerError(
+                    f"The reason {name!r} means {before!r} already, and a stage says that it means {meaning!r}. "
+                    "Give the stage's reason another name."
+                )
 
     def close(self, unit: str) -> Ledger:
-        """This ledger, checked: `LedgerError` names the unit and the account that does not balance."""
+        """This ledger, checked: `LedgerError` names the unit, the account, and what of it does not balance or is not
+        known."""
         for name, account in self.accounts.items():
             if account.difference:
                 raise LedgerError(
                     f"{unit}: the account of {name} does not balance by {account.difference}: {account}. "
                     "Nothing was committed for this unit; please report this line."
                 )
+            for reason in (*account.dropped, *account.quarantined):
+                if reason not in self.reasons and find(reason) is None:
+                    raise LedgerError(
+                        f"{unit}: the account of {name} has the reason {reason!r}, which nobody explains. Nothing was "
+                        "committed for this unit. Say what it means in ccbuild/reasons.py, or in the stage's `reasons`."
+                    )
         return self
 
     def to_mapping(self) -> dict[str, Any]:
@@ -100,6 +126,7 @@ class Ledger:
         """The sum over units, account by account."""
         result = cls()
         for ledger in ledgers:
+            result.know(ledger.reasons)
             for name, account in ledger.accounts.items():
                 into = result[name]
                 into.seen += account.seen

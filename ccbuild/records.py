@@ -48,7 +48,12 @@ def address(identifier: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A document on its whole way, from the archive to the corpus; what is not known yet is empty."""
+    """A document on its whole way, from the archive to the corpus; what is not known yet is empty.
+
+    >>> document = Document(paragraphs=("One.", "Two."), url="http://example.com/")
+    >>> document.text, document.characters, document.lang
+    ('One.\\nTwo.', 9, None)
+    """
 
     paragraphs: tuple[str, ...]
     """Cleaned; none holds a newline."""
@@ -133,7 +138,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The answer of a stage that does not keep a document."""
+    """The answer of a stage that does not keep a document.
+
+    >>> Dropped("too_short").reason
+    'too_short'
+    """
 
     reason: str
 

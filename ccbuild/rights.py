@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ccbuild.config import location
+from ccbuild.config import place
 from ccbuild.crawl.optout import OptOut
 
 __all__ = ["RightsConfig", "open_opt_out"]
@@ -17,7 +17,9 @@ __all__ = ["RightsConfig", "open_opt_out"]
 class RightsConfig:
     """What is left out before anything of a page is stored."""
 
-    opt_out: str | None = location(None)
+    opt_out: str | None = place(
+        read=lambda path: open_opt_out(path), digest=lambda path: open_opt_out(path).digest, recorded="opt-outs"
+    )
     """File of URLs, hosts and domains to leave out, an entry a line; null: none. Manifests hold its digest."""
     honour_robots: tuple[str, ...] = ()
     """Directives, such as `noai` and `noindex`, for which a page is left out when its `<meta name="robots">` or its

@@ -39,7 +39,7 @@ class Sample(list[dict[str, Any]]):
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         names = list(dict.fromkeys(name for row in self for name, value in row.items() if value is not None))
-        cells = [[str("" if row.get(n) is None else row[n]).replace("\n", " ¶ ") for n in names] for row in self]
+        cells = [[_shown(row.get(n)).replace("\n", " ¶ ") for n in names] for row in self]
         return names, [[c if len(c) <= _CELL else c[: _CELL - 1] + "…" for c in row] for row in cells]
 
     def __repr__(self) -> str:
@@ -52,6 +52,10 @@ class Sample(list[dict[str, Any]]):
         head = "".join(f"<th>{escape(name)}</th>" for name in names)
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 class Rows:
@@ -159,5 +163,10 @@ def _equals(column: str, value: str | None, known: Sequence[str] | set[str]) -> 
 
 
 def open_run(folder: str | Path) -> OpenRun:
-    """The run in `folder`, whichever recipe made it; `InputError` where there is none."""
+    """The run in `folder`, whichever recipe made it; `InputError` where there is none.
+
+    >>> run = open_run("runs/small")
+    >>> run.summary().pages_in, len(run.dropped("exact_duplicate")), run.corpus("sw").code
+    (400, 32, 'sw')
+    """
     return OpenRun(open_run_dir(folder).root)

@@ -69,11 +69,10 @@ AUDITS = "audits"
 """Folder of what people judged."""
 
 _MADE = {
-    "publish": ("5-corpus/*.json", "3-duplicates/sizes/*.json", "corpus.json"),
     "vocab": ("6-vocabulary/words/parts/*.json", "6-vocabulary/words/*.json", "6-vocabulary/vocabulary.json"),
     "encode": ("7-tokens/parts/*.json", "7-tokens/*.json"),
 }
-"""Where the manifests of a verb stand, where it is more than its folder."""
+"""Where the manifests with the settings of a verb stand, where it is more than its folder."""
 
 _SHARD = re.compile(r"part-(\d{5,})")
 

@@ -14,8 +14,9 @@ from typing import BinaryIO, cast
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.http import Client
 from ccbuild.crawl.inputs import CrawlInput, open_crawl_input
-from ccbuild.errors import CcbuildError, LedgerError
+from ccbuild.errors import CcbuildError, ConfigError, LedgerError
 from ccbuild.ledger import Ledger
+from ccbuild.reasons import find
 from ccbuild.records import Document, Dropped, Refused
 from ccbuild.rights import RightsConfig
 from ccbuild.stages.contract import Stage
@@ -26,8 +27,6 @@ from ccbuild.warc.members import Damage, Limits
 from ccbuild.warc.records import Reader, Record
 
 __all__ = ["ArchiveReader", "Timings", "run_stages"]
-
-_QUARANTINE = "quarantine:"
 
 
 @dataclass(slots=True)
@@ -139,13 +138,12 @@ class ArchiveReader:
             except CcbuildError:
                 raise
             except Exception as error:  # the border: a parser that fails on a hostile page must not fail the shard
-                found = f"{_QUARANTINE}{type(error).__name__}"
+                cause = f"parser:{type(error).__name__}"
+                records.quarantine(cause)
+                return self._refused(record, cause)
         if isinstance(found, str):
-            if found.startswith(_QUARANTINE):
-                records.quarantine(found.removeprefix(_QUARANTINE))
-            else:
-                records.drop(found)
-            return self._refused(record, found.removeprefix(_QUARANTINE))
+            records.drop(found)
+            return self._refused(record, found)
         if found.unparsed:
             self.unparsed[found.unparsed] += 1
         robots = tuple(sorted({*found.robots, *header_robots(record.robots or "")}))
@@ -182,6 +180,22 @@ class ArchiveReader:
         return Refused(url=record.url, archive=self.name, offset=record.offset, length=record.length, reason=reason)
 
 
+def _answers(stage: Stage, documents: Sequence[Document]) -> list[Document | Dropped]:
+    """What a stage says of `documents`; an error names the stage."""
+    try:
+        answers = stage.run(documents)
+    except (CcbuildError, OSError):
+        raise
+    except Exception as error:  # a user's filter may raise anything
+        raise RuntimeError(f"The stage {stage.name} failed with {type(error).__name__}: {error}") from error
+    if len(answers) != len(documents):
+        raise ConfigError(
+            f"The stage {stage.name} gave {len(answers)} answers to {len(documents)} documents. It must give one for "
+            "each, in their order."
+        )
+    return answers
+
+
 def run_stages(
     documents: Sequence[Document], stages: Iterable[Stage], ledger: Ledger, timings: Timings
 ) -> tuple[list[Document], list[tuple[Document, str]]]:
@@ -191,10 +205,15 @@ def run_stages(
     for stage in stages:
         ledger.know(stage.reasons)
         with timings.measure(stage.name):
-            answers = stage.run(kept)
+            answers = _answers(stage, kept)
         survivors = []
         for document, answer in zip(kept, answers, strict=True):
             if isinstance(answer, Dropped):
+                if answer.reason not in ledger.reasons and find(answer.reason) is None:
+                    raise ConfigError(
+                        f"The stage {stage.name} drops for {answer.reason!r}, which nothing explains. Add it to "
+                        "the `reasons` of its class, with its meaning."
+                    )
                 dropped.append((document, answer.reason))
                 account.drop(answer.reason)
             else:

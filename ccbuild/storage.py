@@ -15,6 +15,7 @@ import glob
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,13 +28,15 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ccbuild.config import differing_keys, fingerprint
+from ccbuild.config import Settings, differing_keys, fingerprint, override
 from ccbuild.errors import DataError, InputError, MismatchError, StorageError
 from ccbuild.ledger import Ledger
 
 __all__ = [
     "Manifest",
     "Unit",
+    "check_format",
+    "check_same",
     "digest_of",
     "expand",
     "facts_of",
@@ -51,6 +54,7 @@ __all__ = [
 ]
 
 MANIFEST_FORMAT = 1
+"""What manifests and notes of settings are written in; a later one is refused, an earlier one is read."""
 PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "version": "2.6", "store_schema": False}
 """How every Parquet file is written."""
 _EDGE = 1 << 16
@@ -224,9 +228,13 @@ class Manifest:
 
 
 def read_manifest(path: str | Path) -> Manifest | None:
-    """The manifest at `path`; None when the unit is not done."""
+    """The manifest at `path`; None when the unit is not done.
+
+    `DataError` for one that is damaged, `MismatchError` for one of a later format.
+    """
     try:
         raw = json.loads(Path(path).read_text(encoding="utf-8"))
+        check_format(path, raw["format"])
         return Manifest(
             raw["verb"],
             raw["unit"],
@@ -263,12 +271,13 @@ class Unit:
         *,
         settings: Mapping[str, Any],
         inputs: Mapping[str, Any] | None = None,
-        keep: str = "--set {key}={made}",
+        options: Mapping[str, str] | None = None,
         verify: bool = False,
     ) -> None:
-        """`keep` tells how a user keeps a setting; `verify` hashes outputs before they are taken as done."""
-        self.folder, self.verb, self.name, self._keep, self._verify = Path(folder), verb, name, keep, verify
-        self.settings, self.inputs = dict(settings), dict(inputs or {})
+        """`options` are those of :func:`check_same`; `verify` hashes outputs before they are taken as done."""
+        self.folder, self.verb, self.name, self._options, self._verify = Path(folder), verb, name, options, verify
+        self.settings = settings if isinstance(settings, Settings) else Settings(settings)
+        self.inputs = dict(inputs or {})
         self._token = uuid.uuid4().hex
         self._written: dict[str, Path] = {}
         self._scratch: Path | None = None
@@ -281,7 +290,8 @@ class Unit:
     def done(self) -> Manifest | None:
         """The manifest, when this very work is done; None when it is not, or when its inputs have changed since.
 
-        Raises `MismatchError` with the keys that differ when it was made with other settings.
+        Raises `MismatchError` with the keys that differ when it was made with other settings, and for a manifest of a
+        later format: that is no damage, and doing it again would lose what is newer.
         """
         try:
             manifest = read_manifest(self.manifest_path)
@@ -289,9 +299,11 @@ class Unit:
             manifest = None
         if manifest is None:
             return None
-        check_same(self.manifest_path, manifest.settings, self.settings, self._keep)
+        check_same(self.manifest_path, manifest.settings, self.settings, self._options)
         if differing_keys(manifest.inputs, self.inputs):
             return None
+        if any(manifest.settings.get(key) is not None for key in self.settings.by_path):
+            return None  # it noted the path of a file, so nobody knows what stood in it
         for name, facts in manifest.outputs.items():
             path = self.folder / name
             if not path.is_file() or path.stat().st_size != facts["size"]:
@@ -370,17 +382,36 @@ class Unit:
             raise _refusal(self.folder, error) from error
 
 
-def check_same(where: Path, made: Mapping[str, Any], asked: Mapping[str, Any], keep: str) -> None:
-    """Raise `MismatchError` naming each key of `made` that differs from `asked`; `keep` tells how to keep it."""
+def check_same(
+    where: Path, made: Mapping[str, Any], asked: Mapping[str, Any], options: Mapping[str, str] | None = None
+) -> None:
+    """Raise `MismatchError` naming each key of `made` that differs from `asked`, and what to paste to keep them.
+
+    A setting is kept with ``--set key=value``, or with what `options` has for its key: ``--pages {}``, say.
+    """
     differing = differing_keys(made, asked)
-    if differing:
-        key, old, new = differing[0]
-        more = (
-            "" if len(differing) == 1 else f" ({len(differing)} keys differ: {', '.join(k for k, _, _ in differing)})"
-        )
+    if not differing:
+        return
+    said = "; ".join(f"{override(key, old)}, the config says {override('', new)[1:]}" for key, old, new in differing)
+    unknown = [key for key, _, _ in differing if key not in asked]
+    if unknown:
         raise MismatchError(
-            f"{where} was made with {key}={old}, the config says {new}{more}. "
-            f"Keep it with {keep.format(key=key, made=old)}, or start a new --out."
+            f"{where} was made with {said}. This release has no {', '.join(unknown)}: go on with the one that made it, "
+            "or start a new --out."
+        )
+    keep = " ".join(
+        options[key].format(old) if options and key in options else f"--set {shlex.quote(override(key, old))}"
+        for key, old, _ in differing
+    )
+    raise MismatchError(f"{where} was made with {said}. Keep it with {keep}, or start a new --out.")
+
+
+def check_format(where: str | Path, found: int) -> None:
+    """Raise `MismatchError` where something was written in a later format than this release knows."""
+    if found > MANIFEST_FORMAT:
+        raise MismatchError(
+            f"{where} is of format {found}; this release reads formats up to {MANIFEST_FORMAT}. Go on with the release "
+            "that wrote it, or start a new --out."
         )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ccbuild.langid.codes import CC100
+from ccbuild.ledger import Ledger
+from ccbuild.reasons import in_words, meaning
 from ccbuild.rundir import RunDir
 
 DAMAGE_LINES = 20
@@ -20,6 +22,8 @@ class Loss:
 
     verb: str
     reason: str
+    meaning: str
+    """What the reason means; empty where a stage of the user's gave it and did not say."""
     pages: int
     quarantined: bool = False
 
@@ -62,27 +66,29 @@ class Summary:
 def summarise(run: RunDir) -> Summary:
     """Add up the manifests of a run's verbs, as far as it has come."""
     summary = Summary()
-    extracted = run.manifests("extract")
-    summary.archives = sum(len(m.facts["archives"]) for m in extracted.values())
-    summary.damage = [d for m in extracted.values() for d in m.facts["damage"]]
-    ledgers = {verb: run.ledger(verb) for verb in ("extract", "refine", "publish", "encode")}
+    made = {verb: run.manifests(verb) for verb in ("extract", "refine", "publish", "encode")}
+    summary.archives = sum(len(m.facts["archives"]) for m in made["extract"].values())
+    summary.damage = [d for m in made["extract"].values() for d in m.facts["damage"]]
+    ledgers = {verb: Ledger.total(m.ledger for m in found.values()) for verb, found in made.items()}
     summary.nbytes = ledgers["extract"]["bytes"].seen
     records = ledgers["extract"]["records"]
     no_page = sum(n for reason, n in records.dropped.items() if reason.startswith("record:"))
     summary.pages_in = records.seen - no_page
+    own = {r: what for m in made["refine"].values() for r, what in m.facts.get("reasons", {}).items()}
     for verb, account in (("extract", records), ("refine", None), ("publish", None)):
         account = account or ledgers[verb]["documents"]
         drops = sorted((r, n) for r, n in account.dropped.items() if n and not r.startswith("record:"))
-        summary.losses += [Loss(verb, r, n) for r, n in drops]
-        summary.losses += [Loss(verb, r, n, quarantined=True) for r, n in sorted(account.quarantined.items()) if n]
+        summary.losses += [Loss(verb, r, meaning(r, own), n) for r, n in drops]
+        lost = sorted((r, n) for r, n in account.quarantined.items() if n)
+        summary.losses += [Loss(verb, r, meaning(r, own), n, quarantined=True) for r, n in lost]
         if account.seen:
             summary.kept = account.kept
             summary.pages_in = summary.pages_in or account.seen  # imported text has no archives
     paragraphs = ledgers["refine"].to_mapping().get("paragraphs")
     summary.paragraphs = dict(paragraphs) if paragraphs else {}
     summary.tokens = ledgers["encode"]["tokens"].kept
-    encoded = run.manifests("encode")
-    for code, manifest in run.manifests("publish").items():
+    encoded = made["encode"]
+    for code, manifest in made["publish"].items():
         facts = manifest.facts
         if facts["documents"]:
             tokens = encoded[code].facts["tokens"] if code in encoded else 0
@@ -106,7 +112,7 @@ def table(summary: Summary, most: int = 12) -> str:
     lines = [f"{summary.archives} archives, {summary.nbytes / 1e6:.1f} MB", f"{'pages in':<44}{summary.pages_in:>10,}"]
     for loss in summary.losses:
         what = "quarantined" if loss.quarantined else "dropped"
-        lines.append(f"  {loss.verb + ': ' + loss.reason.replace('_', ' ') + ' (' + what + ')':<42}{-loss.pages:>10,}")
+        lines.append(f"  {loss.verb + ': ' + in_words(loss.reason) + ' (' + what + ')':<42}{-loss.pages:>10,}")
     lines.append(f"{'kept':<44}{summary.kept:>10,}")
     lines.append(f"{'languages':<44}{len(summary.languages):>10,}")
     columns = ["documents", "characters"]

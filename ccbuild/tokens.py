@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from ccbuild.errors import ConfigError, DataError, InputError, MismatchError
+from ccbuild.rundir import folder_of
 from ccbuild.storage import Manifest, Unit, read_manifest
 
 __all__ = ["BOS", "EOS", "PAD", "SUMMED", "UNK", "LanguageTokens", "TokenSpan", "TokenWriter", "Tokens", "open_tokens"]
@@ -273,14 +274,17 @@ class Tokens:
 
 
 def open_tokens(folder: str | Path) -> Tokens:
-    """The committed tokens in `folder`, with every shard's size checked against its manifest.
+    """The committed tokens in `folder` (of tokens, or of a run), with every shard's size checked against its manifest.
+
+    >>> open_tokens("runs/small").languages["sw"].documents > 0
+    True
 
     Raises `InputError` where there are no tokens, `DataError` for a shard that is missing or cut short or a manifest
     that is not one, `MismatchError` for languages that were made with different vocabularies.
 
     Cost: one stat a file; contents are not hashed (their SHA-256 stands in the manifest for whoever wants to).
     """
-    root = Path(folder)
+    root = folder_of(folder, "encode")
     manifests = {path.stem: read_manifest(path) for path in sorted(root.glob("*.json"))}
     facts = {code: _checked(root, code, manifest) for code, manifest in manifests.items() if manifest is not None}
     if not any(f["tokens"] for f in facts.values()):

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 
 from ccbuild.corpus import corpus_language
 from ccbuild.errors import InputError
+from ccbuild.reasons import meaning
 from ccbuild.records import address
-from ccbuild.rundir import Input, RunDir
+from ccbuild.rundir import Input, RunDir, shard_name
 from ccbuild.tokens import open_tokens
 
 __all__ = ["trace_document", "trace_token"]
@@ -79,7 +80,10 @@ def _crawled(run: RunDir, shard: int, doc_id: int) -> dict[str, Any]:
     kept = _row(run.file("refine", shard), doc_id)
     dropped = _row(run.file("refine", shard, "dropped"), doc_id)
     refined = (kept or dropped or [{}])[0]
-    decisions = ("lang", "lang_score", "perplexity", "reason", "partner", "similarity")
+    if dropped:
+        made = run.manifest("refine", shard_name(shard))
+        refined["meaning"] = meaning(refined["reason"], made.facts.get("reasons") if made else None)
+    decisions = ("lang", "lang_score", "perplexity", "reason", "meaning", "partner", "similarity")
     return {
         **{key: page[key] for key in page if key not in ("doc_id", "text")},
         "match": [

@@ -18,7 +18,6 @@ def ccbuild(*arguments: str, cwd: Path | None = None, stdin: str | None = None) 
         cwd=cwd,
         input=stdin,
         check=False,
-        timeout=900,
     )
 
 

@@ -1,4 +1,4 @@
-"""What all tests share: no network, the catalogue's cache, one small run."""
+"""What all tests share: no network, no clock, the catalogue's cache, one small run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ccbuild import catalogue
 from tests.command import SMALL, ccbuild
+
+# How long an example takes says how busy the machine is; what hangs, pytest's own timeout ends.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -34,7 +34,7 @@ def run_notebook(path: Path, run: Path, monkeypatch: pytest.MonkeyPatch, home: P
     monkeypatch.setenv("CCBUILD_RUN", str(run))
     monkeypatch.setenv("CCBUILD_STEPS", "10")  # enough to see that it works
     notebook = read(path)
-    client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(home)}})
+    client = NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(home)}})
     client.execute()
     return notebook
 

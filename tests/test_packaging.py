@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -32,7 +33,23 @@ def test_the_wheel_holds_three_packages_and_their_files(wheel: Path) -> None:
         "xlmr/presets/base.yaml",
         "xlmr/published.yaml",
         "ccbuild/catalogue.yaml",
+        "ccbuild/langid/supplement.ftz",
+        "ccbuild/langid/supplement.json",
+        "ccbuild/langid/supplement.record.json",
     } <= names
+    assert {name.rpartition("/")[2] for name in names if ".dist-info/licenses/" in name} == {"LICENSE", "NOTICE"}
+
+
+def test_the_sources_hold_what_the_wheel_is_made_of(tmp_path: Path) -> None:
+    build = "from hatchling.build import build_sdist; import sys; print(build_sdist(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(tmp_path / done.stdout.strip().splitlines()[-1]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    stem = "ccbuild/langid/supplement"
+    assert {f"{stem}.ftz", f"{stem}.json", f"{stem}.record.json", "NOTICE", "LICENSE"} <= names
 
 
 def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:

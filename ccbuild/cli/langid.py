@@ -18,8 +18,9 @@ from ccbuild.langid.codes import is_code
 from ccbuild.langid.corpus import SOURCES, read_labelled
 from ccbuild.langid.evaluate import evaluate, read_shares, table
 from ccbuild.langid.model import LanguageModel
-from ccbuild.langid.supplement import Supplement, SupplementConfig, catalogue_supplement, gather, train
+from ccbuild.langid.supplement import Supplement
 from ccbuild.langid.thresholds import calibrate
+from ccbuild.langid.training import SupplementConfig, gather, supplement_for, train
 from ccbuild.progress import note
 from ccbuild.rundir import AUDITS, FOLDERS, RunDir
 from ccbuild.stages.language import open_cascade
@@ -101,7 +102,7 @@ def add(commands: Any) -> None:
 def _model_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--models", metavar="DIR", help=f"the folder {FOLDERS['prepare']} of a run")
     made.add_argument("--model", help="a fastText model, by name in the catalogue or path (lid.176.ftz)")
-    made.add_argument("--supplement", metavar="FILE", help="a supplement, .ftz (default: the catalogue's, made once)")
+    made.add_argument("--supplement", metavar="FILE", help="a supplement, .ftz (default: the one shipped)")
     made.add_argument("--alone", action="store_true", help="the model alone on the whole text, as CCNet asks it")
 
 
@@ -112,7 +113,7 @@ def _opened(options: argparse.Namespace) -> Cascade:
     model = _model(options.model or "lid.176.ftz")
     if options.alone:
         return Cascade(model)
-    return Cascade(model, Supplement(options.supplement or catalogue_supplement(model)))
+    return Cascade(model, Supplement(options.supplement or supplement_for(model)))
 
 
 def _model(name: str) -> LanguageModel:

@@ -20,7 +20,7 @@ from ccbuild.ledger import Ledger
 from ccbuild.lm.cutoffs import Percentile, calibrate, write_cutoffs
 from ccbuild.lm.estimate import EstimateConfig, estimate_files
 from ccbuild.lm.evaluate import Evaluated, evaluate, scatter
-from ccbuild.lm.score import NGRAMS, Score, Scorer, perplexity, sample
+from ccbuild.lm.score import NGRAMS, Score, Scorer, model_files, perplexity, sample
 from ccbuild.lm.scored import read_perplexities
 from ccbuild.progress import note
 from ccbuild.prose import find_prose, read_documents, read_paragraphs
@@ -132,8 +132,10 @@ def _estimate(options: argparse.Namespace) -> int:
     lang, out = _code(options.lang), Path(options.out)
     files = [path for pattern in options.text for path in expand(pattern)]
     inputs = {f"{number} {Path(path).name}": sha256_file(path) for number, path in enumerate(files)}
-    settings = {**flatten(config), "arpa": not options.no_arpa}
-    with Unit(out, "lm estimate", lang, settings=settings, inputs=inputs) as unit:
+    settings = flatten(config)
+    settings["arpa"] = not options.no_arpa
+    keep = {"arpa": "no --no-arpa" if options.no_arpa else "--no-arpa"}
+    with Unit(out, "lm estimate", lang, settings=settings, inputs=inputs, options=keep) as unit:
         if unit.done():
             note(f"{unit.manifest_path} is done already: nothing to do.")
             return 0
@@ -150,9 +152,11 @@ def _estimate(options: argparse.Namespace) -> int:
 
 
 def _open(prefix: Path, definition: Any = "paragraph") -> Scorer:
-    """The model whose files begin with `prefix`; says so where nothing states what they are."""
-    if read_manifest(prefix.with_name(f"{prefix.name}.json")) is None:
-        note(f"{prefix} has no manifest beside it: it is opened in a process of its own first.")
+    """The model whose files begin with `prefix`; says what it is where nothing states it."""
+    if read_manifest(prefix.with_name(f"{prefix.name}.json")) is None and (ngrams := model_files(prefix)[1]).is_file():
+        note(
+            f"{ngrams} has no manifest beside it: SHA-256 {sha256_file(ngrams)}, opened in a process of its own first."
+        )
     return Scorer.open(prefix, definition)
 
 

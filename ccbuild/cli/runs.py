@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from cc100.demo.run import planned_demo
 from cc100.recipe import VERBS, recipe_names
 from ccbuild import catalogue
 from ccbuild.cli.terminal import command, print_records
-from ccbuild.config import to_mapping
+from ccbuild.config import override, to_mapping
 from ccbuild.door import Trainer, do
 from ccbuild.errors import FailedUnitsError, InputError
 from ccbuild.progress import Bar, note
@@ -135,9 +134,9 @@ def _run(options: argparse.Namespace) -> int:
 def _prepare(options: argparse.Namespace) -> int:
     """The verb `prepare`, and a table of what each language got."""
     chosen = {name: getattr(options, name) for name in ("prose", "models", "bootstrap")}
-    places = [f"prepare.{name}={json.dumps(value)}" for name, value in chosen.items() if value is not None]
-    languages = json.dumps([code.strip() for code in options.lang.split(",")])
-    settings = [*options.set, *places, f"prepare.languages={languages}"]
+    chosen["languages"] = [code.strip() for code in options.lang.split(",")]
+    given = [override(f"prepare.{name}", value) for name, value in chosen.items() if value is not None]
+    settings = [*options.set, *given]
     plan = planned(options.recipe, (), options.out, settings=settings, until="prepare", verify=options.verify)
     return _do(plan, options)
 

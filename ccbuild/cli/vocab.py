@@ -128,7 +128,7 @@ def _counts(source: str, by: str) -> dict[str, float]:
     if path.is_file():
         return _table_counts(path, by)
     if by == "tokens":
-        return {c: language.tokens for c, language in open_tokens(folder_of(path, "encode")).languages.items()}
+        return {c: language.tokens for c, language in open_tokens(path).languages.items()}
     if by not in _BY:
         raise InputError(f"--by {by}: a run has {', '.join(_BY)}.")
     fact = "paragraphs" if by == "sentences" else by

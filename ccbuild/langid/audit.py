@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,27 +83,38 @@ def read_audit(path: str | Path) -> dict[str, float]:
     columns `lang` and `precision`.
 
     Kreutzer et al. 2022 (https://arxiv.org/abs/2103.12028) tell how such an audit is made, and what it found in others'
-    corpora. Raises `InputError` where there is no such file, `DataError` for a row that is none.
+    corpora. Raises `InputError` where there is no such file or nothing in it, `DataError` for a row that is none.
     """
-    if Path(path).is_dir():
-        read = (json.loads(one.read_text(encoding="utf-8")) for one in sorted(Path(path).glob("*.json")))
-        return {one["lang"]: one["precision"] for one in read if one.get("precision") is not None}
-    if not Path(path).is_file():
-        raise InputError(
-            f"{path} is not a file. Give the folder audits of a run, or a table with the columns lang and precision."
-        )
     found: dict[str, float] = {}
-    with open(path, encoding="utf-8", newline="") as stream:
-        head = stream.readline()
-        stream.seek(0)
-        rows = csv.DictReader(stream, delimiter="\t" if "\t" in head else ",")
-        for row in rows:
-            try:
-                found[row["lang"]] = float(row["precision"])
-                if not 0 <= found[row["lang"]] <= 1:
-                    raise ValueError("precision lies between 0 and 1")
-            except (KeyError, TypeError, ValueError) as error:
-                raise DataError(
-                    f"{path}, line {rows.line_num} is no row of lang and precision ({error}). Correct it."
-                ) from error
+    for where, row in _rows(Path(path)):
+        try:
+            found[row["lang"]] = float(row["precision"])
+            if not 0 <= found[row["lang"]] <= 1:
+                raise ValueError("precision lies between 0 and 1")
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{where} is no row of lang and precision ({error}). Correct it.") from error
+    if not found:
+        raise InputError(
+            f"{path} holds no audit. Give the folder audits of a run, or a table with the columns lang and precision."
+        )
     return found
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """(where it stands, row) of each language that was judged."""
+    where = str(path)
+    try:
+        for one in sorted(path.glob("*.json")):
+            where, judged = str(one), json.loads(one.read_text(encoding="utf-8"))
+            if judged.get("precision") is not None:
+                yield where, judged
+        if not path.is_file():
+            return
+        with open(path, encoding="utf-8", newline="") as stream:
+            delimiter = "\t" if "\t" in stream.readline() else ","
+            stream.seek(0)
+            rows = csv.DictReader(stream, delimiter=delimiter)
+            for row in rows:
+                yield f"{path}, line {rows.line_num}", row
+    except (ValueError, AttributeError, csv.Error) as error:
+        raise DataError(f"{where} cannot be read: {error}. Correct it.") from error

@@ -20,8 +20,8 @@ from ccbuild.langid.codes import CC100
 from ccbuild.langid.han import script
 from ccbuild.langid.model import LanguageModel, escape
 from ccbuild.langid.noise import NOISE, noise
-from ccbuild.langid.scripts import Scripts, count_scripts, decide
-from ccbuild.langid.supplement import SCRIPTS, Supplement
+from ccbuild.langid.scripts import SHARED, Scripts, count_scripts, decide
+from ccbuild.langid.supplement import Supplement
 
 __all__ = ["UNDETERMINED", "Cascade", "Identified", "Identifier"]
 
@@ -97,7 +97,7 @@ class Cascade:
         answers = _merged(self.model.ask(line, _ASKED), scripts)
         by = "model"
         supplement = self.supplement
-        if supplement and scripts.name in SCRIPTS and not supplement.is_sure(answers, len(line)):
+        if supplement and scripts.name in SHARED and not supplement.is_sure(answers, len(line)):
             answers = supplement.join(answers, _merged(supplement.ask(line, _ASKED), scripts), self.model.codes)
             by = "model and supplement"
         if not answers:
@@ -126,7 +126,7 @@ class Cascade:
             steps.append({"step": "model", "answer": _rounded(model)})
             if self.supplement:
                 sure = self.supplement.is_sure(model, len(line))
-                asked = scripts.name in SCRIPTS and not sure
+                asked = scripts.name in SHARED and not sure
                 said = _merged(self.supplement.ask(line, _ASKED), scripts) if asked else {}
                 steps.append({"step": "supplement", "model is sure": sure, "answer": _rounded(said)})
         answer = self.identify_one(text)

@@ -8,7 +8,8 @@ from functools import lru_cache
 from ccbuild import catalogue
 from ccbuild.langid.cascade import Cascade, Identified
 from ccbuild.langid.model import LanguageModel
-from ccbuild.langid.supplement import Supplement, catalogue_supplement
+from ccbuild.langid.supplement import Supplement
+from ccbuild.langid.training import supplement_for
 
 __all__ = ["default_cascade", "identify"]
 
@@ -27,6 +28,6 @@ def identify(texts: Sequence[str]) -> list[Identified]:
 
 @lru_cache(maxsize=1)
 def default_cascade() -> Cascade:
-    """The cascade of the catalogue's lid.176 and its supplement; opened once a process."""
+    """The cascade of the catalogue's lid.176 and our supplement; opened once a process."""
     model = LanguageModel(catalogue.fetch("lid.176.ftz"), catalogue.entries()["lid.176.ftz"].sha256)
-    return Cascade(model, Supplement(catalogue_supplement(model)))
+    return Cascade(model, Supplement(supplement_for(model)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,10 +15,13 @@ import fasttext
 from ccbuild.errors import DataError, InputError
 from ccbuild.langid.codes import from_label, is_code
 
-__all__ = ["CANARIES", "LABEL", "LanguageModel", "escape"]
+__all__ = ["CANARIES", "LABEL", "LONG", "LanguageModel", "escape", "plain"]
 
 LABEL = "__label__"
 """What fastText takes for a label, wherever it stands."""
+
+LONG = 200
+"""Characters from which a text is long: a probability means more there."""
 
 CANARIES = {
     "en": "The committee will meet again next week to discuss the report.",
@@ -34,6 +38,14 @@ def escape(text: str) -> str:
     if LABEL in line:
         line = line.replace(LABEL, "label ")
     return line if line.isascii() else line.encode("utf-8", "ignore").decode()
+
+
+_NO_WORDS = re.compile(r"[\d!-@\[-`{-~«»“”„…–—‘’]+")
+
+
+def plain(line: str) -> str:
+    """Lower case, digits and signs out: what a supplement learns from and is asked."""
+    return _NO_WORDS.sub(" ", line.lower())
 
 
 _TRIAL = """

@@ -16,13 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NOISE", "REASONS", "noise"]
+__all__ = ["NOISE", "noise"]
 
 NOISE = "zxx"
 """ISO 639-2: no linguistic content."""
-
-REASONS = ("no_letters", "repeated", "mojibake", "code", "numbers", "mash", "menu", "keywords")
-"""Every answer of `noise`."""
 
 _OTHER, _LETTER, _DIGIT, _SIGN, _END, _COMMA = range(6)
 _SIGNS, _ENDS, _COMMAS = "{}<>=\\_$#@*^~[]", ".!?。！？।॥؟۔։።၊။៖…:;ฯ", ",|;/•·>»、،"
@@ -59,7 +56,7 @@ def _tables() -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
 
 
 def noise(text: str) -> str | None:
-    """Why `text` is no language, one of `REASONS`; None when it may be one.
+    """Why `text` is no language, a kind of noise (`ccbuild.reasons` explains them); None when it may be one.
 
     A short text is only refused for what a short text can show.
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-__all__ = ["Scripts", "count_scripts", "decide"]
+__all__ = ["SHARED", "Scripts", "count_scripts", "decide"]
 
 _RANGES = {
     "Latn": [(0x41, 0x5A), (0x61, 0x7A), (0xAA, 0xAA), (0xBA, 0xBA), (0xC0, 0x24F), (0x250, 0x2AF), (0x1E00, 0x1EFF)],
@@ -47,6 +47,8 @@ _RANGES = {
 NAMES = ["Zyyy", *_RANGES, "Zzzz"]
 """Common (no letter), the scripts known here, and every other script."""
 _OTHER = len(NAMES) - 1
+SHARED = frozenset({"Latn", "Cyrl", "Arab", "Deva", "Hebr", "Beng", "Mymr"})
+"""Scripts of many languages, in which a supplement is asked: others are decided before."""
 
 _ALONE = {
     "Grek": "el",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,13 +17,13 @@ from ccbuild.storage import write_bytes
 
 __all__ = [
     "Bucket",
+    "CutoffTable",
     "Cutoffs",
     "Percentile",
     "bucket",
     "calibrate",
     "cutoffs",
     "interval",
-    "read_cutoffs",
     "write_cutoffs",
 ]
 
@@ -158,52 +158,91 @@ def write_cutoffs(path: str | Path, rows: Iterable[Percentile]) -> None:
     write_bytes(path, out.getvalue().encode())
 
 
-def read_cutoffs(path: str | Path, head: float = 30, middle: float = 60) -> dict[str, Cutoffs]:
-    """Language to its cutoffs at the percentiles `head` and `middle`, from a file of two forms.
+@dataclass(frozen=True, slots=True)
+class CutoffTable:
+    """Perplexities by language and percentile, as a file has them."""
 
-    Ours (:func:`write_cutoffs`), and CCNet's published ``cutoff.csv``: a row a percentile, named by its number, a
-    column a language; its `Cutoffs.n` is 0, as it does not say. A language that lacks one of the two is left out.
-    `InputError` for another form, or where no language has both.
-    """
-    if not Path(path).is_file():
-        raise InputError(f"{path} is not a file. Name a table of cutoffs.")
-    with open(path, encoding="utf-8", newline="") as stream:
-        rows = list(csv.reader(stream))
-    try:
-        table = _own_rows(rows) if rows and tuple(rows[0]) == _COLUMNS else _ccnet_rows(rows)
-    except (ValueError, IndexError) as error:
-        raise InputError(
-            f"{path} is no table of cutoffs ({error}). It has the columns {', '.join(_COLUMNS)}, or CCNet's: a row a "
-            "percentile, a column a language."
-        ) from error
-    low, high = round(head, 3), round(middle, 3)  # a third is written 33.333…
-    found = {
-        lang: Cutoffs(values[low][0], values[high][0], values[low][1])
-        for lang, values in sorted(table.items())
-        if low in values and high in values
-    }
-    if not found:
-        raise InputError(f"{path} has no language with the percentiles {head:g} and {middle:g}. Name others.")
-    return found
+    path: str
+    rows: Mapping[str, Mapping[float, tuple[float, int]]]
+    """Language to percentile, 0 to 100 with three decimals, to (perplexity, documents that it was taken from)."""
+
+    @classmethod
+    def read(cls, path: str | Path) -> CutoffTable:
+        """The table in a file of two forms; `InputError` for another.
+
+        Ours (:func:`write_cutoffs`), and CCNet's published ``cutoff.csv``: a row a percentile, named by its number, a
+        column a language; it does not tell from how many documents, so they are 0.
+        """
+        if not Path(path).is_file():
+            raise InputError(f"{path} is not a file. Name a table of cutoffs.")
+        try:
+            with open(path, encoding="utf-8", newline="") as stream:
+                lines = list(csv.reader(stream))
+            rows = _own_rows(lines) if lines and tuple(lines[0]) == _COLUMNS else _ccnet_rows(lines)
+            if not any(rows.values()):
+                raise ValueError("it has no row")
+        except (ValueError, IndexError, csv.Error) as error:
+            raise InputError(
+                f"{path} is no table of cutoffs ({error}). It has the columns {', '.join(_COLUMNS)}, or CCNet's: a row "
+                "a percentile, a column a language."
+            ) from error
+        return cls(str(path), rows)
+
+    def shares(self) -> tuple[float, float]:
+        """Where it would be cut: at its own two percentiles; of more, at 30 and 60, as CCNet cuts. As shares, 0 to 1.
+
+        A third, which no decimal is, comes back exact. `InputError`, with what there is, for any other table.
+        """
+        known = sorted(set().union(*self.rows.values()))
+        chosen = known if len(known) == 2 else [30.0, 60.0]
+        if not set(chosen) <= set(known):
+            raise InputError(f"{self.path} has the percentiles {_listed(known)}. Say which two of them divide.")
+        head, middle = (_THIRDS.get(percentile, percentile / 100) for percentile in chosen)
+        return head, middle
+
+    def at(self, head: float, middle: float) -> dict[str, Cutoffs]:
+        """Language to its cutoffs at the shares `head` and `middle`; one that lacks one of the two is left out.
+
+        `InputError`, with what there is, where no language has both.
+        """
+        low, high = round(100 * head, 3), round(100 * middle, 3)
+        found = {
+            lang: Cutoffs(values[low][0], values[high][0], values[low][1])
+            for lang, values in sorted(self.rows.items())
+            if low in values and high in values
+        }
+        if not found:
+            known = _listed(set().union(*self.rows.values()))
+            raise InputError(
+                f"{self.path} has no language with the percentiles {low:g} and {high:g}; it has {known}. Name two that "
+                "it has."
+            )
+        return found
 
 
-_Table = dict[str, dict[float, tuple[float, int]]]
-"""Language to percentile to (perplexity, documents)."""
+_THIRDS = {33.333: 1 / 3, 66.667: 2 / 3}
 
 
-def _own_rows(rows: Sequence[Sequence[str]]) -> _Table:
-    table: _Table = {}
+def _listed(percentiles: Iterable[float]) -> str:
+    known = sorted(percentiles)
+    if len(known) > 10:
+        return f"{len(known)} from {known[0]:g} to {known[-1]:g}"
+    return ", ".join(f"{percentile:g}" for percentile in known)
+
+
+def _own_rows(rows: Sequence[Sequence[str]]) -> dict[str, dict[float, tuple[float, int]]]:
+    table: dict[str, dict[float, tuple[float, int]]] = {}
     for lang, percentile, value, _, _, documents in rows[1:]:
         table.setdefault(lang, {})[round(float(percentile), 3)] = float(value), int(documents)
     return table
 
 
-def _ccnet_rows(rows: Sequence[Sequence[str]]) -> _Table:
-    table: _Table = {lang: {} for lang in rows[0][1:]}
+def _ccnet_rows(rows: Sequence[Sequence[str]]) -> dict[str, dict[float, tuple[float, int]]]:
+    table: dict[str, dict[float, tuple[float, int]]] = {lang: {} for lang in rows[0][1:]}
     for row in rows[1:]:
         for lang, value in zip(rows[0][1:], row[1:], strict=True):
             if value:
-                table[lang][float(row[0])] = float(value), 0
+                table[lang][round(float(row[0]), 3)] = float(value), 0
     return table
 
 

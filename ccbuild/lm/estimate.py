@@ -21,7 +21,7 @@ from typing import Literal
 
 import sentencepiece
 
-from ccbuild.config import location
+from ccbuild.config import aside
 from ccbuild.errors import InputError
 from ccbuild.lm.arpa import write_arpa
 from ccbuild.lm.kneser_ney import estimate_ngrams, read_sentences
@@ -73,7 +73,7 @@ class EstimateConfig:
     """What estimates the n-grams. `own`: this package, the same bytes on every machine. `kenlm`: `lmplz` and
     `build_binary`, which must be on the PATH. `auto`: those for 50 million characters and more where they are
     installed, else `own`; equal to 1e-5 in log10, not in bytes. The manifest says which made the model."""
-    memory_megabytes: int = location(4096)
+    memory_megabytes: int = aside(4096)
     """Memory for counting, MiB; beyond it n-grams are sorted in runs on disk, some 100 bytes a token and order. Nothing
     that is written depends on it. SentencePiece's own memory follows from `sample_characters`."""
 

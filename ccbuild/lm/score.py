@@ -18,7 +18,7 @@ from ccbuild.lm.probing import is_probing
 from ccbuild.storage import read_manifest, sha256_file
 from ccbuild.text.normalise import normalise_ccnet, normalise_ccnet_lines
 
-__all__ = ["Definition", "Score", "Scorer", "perplexity", "sample"]
+__all__ = ["Definition", "Score", "Scorer", "model_files", "perplexity", "sample"]
 
 Definition = Literal["paragraph", "ccnet"]
 
@@ -66,6 +66,19 @@ def sample(paragraphs: Sequence[str], share: float, min_characters: int, seed: i
     if step < 2 or sum(map(len, paragraphs)) < min_characters:
         return paragraphs
     return paragraphs[zlib.crc32(paragraphs[0].encode("utf-8", "replace"), seed) % step :: step]
+
+
+def model_files(place: str | Path) -> tuple[Path, Path]:
+    """(SentencePiece model, n-grams) of the model whose files begin with `place`, or of a folder that holds one."""
+    prefix = Path(place)
+    if prefix.is_dir():
+        held = sorted(path.name.removesuffix(_PIECES) for path in prefix.glob(f"*{_PIECES}"))
+        if len(held) != 1:
+            raise InputError(f"{prefix} holds {len(held)} models: {', '.join(held)}. Name one: {prefix}/CODE.")
+        prefix = prefix / held[0]
+    there = [path for end in NGRAMS if (path := prefix.with_name(prefix.name + end)).is_file()]
+    ngrams = there[0] if there else prefix.with_name(prefix.name + NGRAMS[0])
+    return prefix.with_name(prefix.name + _PIECES), ngrams
 
 
 class Scorer:
@@ -126,18 +139,11 @@ class Scorer:
         Checked against the manifest beside it, where there is one. `InputError` for a folder of several models names
         them.
 
-        >>> Scorer.open("runs/small/0-models/en").score(["The city grew along the river."]).perplexity  # in a run
+        >>> Scorer.open("models/en").score(["The city grew along the river."]).pieces > 6
+        True
         """
-        prefix = Path(place)
-        if prefix.is_dir():
-            held = sorted(path.name.removesuffix(_PIECES) for path in prefix.glob(f"*{_PIECES}"))
-            if len(held) != 1:
-                raise InputError(f"{prefix} holds {len(held)} models: {', '.join(held)}. Name one: {prefix}/CODE.")
-            prefix = prefix / held[0]
-        there = [path for end in NGRAMS if (path := prefix.with_name(prefix.name + end)).is_file()]
-        ngrams = there[0] if there else prefix.with_name(prefix.name + NGRAMS[0])
-        pieces = prefix.with_name(prefix.name + _PIECES)
-        manifest = read_manifest(prefix.with_name(f"{prefix.name}.json"))
+        pieces, ngrams = model_files(place)
+        manifest = read_manifest(pieces.with_name(pieces.name.removesuffix(_PIECES) + ".json"))
         stated = {name: made["sha256"] for name, made in manifest.outputs.items()} if manifest else {}
         return cls(
             pieces,

@@ -10,10 +10,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ccbuild import __version__
+from ccbuild import __version__, reasons
 from ccbuild.errors import InputError
 from ccbuild.report import figures, numbers, samples
-from ccbuild.report.accounts import page_account, paragraph_account, reason_name
+from ccbuild.report.accounts import own_reasons, page_account, paragraph_account
 from ccbuild.report.languages import Language, languages
 from ccbuild.report.origins import origins
 from ccbuild.report.perplexity import spreads
@@ -49,7 +49,7 @@ def render(run: RunDir) -> str:
     vocabulary = run.manifest("vocab", "vocabulary")
     spread, trained = spreads(run, known), training(run)
     published = set(settings.get("publish.buckets", ["head", "middle", "tail", "all"]))
-    return _template().render(
+    return _template(own_reasons(summary)).render(
         version=__version__,
         # our own file, with nothing of a run in it
         style=Markup(_resource("style.css")),
@@ -100,7 +100,7 @@ def _resource(name: str) -> str:
     return (resources.files("ccbuild.report") / name).read_text(encoding="utf-8")
 
 
-def _template() -> jinja2.Template:
+def _template(own: Mapping[str, str]) -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -109,7 +109,8 @@ def _template() -> jinja2.Template:
         short=numbers.short,
         percent=numbers.percent,
         nbytes=numbers.nbytes,
-        reason=reason_name,
+        reason=reasons.in_words,
+        meaning=lambda name: reasons.meaning(name, own),
     )
     return environment.from_string(_resource("template.html"))
 

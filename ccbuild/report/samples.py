@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from ccbuild.report.accounts import MEANINGS, place
+from ccbuild.reasons import place
 from ccbuild.report.languages import Language
 from ccbuild.rundir import RunDir
 
@@ -55,11 +55,6 @@ class Sample:
     offset: int | None = None
     partner_url: str = ""
     similarity: float | None = None
-
-    @property
-    def meaning(self) -> str:
-        """What the reason means."""
-        return MEANINGS.get(self.reason, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,4 +167,4 @@ def refused_pages(run: RunDir) -> list[Refusal]:
                 count[row["reason"]] += 1
                 url = _cut(row["url"] or "", _URL)
                 found.append(Refusal(reason=row["reason"], url=url, archive=row["archive"], offset=row["offset"]))
-    return sorted(found, key=lambda refusal: (refusal.reason, refusal.archive, refusal.offset))
+    return sorted(found, key=lambda refusal: (place(refusal.reason), refusal.archive, refusal.offset))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ccbuild.errors import ConfigError
+from ccbuild.errors import ConfigError, LedgerError
+from ccbuild.ledger import Ledger
 from ccbuild.stages.contract import Stage, StageConfig, each
 from ccbuild.stages.language import LanguageConfig
 from ccbuild.stages.length import LengthConfig
@@ -52,7 +53,12 @@ class RefineConfig:
     def __post_init__(self) -> None:
         """Refuse an order that cannot work, with the reason."""
         known: dict[str, str] = {}
+        own = Ledger()
         for name, config in self.configs():
+            try:
+                own.know(getattr(config, "reasons", {}))
+            except LedgerError as error:
+                raise ConfigError(f"refine.stages: {name}: {error}") from error
             for needed in getattr(config, "needs", ()):
                 if needed not in known:
                     giver = next((n for n, c in self.configs() if needed in getattr(c, "gives", ())), None)
@@ -76,6 +82,10 @@ class RefineConfig:
             else:
                 found.append((entry if isinstance(entry, str) else str(entry.get("use")), open_stage(entry)))
         return found
+
+    def outside(self) -> list[tuple[str, Any]]:
+        """(name, settings) of each stage from outside that has settings: a class, not a function."""
+        return [(n, c) for n, c in self.configs() if n not in _OWN and not isinstance(c, FunctionStage)]
 
     def sources(self) -> dict[str, str]:
         """Name of each stage from outside to the digest of its source, as this process has it."""

@@ -14,7 +14,11 @@ __all__ = ["Stage", "StageConfig", "each"]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One answer for every document of a batch, in the same order."""
+    """One answer for every document of a batch, in the same order.
+
+    >>> Stage("nothing", lambda documents: [Dropped("too_short") for _ in documents]).run([Document(paragraphs=("x",))])
+    [Dropped(reason='too_short')]
+    """
 
     name: str
     run: Callable[[Sequence[Document]], list[Document | Dropped]]

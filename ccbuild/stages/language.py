@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
+from ccbuild.config import place
 from ccbuild.errors import ConfigError, InputError
 from ccbuild.langid.cascade import UNDETERMINED, Cascade, Identifier
 from ccbuild.langid.codes import CC100, check_codes
@@ -35,7 +36,7 @@ class LanguageConfig:
     """Least score, 0 to 1, of languages that `thresholds` does not name. CCNet asks 0.5 of lid.176 alone (1911.00359,
     section 3.3). Scores of two models joined are lower: on 11,463 real pages macro F1 is 0.910 at 0.3, 0.909 at 0.25,
     0.890 at 0.4."""
-    thresholds: str | None = None
+    thresholds: str | None = place(read=Thresholds.read, covered_before=True)
     """A table that `ccbuild langid calibrate` wrote: least score by language; null: `min_score` for all."""
     languages: tuple[str, ...] = ("all",)
     """Codes to keep; `all` keeps every label of the identifier, `cc100` the 116 codes of CC-100."""

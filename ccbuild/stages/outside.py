@@ -137,7 +137,8 @@ def _imported(use: str) -> Any:
 
 
 def source_digest(of: StageConfig | Callable[..., Any]) -> str:
-    """SHA-256 of the code behind a stage: of the module that a class or function comes from.
+    """SHA-256 of the code behind a stage: of the module that a class or function comes from, and the values that a
+    function was made with.
 
     Of what a notebook or a script itself defines, of the function, the functions that it calls there, and the values
     that it refers to, by their `repr`. Once a process for each class or function, as it was imported.
@@ -151,11 +152,24 @@ def source_digest(of: StageConfig | Callable[..., Any]) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _digest(of: Hashable) -> str:
-    module = inspect.getmodule(of)
+    return hashlib.sha256("\0".join(_top(of)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _top(of: Any) -> Iterator[str]:
+    """What a stage itself depends on: the whole module that it comes from, and what it was made with."""
+    seen: set[int] = set()
+    while isinstance(of, functools.partial):
+        yield from (part for held in (of.args, of.keywords) for part in _parts(held, seen))
+        of = of.func
+    module = inspect.getmodule(of) if isinstance(of, type | FunctionType) else None
     source = inspect.getsourcefile(module) if module and module.__name__ != "__main__" else None
-    if source:
-        return hashlib.sha256(Path(source).read_bytes()).hexdigest()
-    return hashlib.sha256("\0".join(_parts(of, set())).encode("utf-8", "surrogatepass")).hexdigest()
+    if source is None:
+        yield from _parts(of, seen)
+        return
+    yield hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    yield of.__qualname__
+    if isinstance(of, FunctionType):
+        yield from _held(of, seen)
 
 
 def _parts(value: Any, seen: set[int]) -> Iterator[str]:
@@ -171,8 +185,7 @@ def _parts(value: Any, seen: set[int]) -> Iterator[str]:
         yield _source(value)
         names = sorted(set(_names(value.__code__)) & value.__globals__.keys())
         yield from (part for name in names for part in (name, *_parts(value.__globals__[name], seen)))
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        yield from (part for held in (*cells, *(value.__defaults__ or ())) for part in _parts(held, seen))
+        yield from _held(value, seen)
     elif isinstance(value, type):
         yield _source(value)
     elif isinstance(value, set | frozenset):
@@ -181,6 +194,13 @@ def _parts(value: Any, seen: set[int]) -> Iterator[str]:
         yield f"{value.pattern!r} {value.flags}"
     else:
         yield _ADDRESS.sub("", repr(value))
+
+
+def _held(function: FunctionType, seen: set[int]) -> Iterator[str]:
+    """The values that a function was made with."""
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+    yield from (part for held in (*cells, *defaults) for part in _parts(held, seen))
 
 
 def _names(code: CodeType) -> Iterator[str]:

@@ -66,12 +66,16 @@ class PageText:
 
 
 def page_text(
-    kind: str, status: int | None, content_type: str, payload: bytes, config: ExtractConfig
+    kind: str, status: int | None, content_type: str, payload: bytes, config: ExtractConfig | None = None
 ) -> PageText | str:
     """The text of a record, or the reason to drop it.
 
     `kind` is the WARC record type: a `conversion` holds plain text in UTF-8, a `response` HTML.
+
+    >>> page_text("response", 200, "text/html", b"<ul><li>Menu</ul><p>The city grew along the river.").paragraphs
+    ['The city grew along the river.']
     """
+    config = config or ExtractConfig()
     if kind == "conversion":
         lines = _lines(payload.decode("utf-8", "replace"), config, ccnet=config.text == "ccnet")
         return lines if isinstance(lines, str) else PageText(paragraphs=lines, charset="utf-8")

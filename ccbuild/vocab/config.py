@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ccbuild.config import location
+from ccbuild.config import aside
 from ccbuild.errors import ConfigError
 
 __all__ = ["VocabularyConfig"]
@@ -33,7 +33,7 @@ class VocabularyConfig:
     max_words: int = 20_000_000
     """Most distinct words of one language that training sees: with more, `min_count` is raised for that language until
     they fit, and the share that goes is told. Some 100 bytes of memory each."""
-    memory_megabytes: int = location(1024)
+    memory_megabytes: int = aside(1024)
     """Memory for the words of one language while they are counted; more go to disk. The counts do not depend on it."""
     max_word_chars: int = 256
     """Spans without white space longer than this are cut, at punctuation and then to this length. Less saves memory."""

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from ccbuild.config import apply_overrides, flatten, from_mapping, load_yaml, location
+from ccbuild.config import Settings, apply_overrides, aside, flatten, from_mapping, load_yaml, place
 from ccbuild.errors import ConfigError, InputError
 
 __all__ = [
@@ -104,7 +104,7 @@ class DataConfig:
     sequence holds two documents; short ones are padded."""
     phases: tuple[PhaseConfig, ...] = ()
     """A schedule of alpha, masking and languages; empty: one phase with the values of this section."""
-    pairs: str | None = location()
+    pairs: str | None = place(finer="the training, `pairs.<pair>.sha256`: the tokens of each pair")
     """Folder of aligned text, one folder of tokens a pair (``en-sw/``: en and sw, whose n-th documents translate each
     other), for translation language modelling (1901.07291, section 3.3); null: none."""
     pair_share: float = 0.5
@@ -235,33 +235,35 @@ class RunConfig:
     """Seed of weights, order, masks and dropout."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products; weights, sums and the optimiser stay float32. auto: bfloat16 on CUDA, float32 on the CPU."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = aside("auto")
     """auto: CUDA where there is one. cuda: refuse to start without."""
-    micro_batch: int | None = None
+    micro_batch: int | None = aside(None)
     """Sequences that a rank passes at once; null: its whole share of the batch. Lower it when memory runs out."""
-    parallel: Literal["ddp", "fsdp"] = "ddp"
+    parallel: Literal["ddp", "fsdp"] = aside("ddp")
     """With several ranks. ddp: each has a whole copy. fsdp: weights, gradients and moments are shared out (FSDP2)."""
-    compile: Literal["auto", "never", "always", "cuda_graphs"] = "auto"
+    compile: Literal["auto", "never", "always", "cuda_graphs"] = aside("auto")
     """torch.compile of the model; auto: on CUDA only. cuda_graphs: and replay it as CUDA graphs."""
-    loss_chunk: int = 2048
+    loss_chunk: int = aside(2048)
     """Masked positions that meet the vocabulary at once: chunk × vocabulary × 4 bytes is what the loss takes."""
-    recompute: bool = False
+    recompute: bool = aside(False)
     """Recompute each block in the backward pass: a third more time, activations of one block (for XL and XXL)."""
-    threads: int | None = None
+    threads: int | None = aside(None)
     """Threads of torch on the CPU; null: as torch finds best. Results are equal bit for bit for an equal number."""
-    stop_at: int | None = None
+    stop_at: int | None = aside(None)
     """Stop with a checkpoint after this update, although the schedule goes on; null: run to the end."""
-    start_from: str | None = location()
+    start_from: str | None = place(
+        finer="the training, `start_from.sha256`: the weights of the checkpoint that was found"
+    )
     """Checkpoint, run or import whose weights are the first ones (the optimiser starts anew); null: random weights."""
-    tensorboard: bool = False
+    tensorboard: bool = aside(False)
     """Write TensorBoard's event files too, in ``tensorboard/``."""
-    log_every: int = 100
+    log_every: int = aside(100)
     """Updates between two lines of metrics."""
-    save_every: int = 5000
+    save_every: int = aside(5000)
     """Updates between two checkpoints; the last update is always saved."""
-    keep: int = 3
+    keep: int = aside(3)
     """Checkpoints kept, the newest."""
-    validate: bool = True
+    validate: bool = aside(True)
     """Measure the held-out blocks before the first and after the last update."""
 
     def __post_init__(self) -> None:
@@ -279,9 +281,6 @@ class RunConfig:
     def narrow(self, device: str) -> bool:
         """Whether matrix products are made in bfloat16 on this kind of device."""
         return self.precision == "bfloat16" or (self.precision == "auto" and device == "cuda")
-
-
-_EXECUTION = {f"run.{key}" for key in RunConfig.__dataclass_fields__} - {"run.seed", "run.precision"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,9 +304,9 @@ class TrainConfig:
                 f"it is {self.model.positions}. Change one of them."
             )
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """Dotted key to value of all that decides the weights: what a checkpoint must agree with to be resumed."""
-        return {key: value for key, value in flatten(self).items() if key not in _EXECUTION}
+        return flatten(self)
 
 
 def section(settings: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ccbuild.errors import ConfigError, InputError, MismatchError
+from ccbuild.storage import digest_of, read_manifest
 from ccbuild.tokens import BOS, EOS, PAD, LanguageTokens, Tokens, open_tokens
 from ccbuild.vocab.alpha import alpha_plan
 from xlmr.blocks import Blocks, Documents, Pairs, Stream
@@ -133,9 +134,12 @@ class Corpus:
         return {code: joined.get(code, 0.0) for code in self.codes}
 
     def identity(self) -> dict[str, object]:
-        """What a checkpoint must agree with: the vocabulary, each language's tokens, each pair's documents."""
+        """What a checkpoint must agree with: the vocabulary, each language's tokens, each pair's documents, bytes."""
         facts: dict[str, object] = {f"tokens.{code}": t.tokens for code, t in self.languages.items()}
-        facts |= {f"pairs.{name}": pair.trained + pair.held_out for name, pair in self.pairs.items()}
+        for name, pair in self.pairs.items():
+            sides = sorted((Path(self.config.pairs or "") / name).glob("*.json"))
+            facts[f"pairs.{name}"] = pair.trained + pair.held_out
+            facts[f"pairs.{name}.sha256"] = digest_of(*map(read_manifest, sides))
         return {**facts, "vocabulary_sha256": self.tokens.vocabulary_sha256, "vocabulary_size": self.vocabulary}
 
     def batch(self, first: int, count: int) -> Batch:

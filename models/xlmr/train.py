@@ -17,7 +17,7 @@ import torch
 
 from ccbuild.errors import CcbuildError, ConfigError, MismatchError
 from ccbuild.ledger import Ledger
-from ccbuild.storage import Unit, locked
+from ccbuild.storage import Unit, digest_of, locked
 from ccbuild.vocab.alpha import WARN_REPETITION
 from xlmr import checkpoint as checkpoints
 from xlmr.config import TrainConfig
@@ -177,6 +177,7 @@ class _Run:
                 "Encode the text with that one."
             )
         self.inputs["start_from"] = found.manifest.outputs[".metadata"]["sha256"]
+        self.inputs["start_from.sha256"] = digest_of(found.manifest)  # the former knows the weights' shapes alone
         return found
 
     def _newest(self, resume: bool) -> checkpoints.Checkpoint | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,10 @@ from cc100.demo.judge import Verdict, judge
 from cc100.demo.outcomes import outcomes
 from cc100.engines import Engine, in_process, local_cluster, on_dask, remote_cluster
 from cc100.layout import Run, Source, check_snapshots, check_sources, sources_of
+from cc100.places import checked
 from cc100.recipe import VERBS, Recipe, TrainSection, load_recipe
 from cc100.run import Failure, ShowProgress, balance, missing_shards, plan, run_verb, verbs_between
+from ccbuild.config import override
 from ccbuild.errors import ConfigError, InputError, MismatchError
 from ccbuild.rundir import Input
 from ccbuild.stages import FunctionStage
@@ -128,8 +129,11 @@ def planned(
     until: str | None = None,
     verify: bool = False,
 ) -> Plan:
-    """The plan of a run in `out`; `ccbuild.build` tells what the arguments mean. Reads names and sizes of inputs."""
-    chosen = settings if not isinstance(settings, Mapping) else [f"{k}={json.dumps(v)}" for k, v in settings.items()]
+    """The plan of a run in `out`; `ccbuild.build` tells what the arguments mean.
+
+    Reads names and sizes of inputs, and the files that settings name, which it refuses where they do not fit.
+    """
+    chosen = settings if not isinstance(settings, Mapping) else [override(k, v) for k, v in settings.items()]
     if isinstance(recipe, Recipe):
         if chosen:
             raise ConfigError("A Recipe has all its settings. Load it with them: load_recipe(name, settings).")
@@ -137,25 +141,12 @@ def planned(
         recipe = load_recipe(str(recipe), chosen)
     if stages:
         recipe = dataclasses.replace(recipe, refine=recipe.refine.with_stages(tuple(stages)))
-    recipe = _absolute(recipe)
+    root = Path(out).resolve()
     verbs = tuple(verbs_between(first, until or recipe.until))
+    recipe = checked(recipe, verbs, root)
     named = [inputs] if isinstance(inputs, str) else list(inputs)
     sources = sources_of(named, recipe.crawl) if "extract" in verbs else []
-    return Plan(Run(Path(out).resolve(), recipe, verify), verbs, tuple(sources))
-
-
-def _absolute(recipe: Recipe) -> Recipe:
-    """The recipe with whole paths, as workers may stand in another folder."""
-
-    def whole(place: str | None) -> str | None:
-        return str(Path(place).absolute()) if place and ":" not in place else place
-
-    made = recipe.prepare
-    prepare = dataclasses.replace(
-        made, prose=whole(made.prose), models=whole(made.models), bootstrap=whole(made.bootstrap)
-    )
-    publish = dataclasses.replace(recipe.publish, cutoffs=whole(recipe.publish.cutoffs))
-    return dataclasses.replace(recipe, prepare=prepare, publish=publish)
+    return Plan(Run(root, recipe, verify), verbs, tuple(sources))
 
 
 def build(plan: Plan, how: How) -> Built:
@@ -185,7 +176,7 @@ def _verbs(plan: Plan, inputs: Sequence[Input], how: How) -> tuple[list[Failure]
     """(failures, units done now) of the verbs that run on an engine."""
     run, failures, fresh = plan.run, list[Failure](), 0
     with _engine(how) as engine:
-        _check_stages(run.recipe, engine)
+        check_stages(run.recipe, engine)
         for verb in plan.verbs:
             if verb == "train":
                 continue
@@ -217,7 +208,7 @@ def _engine(how: How) -> Iterator[Engine]:
             yield engine
 
 
-def _check_stages(recipe: Recipe, engine: Engine) -> None:
+def check_stages(recipe: Recipe, engine: Engine) -> None:
     """Refuse stages from outside that a worker cannot import, or has in another version than this process."""
     ours = recipe.refine.sources()
     if not ours:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cc100.recipe import Recipe, verb_settings
+from cc100.recipe import VERBS, Recipe, verb_settings
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.http import Client
 from ccbuild.crawl.inputs import CrawlInput, inputs_of
@@ -19,7 +19,9 @@ from ccbuild.prose import find_prose
 from ccbuild.rundir import Input, RunDir
 from ccbuild.stages.snapshot import snapshot_of
 from ccbuild.storage import (
+    MANIFEST_FORMAT,
     Unit,
+    check_format,
     check_same,
     expand,
     fingerprint_file,
@@ -66,12 +68,11 @@ class Run(RunDir):
 
     def unit(self, verb: str, name: str, inputs: Mapping[str, Any], place: str | None = None) -> Unit:
         """A unit of work of `verb`, in its folder or in another `place`, as `folder` knows them."""
-        settings = verb_settings(self.recipe, verb)
         return Unit(
             self.folder(place or verb),
             verb,
             name,
-            settings=settings,
+            settings=verb_settings(self.recipe, verb),
             inputs=inputs,
             verify=self.verify,
         )
@@ -79,17 +80,20 @@ class Run(RunDir):
     def refuse_other_settings(self, verbs: Iterable[str]) -> dict[str, Any]:
         """Raise `MismatchError` where something in this folder was made with other settings; returns all that is noted.
 
-        A verb that has made nothing yet holds nobody to the settings of a run that failed.
+        What `verbs` read was made by the verbs before them, so these are asked too, but for imported text, which none
+        of them made. A verb that has made nothing yet holds nobody to the settings of a run that failed.
         """
         made = self._note()
-        for verb in verbs:
-            if verb in made and verb != "train" and any(self.made(verb)):
-                asked = verb_settings(self.recipe, verb)
-                check_same(self.folder(verb), made[verb], asked, "--set {key}={made}")
+        asked = [verb for verb in verbs if verb != "train"]
+        if asked and not any(entry.lang is not None for entry in self.inputs()):
+            asked = [verb for verb in VERBS if VERBS.index(verb) <= max(map(VERBS.index, asked))]
+        for verb in asked:
+            if verb in made and any(self.made(verb)):
+                check_same(self.folder(verb), made[verb], verb_settings(self.recipe, verb))
         return made
 
     def note_settings(self, verbs: Iterable[str]) -> None:
-        """Refuse settings that differ from what this folder was made with, then note those of `verbs`."""
+        """Note the settings of `verbs`, which :meth:`refuse_other_settings` lets pass; else nothing is written."""
         made = self.refuse_other_settings(verbs)
         asked = {verb: verb_settings(self.recipe, verb) for verb in verbs if verb != "train"}
         about = {"recipe.name": self.recipe.name, "recipe.description": self.recipe.description}
@@ -99,11 +103,12 @@ class Run(RunDir):
         note = self.path("settings")
         try:
             made: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))
+            check_format(note, made.pop("format", MANIFEST_FORMAT))
             if not all(isinstance(value, dict) for value in made.values()):
                 raise ValueError("its values are no settings")
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, TypeError) as error:
             raise DataError(f"{note} is damaged: {error}. Delete it: the manifests say the same.") from error
         return made
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -11,12 +11,27 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ccbuild import catalogue
-from ccbuild.config import apply_overrides, flatten, from_mapping, load_yaml, location, parse_yaml
+from ccbuild.config import (
+    Settings,
+    apply_overrides,
+    aside,
+    contents,
+    flatten,
+    from_mapping,
+    load_yaml,
+    override,
+    parse_yaml,
+    place,
+)
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.dedup.signatures import SignatureConfig
 from ccbuild.errors import ConfigError, InputError
+from ccbuild.langid.audit import read_audit
 from ccbuild.langid.codes import check_codes
+from ccbuild.langid.model import LanguageModel
 from ccbuild.langid.sieve import SieveConfig
+from ccbuild.langid.supplement import Supplement
+from ccbuild.lm.cutoffs import CutoffTable
 from ccbuild.lm.estimate import EstimateConfig
 from ccbuild.rights import RightsConfig
 from ccbuild.stages import RefineConfig
@@ -24,7 +39,16 @@ from ccbuild.text.page import ExtractConfig
 from ccbuild.vocab.config import VocabularyConfig
 from ccbuild.warc.members import Limits
 
-__all__ = ["VERBS", "Recipe", "load_recipe", "recipe_names", "verb_settings"]
+__all__ = [
+    "VERBS",
+    "_SECTIONS",
+    "Recipe",
+    "load_recipe",
+    "recipe_names",
+    "verb_contents",
+    "verb_sections",
+    "verb_settings",
+]
 
 VERBS = ("prepare", "extract", "match", "refine", "publish", "vocab", "encode", "train")
 """The verbs, in the order in which a run goes through them."""
@@ -32,51 +56,13 @@ VERBS = ("prepare", "extract", "match", "refine", "publish", "vocab", "encode", 
 _SECTIONS: dict[str, tuple[str, ...]] = {
     "prepare": ("prepare",),
     "extract": ("languages", "sieve", "unit", "limits", "rights", "extract", "dedup"),
-    "match": ("languages", "sieve", "unit", "limits", "rights", "extract", "dedup", "match"),
-    "refine": ("languages", "sieve", "unit", "limits", "rights", "extract", "dedup", "match", "prepare", "refine"),
-    "publish": (
-        "languages",
-        "sieve",
-        "unit",
-        "limits",
-        "rights",
-        "extract",
-        "dedup",
-        "match",
-        "prepare",
-        "refine",
-        "publish",
-    ),
-    "vocab": (
-        "languages",
-        "sieve",
-        "unit",
-        "limits",
-        "rights",
-        "extract",
-        "dedup",
-        "match",
-        "prepare",
-        "refine",
-        "publish",
-        "vocab",
-    ),
-    "encode": (
-        "languages",
-        "sieve",
-        "unit",
-        "limits",
-        "rights",
-        "extract",
-        "dedup",
-        "match",
-        "prepare",
-        "refine",
-        "publish",
-        "vocab",
-        "encode",
-    ),
+    "match": ("match",),
+    "refine": ("refine",),
+    "publish": ("publish",),
+    "vocab": ("vocab",),
+    "encode": ("encode",),
 }
+"""What each verb reads beside what the verbs before it read. Pages and duplicates depend on no model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,27 +77,45 @@ class UnitConfig:
             raise ConfigError(f"unit.files is {self.files}; it takes 1 or more.")
 
 
+def _open_identifier(where: str) -> None:
+    """Refuse what is neither a model of the catalogue, whose digest it states, nor the file of one."""
+    known = sorted(name for name, entry in catalogue.entries().items() if entry.file.endswith((".ftz", ".bin")))
+    if where not in known:
+        if not Path(where).is_file():
+            raise ConfigError(f"{where} is no file, and the catalogue has {', '.join(known)}.")
+        LanguageModel(where)
+
+
+def _open_supplement(where: str) -> None:
+    if where != "catalogue":
+        Supplement(where)
+
+
+_BY_FILE = "prepare, the unit `identifier`: each file that it copies"
+_BY_LANGUAGE = "prepare, a language: what its own model is made of"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareConfig:
     """Where the language identifier and the perplexity models come from."""
 
-    identifier: str = location("lid.176.ftz")
+    identifier: str = place("lid.176.ftz", read=_open_identifier, finer=_BY_FILE)
     """fastText model that is asked first: an entry of the catalogue, or a path. Labels like `hau_Latn` are mapped."""
-    supplement: str | None = location("catalogue")
+    supplement: str | None = place("catalogue", read=_open_supplement, finer=_BY_FILE)
     """What is asked where the identifier is not sure: `catalogue`, trained from its texts once and cached; the path of
     an .ftz that `ccbuild langid train` wrote; null: nothing."""
-    prose: str | None = location("catalogue:eld")
+    prose: str | None = place("catalogue:eld", finer=_BY_LANGUAGE)
     """Well-formed text to estimate perplexity models from: `catalogue:eld` (60 languages); a dump of Wikipedia by its
     date, which is fetched (`catalogue:wikipedia-20240506`; the languages must be named); or a pattern with `{lang}`,
     such as `prose/{lang}/*.txt.xz`: UTF-8, a paragraph a line; JSON lines (Cirrussearch dumps, WikiExtractor) or
     Parquet with `text`; plain, .xz or .gz."""
-    models: str | None = location()
+    models: str | None = place(finer=_BY_LANGUAGE)
     """Models that exist, for languages that need not be estimated: a pattern with `{lang}` for `<it>.sp.model` and
     `<it>.binary` or `<it>.arpa.bin` (`lm/{lang}`), or `catalogue:ccnet-lm`, CCNet's own (fetched: 1 GB a language)."""
-    bootstrap: str | None = location()
+    bootstrap: str | None = place(finer=_BY_LANGUAGE)
     """Folder of an earlier run. A language without prose gets a model of the half of its documents there that its
     identifier is surest of; such a model says `bootstrap`, as it has learned the crawl's own noise."""
-    languages: tuple[str, ...] = location(("all",))
+    languages: tuple[str, ...] = aside(("all",))
     """Languages that get a model; `all`: every one that there is something for. A model depends on its own language
     alone, so a run may go on with more of them."""
     heldout: float = 0.02
@@ -121,13 +125,6 @@ class PrepareConfig:
     """How a model is estimated."""
 
     def __post_init__(self) -> None:
-        if self.identifier not in catalogue.entries() and not Path(self.identifier).is_file():
-            known = ", ".join(sorted(catalogue.entries()))
-            raise ConfigError(
-                f"prepare.identifier is {self.identifier!r}: it is no file, and the catalogue has {known}."
-            )
-        if self.supplement not in (None, "catalogue") and not Path(str(self.supplement)).is_file():
-            raise ConfigError(f"prepare.supplement is {self.supplement!r}; it is `catalogue`, null or a file.")
         if not 0 <= self.heldout < 0.5:
             raise ConfigError(f"prepare.heldout is {self.heldout}; it lies between 0 and 0.5.")
 
@@ -167,7 +164,7 @@ class MatchConfig:
     """Drop repeated paragraphs among the documents that stay."""
     keep: Literal["first", "none"] = "first"
     """Which copy of a repeated paragraph stays: the first by address; `none`, as CCNet has it: every copy goes."""
-    memory_megabytes: int = location(1024)
+    memory_megabytes: int = aside(1024)
     """Memory of `match` on one machine, shared by its workers: each takes its part, and 256 at least. Buckets, merges
     and spills follow from it and from the size of the run; the output does not depend on it, so a run may go on with
     another."""
@@ -189,19 +186,21 @@ class PublishConfig:
 
     buckets: tuple[Literal["head", "middle", "tail", "all"], ...] = ("head", "middle", "tail", "all")
     """Perplexity buckets to publish; `all` holds documents without a perplexity."""
-    head: float = 1 / 3
-    """Share of a language's documents with the lowest perplexity. CCNet: three even parts (1911.00359, section 3.4)."""
-    middle: float = 2 / 3
-    """Where the middle ends, as a share of the documents."""
+    head: float | None = None
+    """Share of a language's documents with the lowest perplexity. null: what `cutoffs` has; without it a third. CCNet:
+    three even parts (1911.00359, section 3.4)."""
+    middle: float | None = None
+    """Where the middle ends, as a share of the documents. null: as `head`, two thirds."""
     min_documents: int = 30
     """Fewest scored documents from which cutoffs are taken; below, a language is one bucket, `all`."""
-    cutoffs: str | None = location()
-    """A table of cutoffs (of `ccbuild lm calibrate --out`, or CCNet's cutoff.csv), read at the percentiles of `head`
-    and `middle`; languages that it lacks, and null: cutoffs of the corpus itself."""
+    cutoffs: str | None = place(read=CutoffTable.read, recorded="cutoffs")
+    """A table of cutoffs: of `ccbuild lm calibrate --out`, or CCNet's cutoff.csv. Where `head` and `middle` do not say
+    otherwise it is read at its own two percentiles; of more, at 30 and 60, as CCNet is. Languages that it lacks, and
+    null: cutoffs of the corpus itself, at the same shares."""
     tail_share: float = 1.0
     """Share of the tail's documents to publish, 0 to 1, drawn by a hash of their addresses: a corpus that holds less of
     what perplexity doubts, without losing the kinds of text that it does not know."""
-    audit: str | None = location()
+    audit: str | None = place(read=read_audit, finer="publish, a language: its own precision, where it is held back")
     """How much of what is routed to a language is that language, as people judged it: the folder `audits` of a run
     (`ccbuild langid audit`), or a table (CSV or TSV) with the columns `lang` and `precision`, 0 to 1."""
     min_precision: float = 0.0
@@ -212,7 +211,11 @@ class PublishConfig:
     """0 to 9. 6 is xz's own default and CC-100's sizes fit it; 2 is three times as fast and 18 % larger."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.head < self.middle < 1:
+        if self.cutoffs is None:
+            object.__setattr__(self, "head", 1 / 3 if self.head is None else self.head)
+            object.__setattr__(self, "middle", 2 / 3 if self.middle is None else self.middle)
+        shares = [share for share in (0, self.head, self.middle, 1) if share is not None]
+        if any(low >= high for low, high in itertools.pairwise(shares)):
             raise ConfigError(f"publish.head is {self.head}, publish.middle {self.middle}: 0 < head < middle < 1.")
         if not 0 <= self.xz_preset <= 9:
             raise ConfigError(f"publish.xz_preset is {self.xz_preset}; it takes 0 to 9.")
@@ -226,6 +229,13 @@ class PublishConfig:
             raise ConfigError("publish.min_precision needs publish.audit, the table of what was found.")
         if self.shard_megabytes < 1:
             raise ConfigError(f"publish.shard_megabytes is {self.shard_megabytes}; it takes 1 or more.")
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """`head` and `middle`, which :func:`cc100.places.checked` has taken from `cutoffs` where nobody gave them."""
+        if self.head is None or self.middle is None:
+            raise ConfigError("publish.head and publish.middle are not known before publish.cutoffs was read.")
+        return self.head, self.middle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +261,7 @@ class TrainSection:
 
     def overrides(self) -> list[str]:
         """``key=value`` for each leaf of `set`, so that one key does not replace its whole section."""
-        return [f"{key}={json.dumps(value)}" for key, value in _leaves(self.set, "")]
+        return [override(key, value) for key, value in _leaves(self.set, "")]
 
 
 def _leaves(section: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -325,7 +335,11 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
-    """The recipe of that name, or of that path, with ``section.key=value`` overrides applied."""
+    """The recipe of that name, or of that path, with ``section.key=value`` overrides applied.
+
+    >>> load_recipe("cc100", ["vocab.size=32000"]).vocab.size
+    32000
+    """
     if name in recipe_names():
         text = (resources.files("cc100") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
         mapping = parse_yaml(text, f"recipe {name}")
@@ -338,13 +352,25 @@ def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
     return from_mapping(Recipe, apply_overrides(mapping, overrides), name)
 
 
-def verb_settings(recipe: Recipe, verb: str) -> dict[str, Any]:
+def verb_settings(recipe: Recipe, verb: str) -> Settings:
     """Dotted settings that `verb` and the verbs before it read: what its fingerprint covers."""
-    flat: dict[str, Any] = {}
-    for section in _SECTIONS[verb]:
-        value = getattr(recipe, section)
-        if dataclasses.is_dataclass(value):
-            flat.update({f"{section}.{key}": v for key, v in flatten(value).items()})
-        else:
-            flat[section] = list(value)
-    return flat
+    before = VERBS[: VERBS.index(verb) + 1]
+    if verb in ("extract", "match"):
+        before = before[VERBS.index("extract") :]
+    return flatten(recipe).only(section for each in before for section in _SECTIONS[each])
+
+
+def verb_contents(recipe: Recipe, verb: str) -> dict[str, str]:
+    """Input to digest of the files that the sections of `verb` name: what units that read them depend on."""
+    found: dict[str, str] = {}
+    for section, value in verb_sections(recipe, verb):
+        found |= contents(value, f"{section}.")
+    return found
+
+
+def verb_sections(recipe: Recipe, verb: str) -> Iterator[tuple[str, Any]]:
+    """(dotted name, settings) of each section that `verb` reads beside those of the verbs before it; the stages from
+    outside, which a recipe may name, are sections too."""
+    yield from ((s, value) for s in _SECTIONS.get(verb, ()) if dataclasses.is_dataclass(value := getattr(recipe, s)))
+    if verb == "refine":
+        yield from ((f"refine.stages.{name}", config) for name, config in recipe.refine.outside())

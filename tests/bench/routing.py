@@ -40,11 +40,12 @@ import pyarrow.parquet as pq
 from ccbuild import catalogue
 from ccbuild.langid.cascade import Cascade, Identifier
 from ccbuild.langid.codes import CC100
-from ccbuild.langid.corpus import SOURCES, read_labelled, sentence_key, split
+from ccbuild.langid.corpus import SOURCES, catalogue_texts, read_labelled, sentence_key, split
 from ccbuild.langid.evaluate import Evaluation, evaluate, table
 from ccbuild.langid.model import LanguageModel, escape
 from ccbuild.langid.romanise import ROMANISED
-from ccbuild.langid.supplement import Supplement, SupplementConfig, gather, train
+from ccbuild.langid.supplement import Supplement
+from ccbuild.langid.training import SupplementConfig, gather, supplement_for, train, with_romanised
 from ccbuild.langid.votes import vote
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,10 +73,8 @@ class Bench:
             return Cascade(self.model, Supplement(out)), manifest
 
     def shipped(self) -> Cascade:
-        from ccbuild.langid.supplement import catalogue_supplement
-
         if self._shipped is None:
-            self._shipped = Cascade(self.model, Supplement(catalogue_supplement(self.model)))
+            self._shipped = Cascade(self.model, Supplement(supplement_for(self.model)))
         return self._shipped
 
     def labelled(self, name: str) -> list[tuple[str, str]]:
@@ -271,11 +270,9 @@ class Bench:
 
 def gather_without(held: set[str]) -> dict[str, dict[str, list[str]]]:
     """The catalogue's texts less the sentences that are held out; romanised text is made of the rest only."""
-    from ccbuild.langid import supplement
-
-    whole = supplement.catalogue_texts(SOURCES)
+    whole = catalogue_texts(SOURCES)
     less = {s: {c: [t for t in ts if sentence_key(t) not in held] for c, ts in f.items()} for s, f in whole.items()}
-    return supplement.with_romanised(less)
+    return with_romanised(less)
 
 
 def fives(texts: Iterable[str]) -> set[tuple[str, ...]]:

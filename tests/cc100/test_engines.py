@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-import pytest
-
 from cc100.engines import Engine, in_process, local_cluster
 
 
@@ -32,7 +30,6 @@ def test_in_process_and_dask_agree() -> None:
     assert answers(in_process()) == {1: "2", -2: "ValueError('-2 is negative')", 3: "6"}
 
 
-@pytest.mark.timeout(120)
 def test_a_task_that_kills_its_worker_takes_nobody_along() -> None:
     with local_cluster(2) as engine:
         found = dict(engine(poison, list(range(8))))

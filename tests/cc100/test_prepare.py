@@ -153,6 +153,6 @@ def test_cutoffs_of_a_table_and_a_share_of_the_tail(tmp_path: Path, sentences: d
         if label != "tail"  # type: ignore[attr-defined]
     )
     ledger = part.manifest("publish", "en").ledger["documents"]  # type: ignore[union-attr]
-    assert ledger.dropped == {"bucket_tail": facts["buckets"]["tail"] - len(tail)}  # type: ignore[index]
+    assert ledger.dropped == {"tail_share": facts["buckets"]["tail"] - len(tail)}  # type: ignore[index]
     none, _ = published("none", min_documents=30, tail_share=0.0)
     assert "tail" not in pq.read_table(none.folder("publish") / "en" / "en-00000.parquet")["bucket"].to_pylist()

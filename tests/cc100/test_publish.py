@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -32,6 +33,7 @@ from ccbuild.ledger import Ledger
 from ccbuild.push import push
 from ccbuild.rundir import open_run_dir
 from ccbuild.storage import Unit, read_manifest, table_of
+from ccbuild.summary import summarise
 from ccbuild.tokens import EOS, open_tokens
 from ccbuild.trace import trace_document, trace_token
 from ccbuild.vocab.export import MODEL_NAME
@@ -215,7 +217,9 @@ def test_a_language_that_an_audit_found_worse_is_held_back(small_run: Path, tmp_
     manifest = read_manifest(copy / "5-corpus" / "el.json")
     assert manifest is not None
     assert manifest.ledger["documents"].dropped == {"audit_below_min_precision": before["el"].documents}
-    assert "held back: `el`, of which an audit found 40% right" in (copy / "5-corpus" / "README.md").read_text()
+    card = (copy / "5-corpus" / "README.md").read_text()
+    assert "held back: `el`, of which an audit found 40% right" in card
+    assert "not published, audit below min precision (a language that an audit found too impure to publish): " in card
     with pytest.raises(ConfigError, match="needs publish.audit"):
         load_recipe("demo", ["publish.min_precision=0.9"])
     (tmp_path / "audit.tsv").write_text("lang,precision\nel,much\n")
@@ -257,6 +261,7 @@ def test_a_dropped_page_tells_why(small_run: Path) -> None:
     gone = next(row for row in rows if row["reason"] == "exact_duplicate")
     traced = trace_document(run, gone["doc_id"])
     assert traced["refine"]["reason"] == "exact_duplicate"
+    assert traced["refine"]["meaning"] == "the same text as an earlier page"
     assert traced["match"][0]["partner"] == gone["partner"]
     assert traced["publish"] is None
     assert traced["text"]
@@ -271,6 +276,25 @@ def test_a_dropped_page_tells_why(small_run: Path) -> None:
         trace_token(run, "el", 999_999_999)
     with pytest.raises(InputError, match="is not the folder of a run"):
         open_run_dir(small_run / "crawl")
+
+
+def test_the_run_explains_the_reasons_of_a_users_stage(small_run: Path, tmp_path: Path) -> None:
+    copy = copy_of(small_run, tmp_path, "1-pages", "4-documents")
+    manifests = [path for path in (copy / "4-documents").glob("*.json") if "mixed_languages" in path.read_text()]
+    for path in manifests:
+        path.write_text(path.read_text().replace("mixed_languages", "shouting"))
+    table = pq.read_table(manifests[0].with_suffix(".dropped.parquet"))
+    rows = [{**row, "reason": row["reason"].replace("mixed_languages", "shouting")} for row in table.to_pylist()]
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), manifests[0].with_suffix(".dropped.parquet"))
+    gone = next(row["doc_id"] for row in rows if row["reason"] == "shouting")
+    for what in ("", "text in capitals"):
+        run = open_run_dir(copy)
+        assert [loss.meaning for loss in summarise(run).losses if loss.reason == "shouting"] == [what]
+        refined = trace_document(run, gone)["refine"]
+        assert (refined["reason"], refined["meaning"]) == ("shouting", what)
+        made = json.loads(manifests[0].read_text())
+        made["facts"]["reasons"] = {"shouting": "text in capitals"}
+        manifests[0].write_text(json.dumps(made))
 
 
 class _Hub(BaseHTTPRequestHandler):

@@ -16,7 +16,8 @@ from cc100.recipe import load_recipe
 from cc100.run import VerbSummary, balance, run_verb, verbs_between
 from ccbuild.errors import InputError, LedgerError
 from ccbuild.records import doc_id
-from ccbuild.rundir import FOLDERS
+from ccbuild.rundir import FOLDERS, RunDir
+from ccbuild.text.page import ExtractConfig, page_text
 from tests.ccbuild.warc.test_members import warc_record
 
 
@@ -108,6 +109,23 @@ def test_more_files_in_a_unit_change_addresses_and_nothing_else(tmp_path: Path, 
     go(tmp_path / "o", archives, "unit.files=3")
     assert sorted(len(v) for v in dropped(tmp_path / "o").values()) == [1, 1, 1, 1]
     assert all(identifier >> 32 == 0 for identifier in dropped(tmp_path / "o"))
+
+
+def test_a_page_on_which_a_parser_breaks_off_costs_that_page(
+    tmp_path: Path, archives: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(kind: str, status: int | None, content_type: str, payload: bytes, config: ExtractConfig) -> object:
+        if sentence(20).encode() in payload:
+            raise ZeroDivisionError("in a parser")
+        return page_text(kind, status, content_type, payload, config)
+
+    monkeypatch.setattr("ccbuild.runner.page_text", broken)
+    extract, _ = go(tmp_path / "o", archives)
+    assert not extract.failures
+    records = RunDir(tmp_path / "o").ledger("extract")["records"]
+    assert (records.kept, records.quarantined) == (4, {"parser:ZeroDivisionError": 1})
+    refused = pq.read_table(tmp_path / "o" / FOLDERS["extract"] / "part-00002.refused.parquet")
+    assert refused["reason"].to_pylist() == ["parser:ZeroDivisionError"]
 
 
 def test_a_new_archive_is_growth(tmp_path: Path, archives: list[Source]) -> None:

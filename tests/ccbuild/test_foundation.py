@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccbuild import errors
-from ccbuild.config import apply_overrides, differing_keys, fingerprint, flatten, from_mapping, load_yaml, location
+from ccbuild.config import apply_overrides, differing_keys, fingerprint, flatten, from_mapping, load_yaml, place
 from ccbuild.errors import ConfigError, DataError, InputError, LedgerError, MismatchError, StorageError
 from ccbuild.ledger import Ledger
 from ccbuild.storage import Unit, expand, open_input, read_manifest, write_json
@@ -31,7 +31,7 @@ class Outer:
     count: int = 3
     form: Literal["x", "y"] = "x"
     maybe: int | None = None
-    folder: str | None = location()
+    folder: str | None = place()
     inner: Inner = field(default_factory=Inner)
 
 
@@ -74,13 +74,17 @@ def test_places_do_not_change_a_fingerprint() -> None:
     assert differing_keys(flatten(here), flatten(Outer(count=4))) == [("count", 3, 4)]
 
 
-@given(st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)), st.integers(0, 9), st.integers(0, 9))
+@given(
+    st.dictionaries(st.sampled_from(["too_short", "record:request", "robots:noai"]), st.integers(0, 9)),
+    st.integers(0, 9),
+    st.integers(0, 9),
+)
 def test_ledgers_add_up_and_survive_a_round_trip(drops: dict[str, int], kept: int, lost: int) -> None:
     ledger = Ledger()
     ledger["records"].keep(kept)
     for reason, n in drops.items():
         ledger["records"].drop(reason, n)
-    ledger["records"].quarantine("torn", lost)
+    ledger["records"].quarantine("truncated_member", lost)
     twice = Ledger.total([ledger, Ledger.from_mapping(ledger.to_mapping())]).close("both")
     assert twice["records"].seen == 2 * (kept + sum(drops.values()) + lost)
 

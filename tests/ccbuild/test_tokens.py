@@ -36,7 +36,7 @@ def write(
 DOCUMENTS: Documents = [(7, [10, 11, 12]), (1 << 63, []), (9, list(range(100, 130))), (3, [999])]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     documents=st.lists(
         st.tuples(st.integers(0, 2**64 - 1), st.lists(st.integers(4, SIZE - 1), max_size=12)), min_size=1

@@ -98,7 +98,7 @@ def one(site: Site, rng: random.Random, number: int, folder: Path) -> str:
         must = False
     start = rng.randrange(len(first))
     span = start, rng.randrange(start, len(first)) + 1
-    config = CrawlConfig(budget=str(folder / "budget"), file_attempts=20, range_attempts=12, timeout_seconds=5)
+    config = CrawlConfig(budget=str(folder / "budget"), file_attempts=20, range_attempts=12)
     client = Client(config, clock=FakeClock(), proxies={})
     where = f"download {number} ({kind}, {plan})"
     try:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,14 @@ def on_ranks(config: TrainConfig, tokens: Path, out: Path, world: int = 2) -> li
         )
         for rank in range(world)
     ]
-    ends = [process.communicate(timeout=120) for process in ranks]  # all, so that none is left behind
-    assert [process.returncode for process in ranks] == [0] * world, "\n".join(error for _, error in ends)
-    return [output for output, _ in ends]
+    with ThreadPoolExecutor(world) as pool:
+        ends = {pool.submit(process.communicate): process for process in ranks}
+        for ended in as_completed(ends):
+            if ends[ended].returncode:  # the others would wait for it
+                for process in ranks:
+                    process.kill()
+    assert [process.returncode for process in ranks] == [0] * world, "\n".join(end.result()[1] for end in ends)
+    return [end.result()[0] for end in ends]
 
 
 def losses(out: Path, what: str = "loss") -> list[float]:
@@ -139,7 +145,7 @@ def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_was(tmp_path: Path, tok
     try:
         wait_for(lambda: (stopped / "metrics.jsonl").exists() and len(losses(stopped)) >= 1, process)
         process.send_signal(signal.SIGTERM)
-        printed, error = process.communicate(timeout=60)
+        printed, error = process.communicate()
     finally:
         process.kill()
     assert process.returncode == 0, error
@@ -153,11 +159,21 @@ def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_was(tmp_path: Path, tok
 
 
 def wait_for(condition: Any, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 60
     while not condition():
         assert process.poll() is None, process.stderr and process.stderr.read()
-        assert time.monotonic() < end
         time.sleep(0.001)
+
+
+def stop_in_a_save(process: subprocess.Popen[str], out: Path, seconds: float) -> None:
+    """Stop the process `seconds` after a save has begun, in the next one where that one was done meanwhile."""
+    while True:
+        wait_for(lambda: list((out / "checkpoints").glob(".step-*.scratch")), process)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGSTOP)
+        if list((out / "checkpoints").glob(".step-*.scratch")):
+            return
+        process.send_signal(signal.SIGCONT)
+        seconds = 0
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.full)])
@@ -165,19 +181,16 @@ def test_killed_in_the_middle_of_saves(kills: int, tmp_path: Path, tokens: Path,
     """With dropout: losses and a hash over weights and moments are those of a run that nobody killed."""
     config = small(f"optim.steps={30 * kills}", "run.save_every=3", "run.keep=2", "run.validate=false")
     train(config, tokens, tmp_path / "whole")
-    out, chance, aside = tmp_path / "run", random.Random(kills), 0
+    out, chance = tmp_path / "run", random.Random(kills)
     for _ in range(kills):
         process = start(config, tokens, out)
         # a folder of this process: those of killed ones are removed when it begins
         before = open_step(out / "checkpoints", newest_step(out)).step if newest_step(out) else 0
         wait_for(lambda limit=before: newest_step(out) > limit, process)
-        wait_for(lambda: list((out / "checkpoints").glob(".step-*.scratch")), process)
-        time.sleep(chance.random() * 0.004)
+        stop_in_a_save(process, out, chance.random() * 0.004)
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        aside += bool(list((out / "checkpoints").glob(".step-*.scratch")))
-    assert aside >= kills / 2, "most kills hit a save that was not done"
     result = train(config, tokens, out)
     assert result.finished
     assert result.resumed_from > 0

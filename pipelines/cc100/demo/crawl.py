@@ -75,9 +75,8 @@ def write_crawl(
         )
     settings = {"demo.format": FORMAT, "demo.pages": pages, "demo.files": files, "demo.seed": seed}
     inputs = {"eld": sha256_file(eld), "gflanguages": sha256_file(gflanguages)}
-    with Unit(
-        out, "demo", "crawl", settings=settings, inputs=inputs, keep="{key}={made} (--pages is demo.pages)"
-    ) as unit:
+    options = {"demo.pages": "--pages {}", "demo.format": "the release that made it"}
+    with Unit(out, "demo", "crawl", settings=settings, inputs=inputs, options=options) as unit:
         if unit.done():
             return _found(out, read_truth(out / "truth.jsonl"))
         texts = split_texts(eld_sentences(eld), seed)

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from cc100.layout import Run, Source
+from cc100.recipe import verb_contents
 from cc100.verbs.task import Step
 from ccbuild.dedup.external.printfile import write_prints
 from ccbuild.dedup.paragraphs import document_hash, text_paragraph_hashes
@@ -21,7 +22,6 @@ from ccbuild.errors import InputError
 from ccbuild.langid.sieve import Sieve
 from ccbuild.ledger import Ledger
 from ccbuild.records import PAGE_SCHEMA, REFUSED_SCHEMA, Document, Refused, doc_id, to_table
-from ccbuild.rights import open_opt_out
 from ccbuild.rundir import FOLDERS, Input, shard_name
 from ccbuild.runner import ArchiveReader, Timings
 from ccbuild.stages.language import open_cascade
@@ -47,9 +47,7 @@ class ExtractShard:
 
     def unit(self) -> Unit:
         inputs: dict[str, Any] = {source.name: source.facts for source in self.sources}
-        opt_out = self.run.recipe.rights.opt_out
-        if opt_out:
-            inputs["opt-outs"] = open_opt_out(opt_out).digest
+        inputs |= verb_contents(self.run.recipe, "extract")
         if self.run.recipe.sieved:
             inputs["identifier"] = digest_of(self.run.manifest("prepare", "identifier"))
         return self.run.unit("extract", self.name, inputs)

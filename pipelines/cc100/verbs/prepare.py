@@ -20,7 +20,8 @@ from cc100.verbs.task import Step
 from ccbuild import catalogue
 from ccbuild.errors import InputError
 from ccbuild.langid.model import LanguageModel
-from ccbuild.langid.supplement import Supplement, catalogue_supplement
+from ccbuild.langid.supplement import Supplement
+from ccbuild.langid.training import supplement_for
 from ccbuild.ledger import Ledger
 from ccbuild.lm.estimate import estimate_files
 from ccbuild.lm.given import GivenModel, find_models
@@ -64,7 +65,7 @@ class TakeIdentifier:
         if config.supplement is None:
             return [model]
         if config.supplement == "catalogue":
-            supplement = catalogue_supplement(LanguageModel(model))
+            supplement = supplement_for(LanguageModel(model))
         else:
             supplement = Path(config.supplement)
             Supplement(supplement)  # refuses what is none

@@ -16,17 +16,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cc100.layout import Run
-from cc100.recipe import verb_settings
+from cc100.recipe import verb_contents, verb_settings
 from cc100.verbs.task import Step
 from ccbuild.card import describe
+from ccbuild.config import fingerprint
 from ccbuild.corpus import CorpusWriter
 from ccbuild.langid.audit import read_audit
 from ccbuild.ledger import Ledger
-from ccbuild.lm.cutoffs import Cutoffs, bucket, cutoffs, interval, read_cutoffs
+from ccbuild.lm.cutoffs import Cutoffs, CutoffTable, bucket, cutoffs, interval
 from ccbuild.records import DOCUMENT_SCHEMA, ROW_BITS, doc_id
 from ccbuild.rundir import FOLDERS, shard_name, shard_number
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, digest_of, sha256_file, write_table
+from ccbuild.storage import Manifest, Unit, digest_of, write_table
 
 __all__ = ["steps"]
 
@@ -44,7 +45,7 @@ class CountClusters:
 
     def unit(self) -> Unit:
         inputs = {n: digest_of(m) for n, m in self.run.manifests("match", "part-*.json").items()}
-        return self.run.unit("publish", self.name, inputs, "clusters")
+        return self.run.unit("match", self.name, inputs, "clusters")  # no setting of `publish` changes it
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         """Memory: 16 bytes a document that has duplicates, and one shard's decisions."""
@@ -100,9 +101,7 @@ class PublishLanguage:
         inputs: dict[str, Any] = {name: digest_of(m) for name, m in self._shards().items()}
         sizes = _sizes_manifest(self.run)
         inputs["cluster_sizes"] = [sizes.facts["shards"].get(name) for name in inputs] if sizes else None
-        if self.run.recipe.publish.cutoffs is not None:
-            inputs["cutoffs"] = sha256_file(self.run.recipe.publish.cutoffs)
-        inputs["precision"] = self._held_back()
+        inputs |= {**verb_contents(self.run.recipe, "publish"), "precision": self._held_back()}
         return self.run.unit("publish", self.lang, inputs)
 
     def _shards(self) -> dict[str, Manifest]:
@@ -134,7 +133,7 @@ class PublishLanguage:
         config = self.run.recipe.publish
         if config.cutoffs is None:
             return None
-        return read_cutoffs(config.cutoffs, 100 * config.head, 100 * config.middle).get(self.lang)
+        return CutoffTable.read(config.cutoffs).at(*config.shares).get(self.lang)
 
     def _held_back(self) -> float | None:
         """The precision that the audit found, where it is too low to publish the language."""
@@ -150,8 +149,8 @@ class PublishLanguage:
         with timings.measure("cutoffs"):
             read = [t["perplexity"] for name in shards for t in self._batches(name, ["perplexity"])]
             values = pc.drop_null(pa.chunked_array([c for a in read for c in a.chunks], pa.float64())).to_numpy()
-            given = self._given()
-            cut = given or cutoffs(values, head=config.head, middle=config.middle, min_documents=config.min_documents)
+            given, (head, middle) = self._given(), config.shares
+            cut = given or cutoffs(values, head, middle, min_documents=config.min_documents)
         counts: Counter[str] = Counter()
         with (
             timings.measure("write"),
@@ -161,16 +160,17 @@ class PublishLanguage:
         ):
             for table in self._documents():
                 buckets = _buckets(table["perplexity"].to_numpy(), cut)
-                chosen = np.isin(buckets, config.buckets)
-                chosen &= (buckets != "tail") | _drawn(table["doc_id"].to_numpy(), config.tail_share)
-                for label, keep in zip(buckets.tolist(), chosen.tolist(), strict=True):
+                wanted = np.isin(buckets, config.buckets)
+                drawn = (buckets != "tail") | _drawn(table["doc_id"].to_numpy(), config.tail_share)
+                chosen = wanted & drawn
+                for label, of_wanted, keep in zip(buckets.tolist(), wanted.tolist(), chosen.tolist(), strict=True):
                     counts[label] += 1
                     if held_back is not None:
                         ledger["documents"].drop("audit_below_min_precision")
                     elif keep:
                         ledger["documents"].keep()
                     else:
-                        ledger["documents"].drop(f"bucket_{label}")
+                        ledger["documents"].drop("tail_share" if of_wanted else f"bucket_{label}")
                 if held_back is None:
                     table = table.append_column("bucket", pa.array(buckets, pa.string()))
                     writer.add(table.filter(pa.array(chosen)))
@@ -185,8 +185,8 @@ class PublishLanguage:
                 "middle": cut.middle,
                 "documents": cut.n,
                 "given": given is not None,
-                "head_95": None if given else interval(np.sort(values), config.head),
-                "middle_95": None if given else interval(np.sort(values), config.middle),
+                "head_95": None if given else interval(np.sort(values), head),
+                "middle_95": None if given else interval(np.sort(values), middle),
             },
         }
         if held_back is not None:
@@ -219,13 +219,23 @@ class DescribeCorpus:
         return {lang: m for lang, m in self.run.manifests("publish").items() if lang in self.languages}
 
     def unit(self) -> Unit:
+        """The settings stand in the card and nowhere else, so they are an input: it is written again, never refused."""
+        settings = verb_settings(self.run.recipe, "publish")
         inputs = {lang: digest_of(m) for lang, m in self._manifests().items()}
-        return self.run.unit("publish", self.name, inputs, "run")
+        return Unit(
+            self.run.root,
+            "publish",
+            self.name,
+            settings=settings.only(()),
+            inputs={**inputs, "publish.settings": fingerprint(settings)},
+            verify=self.run.verify,
+        )
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         sources = {e.snapshot or ("other archives" if e.lang is None else "imported text") for e in self.run.inputs()}
+        manifests = self._manifests()
         described = describe(
-            self._manifests(),
+            manifests,
             name=self.run.recipe.name,
             settings=verb_settings(self.run.recipe, "publish"),
             sources=sorted(sources),
@@ -233,7 +243,7 @@ class DescribeCorpus:
         for name, content in described.items():
             unit.path(f"{FOLDERS['publish']}/{name}").write_bytes(content)
         ledger = Ledger()
-        ledger["languages"].keep(len(unit.inputs))
+        ledger["languages"].keep(len(manifests))
         return unit.commit(ledger)
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cc100.layout import Run
+from cc100.recipe import verb_contents
 from cc100.verbs.task import Step
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
@@ -38,6 +39,7 @@ class RefineShard:
             "pages": digest_of(self.run.manifest("extract", self.name)),
             "duplicates": digest_of(self.run.manifest("match", self.name)),
             "models": digest_of(*self.run.manifests("prepare").values()),
+            **verb_contents(self.run.recipe, "refine"),
         }
         if sources := self.run.recipe.refine.sources():
             inputs["stages"] = sources
@@ -142,9 +144,11 @@ def _write_documents(path: object, documents: list[Document]) -> dict[str, int]:
 
 def _dropped_table(rows: Sequence[tuple[Document, str, int | None, float | None]]) -> pa.Table:
     """Documents that go, by address: each with its reason, and of a duplicate the partner and the similarity."""
+    if not rows:
+        return DROPPED_SCHEMA.empty_table()
     rows = sorted(rows, key=lambda row: _id(row[0]))
     found = dict(zip(("document", "reason", "partner", "similarity"), zip(*rows, strict=True), strict=True))
-    documents = found.pop("document", ())
+    documents = found.pop("document")
     columns = {n: found.get(n, [getattr(d, n, None) for d in documents]) for n in DROPPED_SCHEMA.names}
     return table_of(DROPPED_SCHEMA, columns)
 

@@ -13,7 +13,7 @@ from ccbuild.dedup.external.bitmap import DocumentSet
 from ccbuild.errors import DataError
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=st.lists(st.integers(0, 12), max_size=6), more=st.lists(st.integers(0, 12), max_size=3), data=st.data())
 def test_what_was_added_is_there(tmp_path: Path, rows: list[int], more: list[int], data: st.DataObject) -> None:
     documents = [s << 32 | row for s, n in enumerate(rows + more) for row in range(n)]

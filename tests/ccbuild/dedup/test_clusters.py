@@ -53,7 +53,6 @@ def _by_rounds(doc: np.ndarray, partner: np.ndarray, nbytes: int) -> dict[int, i
     return dict(row for block in found for row in block.tolist())
 
 
-@settings(deadline=None)
 @given(_EDGES)
 def test_both_forms_find_what_a_plain_search_finds(edges: list[tuple[int, int]]) -> None:
     doc, partner = _columns(edges)
@@ -91,7 +90,7 @@ def _lengths(doc: np.ndarray) -> np.ndarray:
     return np.asarray(doc % np.uint64(5), np.int64)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.randoms(use_true_random=False), st.sampled_from(POLICIES), st.integers(0, 60))
 def test_decisions_by_rounds_are_those_in_memory(rng: random.Random, policy: DocumentPolicy, n: int) -> None:
     def some(k: int) -> Edges:
@@ -109,7 +108,6 @@ def test_decisions_by_rounds_are_those_in_memory(rng: random.Random, policy: Doc
         assert found.tolist() == getattr(expected, name).tolist(), name
 
 
-@settings(deadline=None)
 @given(_EDGES, st.sampled_from(POLICIES))
 def test_each_policy_keeps_what_it_says_of_each_cluster(edges: list[tuple[int, int]], policy: DocumentPolicy) -> None:
     doc, partner = _columns(sorted({(max(e), min(e)) for e in edges}))
@@ -160,7 +158,7 @@ def test_longest_needs_lengths() -> None:
         decide_documents(edges, edges, CONFIG, "longest")
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 9), max_size=300), st.integers(1, 50))
 def test_whole_groups_stay_whole(values: list[int], step: int) -> None:
     rows = pairs(np.array(sorted(values), np.uint64), np.arange(len(values), dtype=np.uint64))

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ccbuild.dedup.decisions import (
@@ -146,7 +146,6 @@ def test_every_paragraph_that_stays_stays_once(rows: list[tuple[int, int, int]],
     assert _listed(decided) == sorted(_listed(decided))
 
 
-@settings(deadline=None)
 @given(
     _PARAGRAPHS,
     st.sets(st.integers(0, 6)),

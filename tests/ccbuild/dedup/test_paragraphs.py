@@ -32,7 +32,7 @@ def test_doctests() -> None:
     assert doctest.testmod(paragraphs_module).failed == 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(_PARAGRAPHS, max_size=40))
 def test_ccnet_form_is_sha1_of_the_normalised_paragraph(paragraphs: list[str]) -> None:
     expected = [_sha1_first8(normalise_ccnet_dedup(p)) for p in paragraphs]
@@ -71,7 +71,7 @@ def test_fast_form_is_xxh64_of_the_kept_characters() -> None:
     assert paragraph_hashes(list(golden), "fast").tolist() == list(golden.values())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(_PARAGRAPHS, max_size=20))
 def test_fast_form_sees_only_what_its_normalisation_keeps(paragraphs: list[str]) -> None:
     hashes = paragraph_hashes(paragraphs, "fast")
@@ -82,7 +82,7 @@ def test_fast_form_sees_only_what_its_normalisation_keeps(paragraphs: list[str])
 
 
 @pytest.mark.parametrize("form", ["ccnet", "fast"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(texts=st.lists(_PARAGRAPHS, max_size=8))
 def test_lines_of_texts_equal_their_paragraphs(form: ParagraphForm, texts: list[str]) -> None:
     hashes, counts = text_paragraph_hashes(texts, form)

@@ -67,7 +67,7 @@ def test_prints_of_documents_bands_and_paragraphs() -> None:
     assert len({hash_ for _, hash_, _, _ in same}) == 1
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     rows=st.lists(st.tuples(st.just(2), st.integers(1, 9), st.integers(0, 30), st.integers(0, 3)), max_size=60),
     hashes=st.lists(st.integers(1, 9), max_size=6),
@@ -110,7 +110,7 @@ def _prints_of(rows: list[Row]) -> Prints:
     return Prints(*(np.array(c, t) for c, t in zip(columns, types, strict=True)))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=_ROWS, seed=st.randoms(use_true_random=False), n_buckets=st.integers(1, 7), group=st.integers(1, 9))
 def test_what_is_written_is_read_bucket_by_bucket(
     tmp_path: Path, rows: list[Row], seed: random.Random, n_buckets: int, group: int

@@ -53,7 +53,7 @@ def test_shingle_hash_is_xxh32(shingle: bytes, expected: int) -> None:
     assert shingle_hash(shingle) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(_TEXTS, max_size=6), st.integers(1, 6), st.integers(1, 4))
 def test_equal_to_datasketch(texts: list[str], ngram: int, min_shingles: int) -> None:
     config = SignatureConfig(ngram=ngram, bands=3, rows=5, seed=7, min_shingles=min_shingles)

@@ -1,4 +1,4 @@
-"""The shipped cascade, made once: a minute where the cache does not have its supplement."""
+"""The shipped cascade."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import pytest
 
 from ccbuild.langid.cascade import Cascade
 from ccbuild.langid.model import LanguageModel
-from ccbuild.langid.supplement import Supplement, catalogue_supplement
-from tests.conftest import cached
+from ccbuild.langid.supplement import SHIPPED, Supplement
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +18,4 @@ def model(lid_model: Path) -> LanguageModel:
 
 @pytest.fixture(scope="session")
 def cascade(model: LanguageModel) -> Cascade:
-    for name in ("eld", "gflanguages", "kolibri", "lingua"):
-        cached(name)
-    return Cascade(model, Supplement(catalogue_supplement(model)))
+    return Cascade(model, Supplement(SHIPPED))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 
 import fasttext
 import pytest
 
+from ccbuild import catalogue
 from ccbuild.cli import main
 from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.langid.corpus import catalogue_texts, examples, read_labelled, sentence_key, split
 from ccbuild.langid.model import LanguageModel
 from ccbuild.langid.ngrams import draw_words
 from ccbuild.langid.romanise import romanised_texts
-from ccbuild.langid.supplement import Supplement, SupplementConfig, train
+from ccbuild.langid.supplement import SHIPPED, Supplement
+from ccbuild.langid.training import SupplementConfig, made_from, supplement_for, train
 
 SMALL = SupplementConfig(most=300, outside=50, buckets=1 << 14, epochs=3, least_count=3)
 
@@ -176,3 +179,67 @@ def test_the_command_trains_and_the_others_take_it(
     assert main(["langid", "explain", "Habari ya dunia", "--supplement", "s.ftz"]) == 0
     assert "answer" in capsys.readouterr().out
     assert main(["langid", "train", "--data", ".", "nothing", "--out", "x.bin"]) == 2
+
+
+def test_the_shipped_supplement_is_the_one_that_todays_code_makes(model: LanguageModel) -> None:
+    record = json.loads(SHIPPED.with_suffix(".record.json").read_text(encoding="utf-8"))
+    supplement = Supplement(SHIPPED, record["sha256"])
+    for what, now in made_from().items():
+        assert record[what] == now, f"{what} changed since the supplement was made: run `make supplement`, commit it"
+    assert supplement.manifest["settings"] == record["settings"]
+    assert supplement.manifest["base"] == catalogue.entries()["lid.176.ftz"].sha256
+    assert {"sw", "ha", "hi_rom"} < supplement.codes
+    assert supplement_for(model) == SHIPPED
+
+
+def test_all_that_makes_a_supplement_is_in_its_record() -> None:
+    """Whatever module of `langid` the training reaches by imports, but the one that only asks."""
+    reached, rest = set[str](), ["training"]
+    while rest:
+        name = rest.pop()
+        if name not in reached and name != "supplement":
+            reached.add(name)
+            tree = ast.parse((SHIPPED.parent / f"{name}.py").read_bytes())
+            imports = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+            rest += [m.rpartition(".")[2] for m in imports if m.startswith("ccbuild.langid.")]
+    assert reached == made_from()["made_by"].keys()
+
+
+def test_a_comment_is_no_new_maker_and_a_number_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from ccbuild.langid import training
+
+    before = made_from()["made_by"]
+    for name in before:
+        text = (SHIPPED.parent / f"{name}.py").read_text(encoding="utf-8")
+        (tmp_path / f"{name}.py").write_text(text.replace('"""\n', '"""\n\n# a comment\n', 1), encoding="utf-8")
+    monkeypatch.setattr(training, "__file__", str(tmp_path / "training.py"))
+    assert made_from()["made_by"] == before
+    text = (tmp_path / "corpus.py").read_text(encoding="utf-8")
+    (tmp_path / "corpus.py").write_text(text.replace("rng.randint(3, 30)", "rng.randint(3, 31)"), encoding="utf-8")
+    assert {name for name, digest in made_from()["made_by"].items() if digest != before[name]} == {"corpus"}
+
+
+def test_another_model_has_a_supplement_of_its_own(
+    model: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured beside it, made once; again where the cache has a damaged one."""
+    from ccbuild.langid import training
+
+    made: list[str] = []
+
+    def write(texts: object, out: Path, base: LanguageModel, config: SupplementConfig) -> None:
+        made.append(base.sha256)
+        for end in (".ftz", ".json"):
+            out.with_suffix(end).write_bytes(SHIPPED.with_suffix(end).read_bytes())
+
+    monkeypatch.setenv("CCBUILD_CACHE", str(tmp_path))
+    monkeypatch.setattr(training, "gather", dict)
+    monkeypatch.setattr(training, "train", write)
+    monkeypatch.setattr(model, "sha256", "another")
+    path = supplement_for(model)
+    assert path.is_relative_to(tmp_path)
+    assert supplement_for(model) == path
+    path.write_bytes(b"cut")
+    assert supplement_for(model) == path
+    assert made == ["another"] * 2
+    assert path.read_bytes() == SHIPPED.read_bytes()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ccbuild.lm.cutoffs import bucket, calibrate, read_cutoffs
+from ccbuild.lm.cutoffs import CutoffTable, bucket, calibrate
 from ccbuild.lm.estimate import Estimated
 from ccbuild.lm.score import Scorer
 
@@ -72,7 +72,7 @@ def test_perplexities_equal_to_a_tenth(small_model: Estimated, golden: dict[str,
 
 
 def test_buckets_equal(golden: dict[str, list[str]]) -> None:
-    cut = read_cutoffs(GOLDEN / "ccnet.cutoff.csv")["en"]
+    cut = CutoffTable.read(GOLDEN / "ccnet.cutoff.csv").at(0.3, 0.6)["en"]
     assert [bucket(float(p), cut) for p in golden["perplexities"]] == golden["buckets"]
     assert set(golden["buckets"]) == {"head", "middle", "tail"}
 
@@ -81,7 +81,7 @@ def test_our_percentiles_are_where_ccnet_puts_them(golden: dict[str, list[str]])
     """The table that cc_net was given came from pandas' quantiles of the same perplexities."""
     import numpy as np
 
-    cut = read_cutoffs(GOLDEN / "ccnet.cutoff.csv")["en"]
+    cut = CutoffTable.read(GOLDEN / "ccnet.cutoff.csv").at(0.3, 0.6)["en"]
     head, middle = calibrate("en", np.array(golden["perplexities"], dtype=np.float64), [30, 60])
     assert head.low <= cut.head <= head.high
     assert middle.low <= cut.middle <= middle.high

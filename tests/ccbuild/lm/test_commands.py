@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ccbuild.cli import main
-from ccbuild.lm.cutoffs import read_cutoffs
+from ccbuild.lm.cutoffs import CutoffTable
 from ccbuild.lm.estimate import Estimated
 from ccbuild.storage import read_manifest
 from tests.ccbuild.lm.test_evaluate import prose as grammar
@@ -88,7 +88,7 @@ def test_calibrate(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [(r["lang"], r["percentile"]) for r in rows] == [("ha", 30), ("ha", 60), ("sw", 30), ("sw", 60)]
     assert all(r["low"] < r["perplexity"] < r["high"] for r in rows)
     assert "xh: 10 scored documents are too few" in printed.err
-    cutoffs = read_cutoffs("cutoffs.csv")
+    cutoffs = CutoffTable.read("cutoffs.csv").at(0.3, 0.6)
     assert cutoffs["sw"].n == 598
     assert cutoffs["sw"].head == rows[2]["perplexity"]
     scored = [{"perplexity": v, "pieces": 1, "text": ""} for v in range(1, 101)]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccbuild.errors import InputError
-from ccbuild.lm.cutoffs import Cutoffs, bucket, calibrate, cutoffs, interval, read_cutoffs, write_cutoffs
+from ccbuild.lm.cutoffs import Cutoffs, CutoffTable, bucket, calibrate, cutoffs, interval, write_cutoffs
 
 
 @pytest.mark.parametrize("n", [30, 31, 32, 300, 3001])
@@ -106,7 +106,7 @@ def test_a_table_of_its_own(tmp_path: Path) -> None:
     values = np.arange(1.0, 301.0)
     rows = [*calibrate("sw", values, [60, 30]), *calibrate("ha", values * 2, [30, 60]), *calibrate("xh", values, [30])]
     write_cutoffs(tmp_path / "cutoffs.csv", rows)
-    assert read_cutoffs(tmp_path / "cutoffs.csv") == {
+    assert CutoffTable.read(tmp_path / "cutoffs.csv").at(0.3, 0.6) == {
         "ha": Cutoffs(182.0, 362.0, 300),
         "sw": cutoffs(values, 0.3, 0.6),
     }
@@ -119,8 +119,8 @@ def test_ccnets_table(tmp_path: Path) -> None:
     """The form of cc_net's data/cutoff.csv; values made up."""
     path = tmp_path / "cutoff.csv"
     path.write_text(",af,ar\n0,10.5,20\n30,341.0,1005.5\n60,510.25,\n100,9e4,1e6\n")
-    assert read_cutoffs(path) == {"af": Cutoffs(341.0, 510.25, 0)}
-    assert read_cutoffs(path, 0, 30)["ar"] == Cutoffs(20.0, 1005.5, 0)
+    assert CutoffTable.read(path).at(0.3, 0.6) == {"af": Cutoffs(341.0, 510.25, 0)}
+    assert CutoffTable.read(path).at(0.0, 0.3)["ar"] == Cutoffs(20.0, 1005.5, 0)
 
 
 @pytest.mark.parametrize(
@@ -130,4 +130,4 @@ def test_files_that_are_no_tables(tmp_path: Path, content: str) -> None:
     path = tmp_path / "cutoffs.csv"
     path.write_text(content)
     with pytest.raises(InputError, match="cutoffs"):
-        read_cutoffs(path)
+        CutoffTable.read(path).at(0.3, 0.6)

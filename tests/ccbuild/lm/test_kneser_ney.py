@@ -115,7 +115,7 @@ SENTENCES = st.lists(st.lists(st.sampled_from("abcde"), max_size=6), min_size=1,
 
 
 @given(SENTENCES, st.integers(2, 4), st.sampled_from([(), (0, 1), (0, 0, 1)]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_probabilities_sum_to_one(
     tmp_path_factory: pytest.TempPathFactory, sentences: list[list[str]], order: int, prune: tuple[int, ...]
 ) -> None:

@@ -124,6 +124,8 @@ def test_the_numbers_are_those_of_the_summary(demo_run: Path, summary: dict[str,
     for loss in summary["losses"]:
         assert f"−{loss['pages']:,}" in page.text
         assert loss["reason"].replace("_", " ") in page.text
+        assert loss["meaning"], loss["reason"]
+        assert loss["meaning"] in page.text
     for row in summary["languages"]:
         assert f"{row['characters']:,}" in page.text, row["code"]
         assert f"{row['tokens']:,}" in page.text, row["code"]

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ccbuild.reasons import meaning
 from ccbuild.report import figures, numbers, training
 from ccbuild.report.accounts import page_account, paragraph_account
 from ccbuild.report.figures import Series, curve, histogram, log_ticks, rank_chart, ticks
@@ -64,6 +65,20 @@ def test_the_waterfall_falls_from_what_came_in_to_what_was_kept() -> None:
             assert bar.width == pytest.approx(level)
     assert level == pytest.approx(80)
     assert [bar.count for bar in account.bars if bar.kind == "left"] == [89]
+
+
+def test_reasons_stand_in_their_order_with_their_meanings_also_those_of_a_users_stage() -> None:
+    given = summary()
+    assert [bar.note for bar in page_account(given).bars if bar.label == "new"] == [""]  # nobody says what it means
+    given["losses"][2]["meaning"] = "fresh from a stage of one's own"
+    given["losses"] += [{"verb": "refine", "reason": "too_short", "pages": 0, "quarantined": False}]
+    given["paragraphs"] = {"seen": 3, "kept": 1, "dropped": {"new": 1, "over_long": 1}, "quarantined": {}}
+    bars = [bar for bar in page_account(given).bars if bar.kind == "drop"]
+    assert [bar.label for bar in bars] == ["not html", "too short", "new"]
+    assert all(bar.note for bar in bars)
+    paragraphs = paragraph_account(given)
+    assert paragraphs is not None
+    assert [bar.note for bar in paragraphs.bars[1:3]] == [meaning("over_long"), "fresh from a stage of one's own"]
 
 
 def test_a_waterfall_of_nothing() -> None:

@@ -148,7 +148,7 @@ def test_text_comes_back_normalised(encoder: Encoder, folder: Path, corpus: Mapp
     assert whole > len(lines) / 2
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), max_size=5))
 def test_any_text_is_encoded_within_the_vocabulary(encoder: Encoder, texts: list[str]) -> None:
     encoded = encoder.encode(texts)

@@ -44,7 +44,7 @@ def test_words_by_hand() -> None:
     assert counted.words.to_pylist() == sorted(counted.as_counter(), key=str.encode)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), max_size=8))
 def test_words_are_those_of_sentencepiece(lines: list[str]) -> None:
     normalizer = SentencePieceNormalizer(rule_name="nmt_nfkc")
@@ -84,7 +84,7 @@ def test_nothing_is_lost_by_cutting(corpus: Mapping[str, list[str]]) -> None:
     assert len(cut.as_counter()) != len(whole.as_counter())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.integers(1, 2**53)))
 def test_counts_come_back_from_disk(tmp_path_factory: pytest.TempPathFactory, words: dict[str, int]) -> None:
     path = tmp_path_factory.mktemp("counts") / "sw.parquet"

@@ -129,7 +129,7 @@ def test_what_is_no_record_is_skipped_by_its_header() -> None:
     assert ledger["records"].dropped == {"record:request": 1}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_no_mutation_loses_bytes_silently(data: st.DataObject) -> None:
     """Every byte is accounted for, and members that were not touched are all recovered."""

@@ -104,7 +104,7 @@ def test_chunks_of_a_coded_body() -> None:
     assert decode_payload(chunks + b"0\r\n\r\n", "Chunked", "gzip", 1 << 20) == (PAGE, None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from([*CODED.values(), PAGE, b""]),
     st.sampled_from([None, "chunked"]),

@@ -1,0 +1,151 @@
+"""A run with a filter of the user's own: in this process and on Dask, changed, refused, told in the report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ccbuild
+from cc100.build import check_stages
+from cc100.engines import in_process, local_cluster
+from cc100.recipe import load_recipe
+from ccbuild.errors import ConfigError, FailedUnitsError, MismatchError
+from ccbuild.records import Document
+from ccbuild.report import write_report
+from ccbuild.run import OpenRun
+from tests.ccbuild.stages.test_outside import MODULE
+from tests.conftest import cached
+from tests.folder import ARTICLES, write_archive
+
+SETTINGS: dict[str, Any] = {
+    "prepare.prose": None,
+    "prepare.supplement": None,
+    "refine.length.min_chars": 20,
+    "refine.snapshot.default": [],
+    "refine.snapshot.languages": {},
+    "publish.min_documents": 1,
+}
+
+
+def has_river(document: Document) -> bool:
+    return "river rose" in document.text
+
+
+@pytest.fixture(autouse=True)
+def _identifier() -> None:
+    cached("lid.176.ftz")
+
+
+@pytest.fixture
+def filters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    path = tmp_path / "own_filters.py"
+    path.write_text(MODULE, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield path
+    sys.modules.pop("own_filters", None)
+
+
+def build(root: Path, *stages: Any, **more: Any) -> OpenRun:
+    archive = write_archive(root / "crawl" / "a.warc.gz")
+    settings = {**SETTINGS, **more.pop("settings", {})}
+    chosen = {"until": "publish", "workers": 0, **more}
+    return ccbuild.build("cc100", str(archive), root / "run", stages=stages, settings=settings, **chosen)
+
+
+def river(keep: Callable[[Document], bool] = has_river) -> Any:
+    return ccbuild.stage(keep, "no_river", "no river rises in it")
+
+
+def test_a_function_drops_and_its_reason_is_told(tmp_path: Path) -> None:
+    run = build(tmp_path, river())
+    assert [row["url"] for row in run.dropped("no_river")] == ["http://example.com/1"]
+    (lost,) = run.dropped("no_river").head()
+    assert lost["text"] == "\n".join(ARTICLES[1])
+    assert "refine: no river (dropped)" in run.table()
+    (loss,) = [loss for loss in run.summary().losses if loss.reason == "no_river"]
+    assert loss.meaning == "no river rises in it"
+    assert run.trace(lost["doc_id"])["refine"]["reason"] == "no_river"
+    assert "no river rises in it" in write_report(run.root).read_text(encoding="utf-8")
+    assert list(run.corpus("en").texts()) == ["\n".join(ARTICLES[0])]
+
+
+def test_dask_and_this_process_write_the_same_bytes(tmp_path: Path) -> None:
+    written = []
+    for name, workers in (("here", 0), ("dask", 1)):
+        run = build(tmp_path / name, river(lambda document: len(document.paragraphs[0]) > 96), workers=workers)
+        written.append({p.name: p.read_bytes() for p in sorted(run.folder("refine").iterdir())})
+    assert written[0] == written[1]
+    assert len(run.dropped("no_river")) == 1
+
+
+def test_a_changed_filter_is_not_a_finished_run(tmp_path: Path) -> None:
+    def done(limit: int) -> tuple[int, int]:
+        run = build(tmp_path, river(lambda document: len(document.text) > limit))
+        manifest = run.folder("refine") / "part-00000.json"
+        return len(run.dropped("no_river")) if limit > 500 else 0, manifest.stat().st_mtime_ns
+
+    first = done(10)
+    assert done(10) == first, "nothing has changed: nothing is done again"
+    dropped, when = done(1000)
+    assert (dropped, when > first[1]) == (2, True)
+
+
+def test_a_run_with_a_filter_is_not_a_run_without(tmp_path: Path) -> None:
+    build(tmp_path, river())
+    with pytest.raises(MismatchError, match="refine.stages"):
+        build(tmp_path)
+
+
+def test_a_class_in_a_recipe_file(tmp_path: Path, filters: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "name: mine\nuntil: refine\nprepare: {prose: null, supplement: null}\n"
+        "refine:\n  length: {min_chars: 20}\n"
+        "  stages: [length, language, {use: 'own_filters:Short', least: 290}]\n",
+        encoding="utf-8",
+    )
+    archive = write_archive(tmp_path / "a.warc.gz")
+    run = ccbuild.build(recipe, str(archive), tmp_path / "run", workers=1)
+    lengths = [len("\n".join(article)) for article in ARTICLES]
+    assert len(run.dropped("brief")) == sum(length < 290 for length in lengths) if min(lengths) < 290 else True
+    manifest = run.manifest("refine", "part-00000")
+    assert manifest is not None
+    assert manifest.inputs["stages"].keys() == {"own_filters:Short"}
+    assert manifest.facts["reasons"] == {"brief": "fewer characters than asked"}
+
+
+def test_a_stage_that_drops_for_a_reason_without_a_meaning(tmp_path: Path, filters: Path) -> None:
+    filters.write_text(MODULE.replace('Dropped("brief")', 'Dropped("curt")'), encoding="utf-8")
+    with pytest.raises(FailedUnitsError, match="curt"):
+        build(tmp_path, {"use": "own_filters:Short", "least": 1000})
+
+
+def test_a_worker_without_the_module_stops_the_run_before_it_starts(
+    tmp_path: Path, filters: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with local_cluster(1) as engine:  # its worker was started without the module's folder
+        engine.everywhere(_forget)
+        recipe = load_recipe("cc100", ['refine.stages=[language, "own_filters:Short"]'])
+        with pytest.raises(ConfigError, match="own_filters:Short cannot be imported.*Install its package wherever"):
+            check_stages(recipe, engine)
+    check_stages(recipe, in_process())
+
+
+def _forget() -> None:
+    sys.path[:] = [place for place in sys.path if not (Path(place) / "own_filters.py").exists()]
+    sys.modules.pop("own_filters", None)
+
+
+def test_a_worker_with_another_version_is_named(tmp_path: Path, filters: Path) -> None:
+    recipe = load_recipe("cc100", ['refine.stages=[language, "own_filters:Short"]'])
+    recipe.refine.sources()
+    filters.write_text(MODULE.replace(">=", ">"), encoding="utf-8")
+    with (
+        local_cluster(1) as engine,
+        pytest.raises(MismatchError, match="another source of the stage own"),
+    ):
+        check_stages(recipe, engine)
