@@ -27,7 +27,16 @@ from ccbuild.langid.codes import is_code
 from ccbuild.langid.sources import eld_sentences, udhr_excerpts
 from ccbuild.storage import expand, sha256_file
 
-__all__ = ["Prose", "files_by_language", "find_prose", "read_documents", "read_lines", "read_paragraphs", "split_prose"]
+__all__ = [
+    "Prose",
+    "check_code",
+    "files_by_language",
+    "find_prose",
+    "read_documents",
+    "read_lines",
+    "read_paragraphs",
+    "split_prose",
+]
 
 _CATALOGUE = "catalogue:"
 
@@ -95,6 +104,13 @@ def _find(where: str | None, languages: Sequence[str]) -> dict[str, Prose]:
             return {lang: Prose(lang, (), files=files.entries(lang, date)) for lang in sorted(languages)}
         return {lang: Prose(lang, (), entry) for lang in sorted(_entry_texts(entry))}
     return {lang: Prose(lang, tuple(paths)) for lang, paths in files_by_language(where).items()}
+
+
+def check_code(text: str) -> str:
+    """`text`, where it can be a language's code; `InputError` where it cannot."""
+    if not is_code(text):
+        raise InputError(f"{text!r} is no language code: 2 to 16 letters, digits, - or _.")
+    return text
 
 
 def files_by_language(pattern: str) -> dict[str, list[str]]:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ccbuild.errors import InputError
-from ccbuild.langid.codes import check_code
 from ccbuild.ledger import Ledger
 from ccbuild.progress import counted, phase
-from ccbuild.prose import read_lines
+from ccbuild.prose import check_code, read_lines
 from ccbuild.storage import Manifest, Unit, sha256_file
 from ccbuild.tokens import TokenWriter
 from ccbuild.vocab.tokenizer import Encoder

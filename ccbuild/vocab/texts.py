@@ -11,8 +11,7 @@ from typing import Any
 
 from ccbuild.corpus import open_corpus
 from ccbuild.errors import DataError, InputError
-from ccbuild.langid.codes import check_code
-from ccbuild.prose import find_prose, read_lines
+from ccbuild.prose import check_code, find_prose, read_lines
 from ccbuild.rundir import folder_of
 from ccbuild.storage import digest_of, expand, sha256_file
 from ccbuild.tokens import open_tokens
@@ -77,7 +76,7 @@ def sizes(source: str | Path, by: str) -> dict[str, float]:
     if path.is_file():
         return _of_table(path, by)
     if by == "tokens":
-        return {c: language.tokens for c, language in open_tokens(folder_of(path, "encode")).languages.items()}
+        return {c: language.tokens for c, language in open_tokens(path).languages.items()}
     if by not in BY:
         raise InputError(f"--by {by}: a run has {', '.join(BY)}.")
     fact = "paragraphs" if by == "sentences" else by

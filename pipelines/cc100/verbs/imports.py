@@ -18,10 +18,9 @@ from cc100.verbs.publish import DescribeCorpus
 from cc100.verbs.task import Step
 from ccbuild.corpus import CORPUS_SCHEMA, CorpusWriter
 from ccbuild.errors import InputError
-from ccbuild.langid.codes import check_code
 from ccbuild.ledger import Ledger
 from ccbuild.progress import ShowProgress, counted
-from ccbuild.prose import read_documents
+from ccbuild.prose import check_code, read_documents
 from ccbuild.records import Document, doc_id, to_table
 from ccbuild.rundir import Input
 from ccbuild.runner import Timings
