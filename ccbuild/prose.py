@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from ccbuild import catalogue
 from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.langid.codes import is_code
+from ccbuild.langid.sources import eld_sentences, udhr_excerpts
 from ccbuild.storage import expand, sha256_file
 
 __all__ = [
@@ -67,6 +68,13 @@ class Prose:
         if self.entry is not None:
             return str(catalogue.entries()[self.entry].sha256)
         return hashlib.sha256("".join(sha256_file(path) for path in self._places()).encode()).hexdigest()
+
+    def nbytes(self) -> int:
+        """About how much `lines` will read; files that are not on this machine yet count nothing."""
+        if self.entry is not None:
+            return sum(map(len, _entry_texts(self.entry)[self.lang]))
+        files = [*map(Path, self.paths), *map(catalogue.place, self.files)]
+        return sum(path.stat().st_size for path in files if path.is_file())
 
     def _places(self) -> list[str]:
         """Where the files lie on this machine."""
@@ -252,7 +260,7 @@ def split_prose(lines: Iterable[str], heldout: float) -> tuple[list[str], list[s
 
 @lru_cache(maxsize=2)
 def _entry_texts(entry: str) -> dict[str, list[str]]:
-    readers = {"eld": catalogue.eld_sentences, "gflanguages": catalogue.udhr_excerpts}
+    readers = {"eld": eld_sentences, "gflanguages": udhr_excerpts}
     if entry not in readers:
         raise ConfigError(
             f"prepare.prose: the catalogue has no prose called {entry!r}. It has {', '.join(sorted(readers))}."

@@ -16,6 +16,7 @@ import pytest
 from sentencepiece import SentencePieceNormalizer
 
 from cc100.layout import text_sources
+from ccbuild.cli import main
 from ccbuild.corpus import open_corpus
 from ccbuild.errors import InputError
 from ccbuild.rundir import open_run_dir
@@ -195,6 +196,19 @@ def test_bad_input(theirs: Path, tmp_path: Path, small_run: Path) -> None:
     assert broken.returncode == 1
     assert "sw: DataError" in broken.stderr
     assert "zh-Hans" in open_corpus(tmp_path / "other")
+
+
+def test_an_import_with_other_settings_is_refused_and_changes_nothing(
+    theirs: Path, in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["corpus", "import", "--out", "run", "--lang", "sw", "--set", "publish.xz_preset=0"]
+    assert main([*command, str(theirs / "sw.txt.xz")]) == 0
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    Path("more.txt").write_text("Habari za leo.\n")
+    capsys.readouterr()
+    assert main([*command, str(theirs / "sw.txt.xz"), "more.txt", "--set", "publish.xz_preset=1"]) == 2
+    assert "Keep it with --set publish.xz_preset=0" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
 
 
 def test_a_disk_that_fills_in_the_middle_of_a_language(tmp_path: Path) -> None:

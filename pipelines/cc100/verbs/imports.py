@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -120,18 +121,24 @@ def import_corpus(
                 raise InputError(f"{run.root} holds a crawl. Import into a new --out.")
             if entry.archive not in names:
                 raise InputError(f"{entry.archive} was imported before. Name it again with the others, or a new --out.")
+        run.refuse_other_settings(["publish"])
         table = run.admit(sources)
         run.note_settings(["publish"])
         return run_steps(run, "import", steps(run, sources, table, split), engine, show)[0]
 
 
 def steps(run: Run, sources: Sequence[Source], table: Sequence[Input], split: Split) -> Iterator[Step]:
-    """One unit a language, then what the corpus says of itself."""
+    """One unit a language, the one with the largest files first, then what the corpus says of itself."""
     shards = {entry.archive: entry.shard for entry in table}
     files: dict[str, list[tuple[int, str, str]]] = {}
+    nbytes = Counter[str]()
     for source in sources:
         assert source.lang is not None
+        nbytes[source.lang] += source.size or 0
         files.setdefault(source.lang, []).append((shards[source.name], source.name, source.path))
-    tasks = [ImportLanguage(run, lang, tuple(sorted(found)), split) for lang, found in sorted(files.items())]
+    tasks = [
+        ImportLanguage(run, lang, tuple(sorted(files[lang])), split)
+        for lang in sorted(files, key=lambda code: (-nbytes[code], code))
+    ]
     yield Step("languages", tasks)
     yield Step("card", [DescribeCorpus(run, tuple(sorted(files)))])

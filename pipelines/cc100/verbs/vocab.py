@@ -15,12 +15,17 @@ from ccbuild.storage import Manifest, Unit, digest_of
 from ccbuild.vocab.train import commit_vocabulary
 from ccbuild.vocab.words import count_words, merge_counts
 
-__all__ = ["corpus_of", "published", "steps"]
+__all__ = ["corpus_of", "largest_first", "published", "steps"]
 
 
 def published(run: Run) -> dict[str, Manifest]:
     """Languages of the corpus that hold documents, by code."""
     return {lang: m for lang, m in run.manifests("publish").items() if m.facts["documents"]}
+
+
+def largest_first(languages: dict[str, Manifest]) -> list[str]:
+    """The codes by the characters of their corpora."""
+    return sorted(languages, key=lambda lang: (-languages[lang].facts["characters"], lang))
 
 
 def corpus_of(run: Run, lang: str) -> CorpusLanguage:
@@ -122,10 +127,11 @@ class TrainVocabulary:
 
 
 def steps(run: Run) -> Iterator[Step]:
-    """Counts of shards, where a language has several; counts by language; the training."""
+    """Counts of shards, where a language has several; counts by language, the largest first; the training."""
     languages = published(run)
-    shards = {lang: len(m.facts["shards"]) for lang, m in languages.items()}
+    largest = largest_first(languages)
+    shards = {lang: len(languages[lang].facts["shards"]) for lang in largest}
     several = [CountShard(run, lang, shard) for lang, n in shards.items() if n > 1 for shard in range(n)]
     yield Step("shards", several)
-    yield Step("words", [CountWords(run, lang) for lang in languages])
+    yield Step("words", [CountWords(run, lang) for lang in largest])
     yield Step("train", [TrainVocabulary(run)])

@@ -106,6 +106,15 @@ def counts(
     return paths
 
 
+def train_vocabulary(counts: Mapping[str, Path], folder: Path, config: VocabularyConfig) -> Vocabulary:
+    """A vocabulary, written to `folder`."""
+    vocabulary = build_vocabulary(counts, config)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in vocabulary.files().items():
+        (folder / name).write_bytes(content)
+    return vocabulary
+
+
 @pytest.fixture(scope="session")
 def folder(counts: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where `vocabulary` lies."""
