@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ccbuild.cli.terminal import command, group, settings_option
+from ccbuild.cli.terminal import command, group, json_option, print_facts, print_results, settings_option, table_lines
 from ccbuild.config import apply_overrides
 from ccbuild.door import room, train_model
 from ccbuild.errors import InputError
@@ -29,6 +29,11 @@ XLMR_VOCABULARY = 250_002
 def add(commands: Any) -> None:
     """These commands."""
     model = group(commands, "model", "The trainer of masked language models.")
+    for add_one in (_add_train, _add_evaluate, _add_export, _add_import, _add_plan, _add_bench, _add_finetune):
+        add_one(model)
+
+
+def _add_train(model: Any) -> None:
     made = command(
         model,
         "train",
@@ -38,7 +43,11 @@ def add(commands: Any) -> None:
     )
     made.add_argument("--tokens", required=True, help="folder of token shards")
     made.add_argument("--out", required=True, help="folder of checkpoints; the same command again goes on")
+    json_option(made)
     _preset_options(made, "optim.steps=1000")
+
+
+def _add_evaluate(model: Any) -> None:
     made = command(
         model,
         "evaluate",
@@ -48,8 +57,11 @@ def add(commands: Any) -> None:
     )
     made.add_argument("checkpoint", help="checkpoint folder, or the folder of a run or an import: its newest")
     made.add_argument("--tokens", required=True, help="folder of token shards")
-    made.add_argument("--json", action="store_true", help="one JSON object")
+    json_option(made)
     settings_option(made, "data.validation_blocks=64")
+
+
+def _add_export(model: Any) -> None:
     made = command(
         model,
         "export",
@@ -59,7 +71,11 @@ def add(commands: Any) -> None:
     )
     made.add_argument("checkpoint", help="checkpoint folder, or the folder of a training run: its newest")
     made.add_argument("--vocab", help="folder of the vocabulary; without it only the model is written")
-    made.add_argument("--out", required=True)
+    made.add_argument("--out", required=True, help="folder to write")
+    json_option(made)
+
+
+def _add_import(model: Any) -> None:
     made = command(
         model,
         "import",
@@ -69,6 +85,10 @@ def add(commands: Any) -> None:
     )
     made.add_argument("folder", help="directory with config.json and model.safetensors")
     made.add_argument("--out", required=True, help="then: --set run.start_from=OUT")
+    json_option(made)
+
+
+def _add_plan(model: Any) -> None:
     made = command(
         model,
         "plan",
@@ -84,8 +104,11 @@ def add(commands: Any) -> None:
     made.add_argument("--schedule", choices=("repro", "short"), default="repro", help="short: 50,000 updates")
     made.add_argument("--gpu-hours", type=float, help="as many updates as fit at 40%% of the peak")
     made.add_argument("--tokens", help="folder of token shards: tells how often each language would be read")
-    made.add_argument("--json", action="store_true", help="one JSON object")
+    json_option(made)
     settings_option(made, "optim.batch=4096")
+
+
+def _add_bench(model: Any) -> None:
     made = command(
         model,
         "bench",
@@ -96,9 +119,8 @@ def add(commands: Any) -> None:
     made.add_argument("--vocabulary", type=int, default=XLMR_VOCABULARY, help="ids (default %(default)s)")
     made.add_argument("--steps", type=int, default=5, help="updates that are measured, after one that is not")
     made.add_argument("--no-peer", action="store_true", help="leave transformers out")
-    made.add_argument("--json", action="store_true", help="one JSON object")
+    json_option(made)
     _preset_options(made, "optim.batch=64")
-    _add_finetune(model)
 
 
 def _add_finetune(model: Any) -> None:
@@ -116,7 +138,7 @@ def _add_finetune(model: Any) -> None:
     made.add_argument("--seeds", default="1", help="one run each, for example 1,2,3,4,5")
     made.add_argument("--out", help="keeps the fine-tuned model of the last seed")
     made.add_argument("--against", choices=("published",), help="print what others published beside it")
-    made.add_argument("--json", action="store_true", help="one JSON object")
+    json_option(made)
     settings_option(made, "setting=translate-train-all")
 
 
@@ -128,19 +150,20 @@ def _preset_options(made: argparse.ArgumentParser, example: str) -> None:
 def _train(options: argparse.Namespace) -> int:
     result = train_model(options.preset, options.set, Path(options.tokens), Path(options.out))
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, one speaks
-        print(json.dumps(result, default=str))
+        print_facts(json.loads(json.dumps(result, default=str)), options.json)
     return 0
 
 
 def _export(options: argparse.Namespace) -> int:
     manifest = room("hf").export(options.checkpoint, options.out, options.vocab, note)
-    print(json.dumps({"out": options.out, "files": sorted(manifest.outputs)}))
+    print_facts({"out": options.out, "files": sorted(manifest.outputs)}, options.json)
     return 0
 
 
 def _import(options: argparse.Namespace) -> int:
     checkpoint = room("hf").import_checkpoint(options.folder, options.out)
-    print(json.dumps({"checkpoint": str(checkpoint.folder), "parameters": checkpoint.manifest.facts["parameters"]}))
+    facts = {"checkpoint": str(checkpoint.folder), "parameters": checkpoint.manifest.facts["parameters"]}
+    print_facts(facts, options.json)
     return 0
 
 
@@ -153,10 +176,9 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"languages": result}))
         return 0
-    print(f"{'language':<12}{'loss':>8}{'bits/byte':>11}{'masked tokens':>15}")
-    for code, facts in result.items():
-        bits = f"{facts['bits_per_byte']:.3f}" if "bits_per_byte" in facts else "-"
-        print(f"{code:<12}{facts['loss']:>8.3f}{bits:>11}{facts['masked_tokens']:>15,}")
+    columns = {"language": "lang", "loss": "loss:.3f", "bits/byte": "bits_per_byte:.3f"}
+    columns |= {"masked tokens": "masked_tokens:,"}
+    print_results(({"lang": code, **facts} for code, facts in result.items()), False, columns)
     return 0
 
 
@@ -174,6 +196,17 @@ def _plan(options: argparse.Namespace) -> int:
     return 0
 
 
+_AT = {"MFU": "share", "s/update": "seconds_per_update:.3f", "days": "days:.2f", "GPU-hours": "gpu_hours:,.0f"}
+_AT |= {"money": "money:,.0f"}
+_MEMORY = {"": "way", "states": "weights_gradients_moments:.1f", "copies": "copies_and_gathered:.1f"}
+_MEMORY |= {"activations": "activations:.1f", "loss": "loss:.1f", "all": "total:.1f"}
+
+
+def _memory(way: str, parts: dict[str, float]) -> dict[str, Any]:
+    """GB of the parts."""
+    return {"way": way, **{part: nbytes / 1e9 for part, nbytes in parts.items()}}
+
+
 def _plan_text(p: dict[str, Any]) -> str:
     """The figures for a person."""
     lines = [
@@ -184,19 +217,12 @@ def _plan_text(p: dict[str, Any]) -> str:
         f"at least {p['floor_seconds_per_update']:.3f} s an update on {p['gpus']} GPUs of {p['peak_tflops']:g} TFLOP/s",
         f"schedule {p['schedule']}: {p['updates']:,} updates, {p['tokens'] / 1e9:,.1f} billion tokens",
         "",
-        f"{'MFU':<6}{'s/update':>10}{'days':>9}{'GPU-hours':>12}{'money':>13}   (goals: not measured on a GPU yet)",
+        "at a share of the peak (goals: not measured on a GPU yet)",
+        *table_lines(({"share": share, **at} for share, at in p["at"].items()), _AT),
+        "",
+        "estimated memory of a GPU, in GB",
+        *table_lines((_memory(way, parts) for way, parts in p["memory"].items()), _MEMORY),
     ]
-    for share, at in p["at"].items():
-        lines.append(
-            f"{share:<6}{at['seconds_per_update']:>10.3f}{at['days']:>9.2f}{at['gpu_hours']:>12,.0f}{at['money']:>13,.0f}"
-        )
-    lines += ["", f"{'GB a GPU (estimates)':<22}{'states':>9}{'copies':>9}{'activations':>13}{'loss':>8}{'all':>8}"]
-    for way, parts in p["memory"].items():
-        figures = [parts[k] / 1e9 for k in ("weights_gradients_moments", "copies_and_gathered", "activations", "loss")]
-        states, copies, activations, loss = figures
-        lines.append(
-            f"{way:<22}{states:>9.1f}{copies:>9.1f}{activations:>13.1f}{loss:>8.1f}{parts['total'] / 1e9:>8.1f}"
-        )
     if "repeats" in p:
         times = sorted(p["repeats"].items(), key=lambda item: -item[1])
         lines += ["", "times that each language is read: " + ", ".join(f"{code} {n:.2f}" for code, n in times)]
@@ -265,18 +291,15 @@ def _finetune(options: argparse.Namespace) -> int:
         return 0
     metric, count = runs[0]["metric"], len(runs)
     print(f"{options.task}, {config.setting}, checkpoint by {config.select}, {metric} in per cent, {count} seed(s)")
-    for language in ours[0]:
-        values = [run[language] for run in ours]
-        print(f"{language:<10}{sum(values) / count:>8.2f}{_half(others.interval(values))}")
-    print(f"{'average':<10}{sum(run['average'] for run in runs) / count:>8.2f}")
+    rows = [
+        {"language": code, "score": sum(values) / count, "interval": others.interval(values)}
+        for code in ours[0]
+        for values in [[run[code] for run in ours]]
+    ]
+    rows.append({"language": "average", "score": sum(run["average"] for run in runs) / count})
+    print_results(rows, False, {"language": "language", "score": "score:.2f", "±": "interval:.2f"})
+    columns = {"language": "language", "ours": "ours:.2f", "theirs": "theirs:.2f", "less": "difference:.2f"}
     for row in against:
-        print(f"\nagainst {row['model']} ({row['source']})\n{'':<10}{'ours':>8}{'theirs':>8}{'less':>8}")
-        for line in row["lines"]:
-            figures = "".join(f"{line[key]:>8.2f}" for key in ("ours", "theirs", "difference"))
-            print(f"{line['language']:<10}{figures}{_half(line['interval'])}")
+        print(f"\nagainst {row['model']} ({row['source']})")
+        print_results(row["lines"], False, {**columns, "±": "interval:.2f"})
     return 0
-
-
-def _half(interval: float | None) -> str:
-    """The interval over seeds, where there is more than one."""
-    return "" if interval is None else f" ± {interval:.2f}"

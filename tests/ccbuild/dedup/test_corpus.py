@@ -118,6 +118,7 @@ def make_run(root: Path, shards: list[list[str]]) -> SignatureConfig:
     config = SignatureConfig(bands=20, rows=3)
     for folder in ("1-pages", "2-prints"):
         (root / folder).mkdir(parents=True)
+    (root / "run.json").write_text("{}")
     for shard, texts in enumerate(shards):
         ids = (np.uint64(shard) << np.uint64(32)) + np.arange(len(texts), dtype=np.uint64)
         signed = sign(texts, config)
