@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ccbuild.cli.terminal import command, configured, group, print_records, settings_option
+from ccbuild.cli.terminal import command, configured, group, json_option, print_records, print_results, settings_option
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.fetch import Fetched, fetch_all
 from ccbuild.crawl.http import Client, is_url
@@ -21,7 +20,7 @@ from ccbuild.crawl.select import Cost, Selected, cost_of_selection, cost_of_wet,
 from ccbuild.crawl.selection import is_selection
 from ccbuild.crawl.snapshots import KINDS, archive_paths, list_snapshots, located, parse_paths, sample_paths
 from ccbuild.errors import InputError
-from ccbuild.progress import Bar, note
+from ccbuild.progress import Bar, note, phase, watched
 from ccbuild.prose import read_lines
 
 __all__ = ["add"]
@@ -67,8 +66,8 @@ def add(commands: Any) -> None:
         "  ccbuild run cc100 --input selection.parquet --out runs/mine",
     )
     _select_options(chosen)
+    json_option(listed, paths, fetch, chosen)
     for made in (listed, paths, fetch, chosen):
-        made.add_argument("--json", action="store_true", help="JSON lines")
         settings_option(made, "contact=me@example.org, base=https://mirror.example/")
 
 
@@ -94,11 +93,8 @@ def _client(options: argparse.Namespace) -> Client:
 
 
 def _list(options: argparse.Namespace) -> int:
-    for snapshot in list_snapshots(_client(options)):
-        if options.json:
-            print_records([dataclasses.asdict(snapshot)])
-        else:
-            print(f"{snapshot.name:<18} {snapshot.title}")
+    snapshots = map(dataclasses.asdict, list_snapshots(_client(options)))
+    print_results(snapshots, options.json, {"snapshot": "name", "title": "title"})
     return 0
 
 
@@ -121,11 +117,8 @@ def _drawn(client: Client, options: argparse.Namespace) -> list[str]:
 def _paths(options: argparse.Namespace) -> int:
     client = _client(options)
     for path in _drawn(client, options):
-        shown = located(client, path) if options.url else path
-        if options.json:
-            print_records([{"path": path, "url": located(client, path)}])
-        else:
-            print(shown)
+        url = located(client, path)
+        print_records([{"path": path, "url": url}]) if options.json else print(url if options.url else path)
     return 0
 
 
@@ -214,9 +207,13 @@ def _select(options: argparse.Namespace) -> int:
             skip=opted_out.matches if opted_out else None,
             progress=lambda _, total: step(1, f"{client.nbytes / 1e6:,.0f} MB", total),
         )
-    records = cost_of_selection(client, options.out, selected.index_files / max(selected.files, 1))
-    wet = None if options.no_wet else cost_of_wet(client, options.snapshot, seed=options.seed)
-    print("\n".join(_json(selected, records, wet) if options.json else _text(selected, records, wet)))
+    with watched("select"), phase("estimate what fetching will cost"):
+        records = cost_of_selection(client, options.out, selected.index_files / max(selected.files, 1))
+        wet = None if options.no_wet else cost_of_wet(client, options.snapshot, seed=options.seed)
+    if options.json:
+        print_records([_record(selected, records, wet)])
+    else:
+        print("\n".join(_text(selected, records, wet)))
     return 0
 
 
@@ -241,8 +238,8 @@ def _text(selected: Selected, records: Cost, wet: Cost | None) -> list[str]:
     return lines
 
 
-def _json(selected: Selected, records: Cost, wet: Cost | None) -> list[str]:
+def _record(selected: Selected, records: Cost, wet: Cost | None) -> dict[str, Any]:
     told = {**dataclasses.asdict(selected), "path": str(selected.path), "selection": dataclasses.asdict(records)}
     if wet is not None:
         told |= {"wet": dataclasses.asdict(wet), "advice": _advice(selected, records, wet)}
-    return [json.dumps(told)]
+    return told

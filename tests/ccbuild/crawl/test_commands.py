@@ -32,7 +32,7 @@ def ccbuild(crawl: Crawl, *arguments: str) -> int:
 
 def test_list_and_paths(crawl: Crawl, capsys: pytest.CaptureFixture[str]) -> None:
     ccbuild(crawl, "list")
-    assert capsys.readouterr().out.splitlines()[0].split()[0] == SNAPSHOT
+    assert capsys.readouterr().out.splitlines()[1].split()[0] == SNAPSHOT
     ccbuild(crawl, "list", "--json")
     assert json.loads(capsys.readouterr().out.splitlines()[1])["name"] == "CC-MAIN-2018-30"
     ccbuild(crawl, "paths", SNAPSHOT, "--kind", "warc", "--sample", "2", "--seed", "1")

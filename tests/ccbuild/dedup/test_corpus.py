@@ -23,6 +23,8 @@ from ccbuild.dedup.paragraphs import document_hash
 from ccbuild.dedup.prints import Prints, band_prints, document_prints, scheme
 from ccbuild.dedup.signatures import SignatureConfig, band_hashes, sign
 from ccbuild.errors import ConfigError, DataError, InputError
+from ccbuild.ledger import Ledger
+from ccbuild.storage import Unit
 
 WORDS = [f"w{i}" for i in range(200)]
 LONG = " ".join(WORDS)
@@ -128,8 +130,9 @@ def make_run(root: Path, shards: list[list[str]]) -> SignatureConfig:
         prints = Prints.concatenate([bands, whole])
         write_prints(root / "2-prints" / f"{name}.parquet", prints, scheme=scheme(config, "fast"))
         urls = [f"https://example.org/{i}" for i in ids.tolist()]
-        pq.write_table(pa.table({"doc_id": ids, "url": urls, "text": texts}), root / "1-pages" / f"{name}.parquet")
-        (root / "1-pages" / f"{name}.json").write_text("{}")
+        with Unit(root / "1-pages", "extract", name, settings={}) as unit:
+            pq.write_table(pa.table({"doc_id": ids, "url": urls, "text": texts}), unit.path(f"{name}.parquet"))
+            unit.commit(Ledger())
     return config
 
 
