@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cc100.recipe import load_recipe
     from ccbuild.corpus import open_corpus
-    from ccbuild.dedup.corpus import deduplicate
+    from ccbuild.dedup.corpora.texts import deduplicate
     from ccbuild.dedup.signatures import sign as signatures
     from ccbuild.door import build
     from ccbuild.errors import CcbuildError
@@ -60,7 +60,7 @@ _ROOMS = {
     "Scorer": "ccbuild.lm.score",
     "Stage": "ccbuild.stages",
     "build": "ccbuild.door",
-    "deduplicate": "ccbuild.dedup.corpus",
+    "deduplicate": "ccbuild.dedup.corpora.texts",
     "each": "ccbuild.stages",
     "identify": "ccbuild.langid.identify",
     "load_recipe": "cc100.recipe",

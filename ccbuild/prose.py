@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from ccbuild import catalogue
 from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.langid.codes import is_code
+from ccbuild.langid.sources import eld_sentences, udhr_excerpts
 from ccbuild.storage import expand, sha256_file
 
 __all__ = ["Prose", "files_by_language", "find_prose", "read_documents", "read_lines", "read_paragraphs", "split_prose"]
@@ -243,7 +244,7 @@ def split_prose(lines: Iterable[str], heldout: float) -> tuple[list[str], list[s
 
 @lru_cache(maxsize=2)
 def _entry_texts(entry: str) -> dict[str, list[str]]:
-    readers = {"eld": catalogue.eld_sentences, "gflanguages": catalogue.udhr_excerpts}
+    readers = {"eld": eld_sentences, "gflanguages": udhr_excerpts}
     if entry not in readers:
         raise ConfigError(
             f"prepare.prose: the catalogue has no prose called {entry!r}. It has {', '.join(sorted(readers))}."

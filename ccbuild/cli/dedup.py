@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ccbuild.cli.terminal import command, configured, print_records, settings_option
-from ccbuild.dedup.corpus import CorpusConfig
-from ccbuild.dedup.files import compare_files, dedup_files, overlap_record
-from ccbuild.dedup.query import neighbours
+from ccbuild.dedup.corpora.files import compare_files, dedup_files, overlap_record
+from ccbuild.dedup.corpora.query import neighbours
+from ccbuild.dedup.corpora.texts import CorpusConfig
 from ccbuild.errors import InputError
 from ccbuild.progress import note
 from ccbuild.rundir import open_run_dir

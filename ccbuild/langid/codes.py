@@ -8,9 +8,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from ccbuild.errors import ConfigError
+from ccbuild.errors import ConfigError, InputError
 
-__all__ = ["CC100", "LANGUAGE_SETS", "SCRIPT_OF", "UNSPACED", "check_codes", "from_label", "is_code", "nearest"]
+__all__ = [
+    "CC100",
+    "LANGUAGE_SETS",
+    "SCRIPT_OF",
+    "UNSPACED",
+    "check_code",
+    "check_codes",
+    "from_label",
+    "is_code",
+    "nearest",
+]
 
 CC100: dict[str, str] = {
     "af": "Afrikaans",
@@ -224,6 +234,13 @@ def from_label(label: str) -> str:
 def is_code(text: str) -> bool:
     """Whether `text` may stand in a file name as a language code: letters, digits, ``-``, ``_``, at most 16."""
     return 2 <= len(text) <= 16 and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+
+
+def check_code(text: str) -> str:
+    """`text`, where it can be a language code; `InputError` where it cannot."""
+    if not is_code(text):
+        raise InputError(f"{text!r} is no language code: 2 to 16 letters, digits, - or _.")
+    return text
 
 
 def nearest(code: str) -> str:

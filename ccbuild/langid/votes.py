@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from ccbuild.langid.cascade import UNDETERMINED, Cascade
 from ccbuild.langid.noise import NOISE, noise
 
-__all__ = ["MIXED", "Vote", "chunks", "sample", "vote"]
-
-MIXED = "mul"
-"""ISO 639-2: more than one language."""
+__all__ = ["Vote", "chunks", "sample", "vote"]
 
 _CHUNK = 300
 """Characters from which a paragraph is asked about by itself; shorter ones are joined with what follows."""

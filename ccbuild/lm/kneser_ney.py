@@ -41,7 +41,6 @@ _SMALLEST = 1e-99
 _BYTES_A_ROW = 160
 """Memory that the widest step, sorting a run, takes for each token in it."""
 
-Ints = NDArray[np.int64] | NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 

@@ -43,7 +43,7 @@ def theirs(tmp_path: Path) -> Path:
 
 
 def test_cc100_s_own_files(theirs: Path, tmp_path: Path) -> None:
-    done = ccbuild("corpus", "import", str(theirs / "{lang}.txt.xz"), "--out", str(tmp_path / "run"))
+    done = ccbuild("corpus", "import", str(theirs / "{lang}.txt.xz"), "--out", str(tmp_path / "run"), "--json")
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["lang"] for line in done.stdout.splitlines()] == ["sw", "zh-Hans"]
     corpus = open_corpus(tmp_path / "run")
@@ -60,6 +60,8 @@ def test_cc100_s_own_files(theirs: Path, tmp_path: Path) -> None:
     assert (traced["imported"], traced["imported_row"], traced["text"]) == ("sw.txt.xz", 1, "Hati ya pili.")
     again = ccbuild("corpus", "import", str(theirs / "{lang}.txt.xz"), "--out", str(tmp_path / "run"))
     assert "nothing to do" in again.stderr
+    assert again.stdout.splitlines()[0] == "language  documents  paragraphs  characters"
+    assert len(again.stdout.splitlines()) == 3
 
 
 def test_json_lines_and_parquet_keep_what_they_say(tmp_path: Path) -> None:
@@ -198,9 +200,9 @@ def test_bad_input(theirs: Path, tmp_path: Path, small_run: Path) -> None:
 def test_a_disk_that_fills_in_the_middle_of_a_language(tmp_path: Path) -> None:
     """No file may grow past 64 KB: what was begun goes, what was done before stays, with more room it goes on."""
     random_ = random.Random(1)
-    for code, count in (("el", 20), ("sw", 4000)):
-        lines = ("".join(random_.choices("abcdefghijklmnopqrstuvwxyz ", k=99)) for _ in range(count))
-        (tmp_path / f"{code}.txt").write_text("\n".join(lines))
+    lines = ["".join(random_.choices("abcdefghijklmnopqrstuvwxyz ", k=99)) for _ in range(4000)]
+    (tmp_path / "el.txt").write_text("\n".join(lines[:1] * 5000))  # larger, so it comes first, and packs to nothing
+    (tmp_path / "sw.txt").write_text("\n".join(lines))
     out = tmp_path / "run"
     command = ["-m", "ccbuild", "corpus", "import", str(tmp_path / "{lang}.txt"), "--out", str(out)]
     limited = ["bash", "-c", 'ulimit -f 64; exec "$@"', "-", sys.executable, *command]

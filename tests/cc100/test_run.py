@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import gzip
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,23 +15,12 @@ from cc100.recipe import load_recipe
 from cc100.run import VerbSummary, balance, run_verb, verbs_between
 from cc100.verbs import extract
 from ccbuild.errors import InputError, LedgerError
+from ccbuild.progress import silent
 from ccbuild.records import doc_id
 from ccbuild.rundir import FOLDERS, RunDir
 from ccbuild.runner import Timings
 from ccbuild.text.page import ExtractConfig, page_text
 from tests.ccbuild.warc.test_members import warc_record
-
-
-class Silent:
-    """A bar that only counts."""
-
-    def add(self, total: int) -> None: ...
-    def advance(self, name: str) -> None: ...
-
-
-@contextlib.contextmanager
-def silent(verb: str) -> Iterator[Silent]:
-    yield Silent()
 
 
 def page(number: int, *paragraphs: str) -> bytes:

@@ -14,16 +14,9 @@ import pyarrow.parquet as pq
 from cc100.layout import Run, Source
 from cc100.recipe import verb_contents
 from cc100.verbs.task import Step
+from ccbuild.dedup.external.printfile import write_prints
 from ccbuild.dedup.paragraphs import document_hash, text_paragraph_hashes
-from ccbuild.dedup.prints import (
-    Prints,
-    band_prints,
-    document_prints,
-    paragraph_prints,
-    scheme,
-    url_prints,
-    write_prints,
-)
+from ccbuild.dedup.prints import Prints, band_prints, document_prints, paragraph_prints, scheme, url_prints
 from ccbuild.dedup.signatures import band_hashes, sign
 from ccbuild.errors import InputError
 from ccbuild.langid.sieve import Sieve

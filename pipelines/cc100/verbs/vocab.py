@@ -11,8 +11,8 @@ from ccbuild.corpus import CorpusLanguage, corpus_language
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, digest_of, facts_of
-from ccbuild.vocab.train import build_vocabulary
+from ccbuild.storage import Manifest, Unit, digest_of
+from ccbuild.vocab.train import commit_vocabulary
 from ccbuild.vocab.words import count_words, merge_counts
 
 __all__ = ["corpus_of", "largest_first", "published", "steps"]
@@ -123,12 +123,7 @@ class TrainVocabulary:
         if not counts:
             raise InputError(f"{self.run.folder('publish')} holds no documents, so there is nothing to make words of.")
         with timings.measure("train"):
-            made = build_vocabulary(counts, self.run.recipe.vocab)
-        for name, content in made.files().items():
-            unit.path(name).write_bytes(content)
-        ledger = Ledger()
-        ledger["languages"].keep(len(counts))
-        return unit.commit(ledger, facts=facts_of(made))
+            return commit_vocabulary(unit, counts, self.run.recipe.vocab)
 
 
 def steps(run: Run) -> Iterator[Step]:

@@ -14,11 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from ccbuild.cli import dedup as cli
-from ccbuild.dedup.corpus import CorpusConfig, overlap, sketch, true_jaccard
-from ccbuild.dedup.files import dedup_files
+from ccbuild.dedup.corpora.files import dedup_files
+from ccbuild.dedup.corpora.query import datasketch_index, minhash, neighbours
+from ccbuild.dedup.corpora.texts import CorpusConfig, overlap, sketch
+from ccbuild.dedup.external.printfile import write_prints
+from ccbuild.dedup.jaccard import true_jaccard
 from ccbuild.dedup.paragraphs import document_hash
-from ccbuild.dedup.prints import Prints, band_prints, document_prints, scheme, write_prints
-from ccbuild.dedup.query import datasketch_index, minhash, neighbours
+from ccbuild.dedup.prints import Prints, band_prints, document_prints, scheme
 from ccbuild.dedup.signatures import SignatureConfig, band_hashes, sign
 from ccbuild.errors import ConfigError, DataError, InputError
 

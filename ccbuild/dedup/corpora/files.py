@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ccbuild.dedup.corpus import CorpusConfig, Overlap, duplicates, overlap, sketch
+from ccbuild.dedup.corpora.texts import CorpusConfig, Overlap, duplicates, overlap, sketch
 from ccbuild.dedup.decisions import Decisions
 from ccbuild.errors import DataError, InputError
 from ccbuild.prose import read_lines
