@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from ccbuild.dedup.corpora.texts import CorpusConfig, Overlap, duplicates, overlap, sketch
 from ccbuild.dedup.decisions import Decisions
 from ccbuild.errors import DataError, InputError
+from ccbuild.progress import counted, phase
 from ccbuild.prose import read_lines
-from ccbuild.storage import PARQUET
+from ccbuild.storage import PARQUET, write_bytes, write_json
 
 __all__ = ["Corpus", "Dropped", "Result", "compare_files", "dedup_files", "overlap_record"]
 
@@ -101,16 +102,22 @@ class Corpus:
 
 
 def dedup_files(paths: Sequence[str], config: CorpusConfig, column: str = "text", out: Path | None = None) -> Result:
-    """The duplicates among all rows of all `paths`; with `out`, the kept rows, each file under its name in out/kept."""
+    """The duplicates among all rows of all `paths`.
+
+    With `out` it holds the kept rows, each file under its name in ``kept/``, ``dropped.jsonl`` and ``summary.json``.
+    """
     names = [_kept_name(path) for path in paths]
     twice = next((name for name in names if names.count(name) > 1), None)
     if out is not None and twice:
         raise InputError(f"Two files would both become {out / 'kept' / twice}. Rename one, or take them one by one.")
     corpus = Corpus(paths, column)
-    rows = sketch(corpus.texts(), config)
-    decided = duplicates(rows, config, corpus.texts_of)
+    with phase("read"):
+        rows = sketch(counted(corpus.texts(), "rows"), config)
+    with phase("decide"):
+        decided = duplicates(rows, config, corpus.texts_of)
     if out is not None:
-        corpus.write(decided.doc, out / "kept")
+        with phase("write"):
+            corpus.write(decided.doc, out / "kept")
     dropped = [_dropped(corpus, *row) for row in _listed(decided)]
     exact = int(decided.equal.sum())
     lost = int(rows.characters[decided.doc].sum())
@@ -123,12 +130,17 @@ def dedup_files(paths: Sequence[str], config: CorpusConfig, column: str = "text"
         "characters": int(rows.characters.sum()),
         "kept_characters": int(rows.characters.sum()) - lost,
     }
+    if out is not None:
+        lines = (json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n" for row in dropped)
+        write_bytes(out / "dropped.jsonl", "".join(lines).encode())
+        write_json(out / "summary.json", summary)
     return Result(summary, dropped)
 
 
 def compare_files(first: Sequence[str], second: Sequence[str], config: CorpusConfig, column: str = "text") -> Overlap:
     """How much of each of two corpora the other has."""
-    sides = [sketch(Corpus(paths, column).texts(), config, paragraphs=True) for paths in (first, second)]
+    texts = [counted(Corpus(paths, column).texts(), "rows") for paths in (first, second)]
+    sides = [sketch(rows, config, paragraphs=True) for rows in counted(texts, "corpora", 2)]
     return overlap(*sides)
 
 

@@ -121,10 +121,19 @@ def folder(counts: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory)
     return tmp_path_factory.mktemp("vocabulary")
 
 
+def written_vocabulary(counts: Mapping[str, Path], folder: Path, config: VocabularyConfig) -> Vocabulary:
+    """A vocabulary, its files in `folder`."""
+    made = build_vocabulary(counts, config)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in made.files().items():
+        (folder / name).write_bytes(content)
+    return made
+
+
 @pytest.fixture(scope="session")
 def vocabulary(counts: Mapping[str, Path], config: VocabularyConfig, folder: Path) -> Vocabulary:
     """The vocabulary of the corpus, written to `folder`."""
-    return train_vocabulary(counts, folder, config)
+    return written_vocabulary(counts, folder, config)
 
 
 @pytest.fixture(scope="session")
