@@ -271,7 +271,7 @@ class Client:
         if ranged and known and known.validator:
             headers["If-Range"] = known.validator
         with contextlib.ExitStack() as held:
-            response = self._follow(method, url, headers, held, retry)
+            response = self._follow(method, url, headers, held, retry=retry)
             exchange = _examined(response, method, url, start, stop, known)
             exchange._held = held.pop_all()
             return exchange
@@ -282,13 +282,13 @@ class Client:
             self.nbytes += nbytes
 
     def _follow(
-        self, method: str, url: str, headers: Mapping[str, str], held: contextlib.ExitStack, retry: bool
+        self, method: str, url: str, headers: Mapping[str, str], held: contextlib.ExitStack, *, retry: bool
     ) -> BaseHTTPResponse:
         """The answer after redirects on the same host; errors of the server are raised."""
         asked = url
         for _ in range(6):
             with contextlib.ExitStack() as step:
-                response = self._send(method, asked, headers, step, retry)
+                response = self._send(method, asked, headers, step, retry=retry)
                 if response.status not in _REDIRECTS:
                     _refuse_status(response, url)
                     held.push(step.pop_all())
@@ -297,7 +297,7 @@ class Client:
         raise NetworkError(f"{url} redirects more than 5 times, last to {asked}. Name the file itself.")
 
     def _send(
-        self, method: str, url: str, headers: Mapping[str, str], held: contextlib.ExitStack, retry: bool
+        self, method: str, url: str, headers: Mapping[str, str], held: contextlib.ExitStack, *, retry: bool
     ) -> BaseHTTPResponse:
         """One request and the head of its answer."""
         held.enter_context(self.budget.request(retry=retry))

@@ -55,6 +55,7 @@ class LanguageConfig:
     """Which paragraphs these are: the same for the same page and seed."""
 
     gives: ClassVar[tuple[str, ...]] = ("lang", "lang_score")
+    """Fields of a document that this stage fills in."""
 
     def __post_init__(self) -> None:
         """Refuse what no text can meet."""

@@ -180,7 +180,7 @@ def _keep(blocks: Sequence[Block], kinds: Sequence[int]) -> list[bool]:
         if kind in (_SHORT, _HEADING):
             continue
         if i > start:
-            _keep_run(blocks, kinds, keep, start, i, before, kind == _PROSE)
+            _keep_run(blocks, kinds, keep, start, i, before=before, after=kind == _PROSE)
         start, before = i + 1, kind == _PROSE
     follows, first = False, keep.index(True) if True in keep else count
     for i in range(count - 1, -1, -1):
@@ -192,7 +192,7 @@ def _keep(blocks: Sequence[Block], kinds: Sequence[int]) -> list[bool]:
 
 
 def _keep_run(
-    blocks: Sequence[Block], kinds: Sequence[int], keep: list[bool], start: int, stop: int, before: bool, after: bool
+    blocks: Sequence[Block], kinds: Sequence[int], keep: list[bool], start: int, stop: int, *, before: bool, after: bool
 ) -> None:
     """Keep the short blocks of a run that prose stands on both sides of; else those tied to the side that it is on."""
     for i in range(start, stop):

@@ -74,8 +74,8 @@ def normalise_ccnet_dedup(line: str) -> str:
     """
     text = line.strip().lower()
     if text.isascii():
-        return text.translate(_ascii(False))
-    return _mapped(text, _codes_dedup(), False) or ""
+        return text.translate(_ascii())
+    return _mapped(text, _codes_dedup()) or ""
 
 
 def normalise_ccnet_lines(lines: Sequence[str]) -> list[str]:
@@ -88,21 +88,21 @@ def normalise_ccnet_lines(lines: Sequence[str]) -> list[str]:
     return _for_model(joined, keep_breaks=True).split("\n") if stripped else []
 
 
-def _for_model(stripped: str, keep_breaks: bool = False) -> str:
+def _for_model(stripped: str, *, keep_breaks: bool = False) -> str:
     text = stripped.lower()
     if text.isascii():
-        return text.translate(_ascii(keep_breaks))
+        return text.translate(_ascii(keep_breaks=keep_breaks))
     if len(text) < _SHORT:
-        return unicodedata.normalize("NFD", text).translate(_Characters.shared(keep_breaks))
+        return unicodedata.normalize("NFD", text).translate(_Characters.shared(keep_breaks=keep_breaks))
     for sign, put in _LONG:
         text = text.replace(sign, put)
-    whole = _mapped(text, _codes_before_nfd(), keep_breaks)
+    whole = _mapped(text, _codes_before_nfd(), keep_breaks=keep_breaks)
     if whole is None:
-        whole = _mapped(unicodedata.normalize("NFD", text), _codes_after_nfd(), keep_breaks)
+        whole = _mapped(unicodedata.normalize("NFD", text), _codes_after_nfd(), keep_breaks=keep_breaks)
     return whole or ""
 
 
-def _mapped(text: str, codes: NDArray[np.uint32], keep_breaks: bool) -> str | None:
+def _mapped(text: str, codes: NDArray[np.uint32], *, keep_breaks: bool = False) -> str | None:
     """`text` with each code point looked up in `codes`; None when one of them expands."""
     read = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
     mapped = codes[read]
@@ -126,7 +126,7 @@ class _Characters(dict[int, "str | int | None"]):
 
     @staticmethod
     @cache
-    def shared(keep_breaks: bool) -> _Characters:
+    def shared(*, keep_breaks: bool) -> _Characters:
         """The one table of this process."""
         return _Characters({10: 10} if keep_breaks else {})
 
@@ -144,7 +144,7 @@ class _Characters(dict[int, "str | int | None"]):
 
 
 @cache
-def _ascii(keep_breaks: bool) -> dict[int, int | None]:
+def _ascii(*, keep_breaks: bool = False) -> dict[int, int | None]:
     """Digits and control characters: all that is left to do for lower-case ASCII."""
     table: dict[int, int | None] = {code: None for code in range(128) if _is_control(code)}
     table.update(dict.fromkeys(range(0x30, 0x3A), 0x30))

@@ -214,9 +214,9 @@ def test_an_import_with_other_settings_is_refused_and_changes_nothing(
 def test_a_disk_that_fills_in_the_middle_of_a_language(tmp_path: Path) -> None:
     """No file may grow past 64 KB: what was begun goes, what was done before stays, with more room it goes on."""
     random_ = random.Random(1)
-    for code, count in (("el", 20), ("sw", 4000)):
-        lines = ("".join(random_.choices("abcdefghijklmnopqrstuvwxyz ", k=99)) for _ in range(count))
-        (tmp_path / f"{code}.txt").write_text("\n".join(lines))
+    lines = ["".join(random_.choices("abcdefghijklmnopqrstuvwxyz ", k=99)) for _ in range(4000)]
+    (tmp_path / "el.txt").write_text("\n".join(lines[:1] * 5000))  # larger, so it comes first, and packs to nothing
+    (tmp_path / "sw.txt").write_text("\n".join(lines))
     out = tmp_path / "run"
     command = ["-m", "ccbuild", "corpus", "import", str(tmp_path / "{lang}.txt"), "--out", str(out)]
     limited = ["bash", "-c", 'ulimit -f 64; exec "$@"', "-", sys.executable, *command]

@@ -157,17 +157,17 @@ def _share(n: int, of: int) -> float:
     return round(n / of, 4) if of else 0.0
 
 
-def _listed(decided: Decisions) -> Iterator[tuple[int, int, float, bool, int]]:
+def _listed(decided: Decisions) -> Iterator[tuple[int, int, str, float, int]]:
     columns = (decided.doc, decided.partner, decided.similarity, decided.equal, decided.cluster_size)
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
     sizes: dict[int, int] = {}
     for _, partner, _, _, size in rows:
         sizes[partner] = max(size, sizes.get(partner, 0))
-    return ((doc, partner, similarity, equal, sizes[partner]) for doc, partner, similarity, equal, _ in rows)
+    reasons = ("near_duplicate", "exact_duplicate")
+    return ((doc, partner, reasons[equal], similarity, sizes[partner]) for doc, partner, similarity, equal, _ in rows)
 
 
-def _dropped(corpus: Corpus, doc: int, partner: int, similarity: float, equal: bool, size: int) -> Dropped:
-    reason = "exact_duplicate" if equal else "near_duplicate"
+def _dropped(corpus: Corpus, doc: int, partner: int, reason: str, similarity: float, size: int) -> Dropped:
     return Dropped(*corpus.place(doc), reason, *corpus.place(partner), round(similarity, 3), size)
 
 

@@ -252,8 +252,9 @@ def _count_root(s: Any, key: Any, closing: bool) -> Any:
 
 
 @_compiled
-def _end_tag(s: Any, key: Any, kind: int, stack: Any, tags: Any, marks: Any, floors: Any, table: Any) -> Any:
-    """Count an end tag in the state `s`."""
+def _end_tag(s: Any, key: Any, kind: int, opened: Any, table: Any) -> Any:
+    """Count an end tag in the state `s`; `opened` is (elements, formatting, its digests, formatting below a scope)."""
+    stack, tags, marks, floors = opened
     keys, kinds = table
     floor = floors[s[SCOPES]]
     if kind == FORMATTING:
@@ -271,19 +272,9 @@ def _end_tag(s: Any, key: Any, kind: int, stack: Any, tags: Any, marks: Any, flo
 
 
 @_compiled
-def _start_tag(
-    s: Any,
-    key: Any,
-    kind: int,
-    empty: bool,
-    digest: Any,
-    stack: Any,
-    tags: Any,
-    marks: Any,
-    floors: Any,
-    table: Any,
-) -> Any:
+def _start_tag(s: Any, key: Any, kind: int, empty: bool, digest: Any, opened: Any, table: Any) -> Any:
     """Count a start tag in the state `s`."""
+    stack, tags, marks, floors = opened
     s[ELEMENTS] += 1 if kind == FORMATTING else 1 + s[FORMATS]  # formatting is opened anew in each block
     s[OPTIONS] += kind == OPTION
     s[INDENT] += s[DEPTH]
@@ -318,7 +309,7 @@ def scan_page(page: Any, table: Any, words: Any, limits: Any, s: Any) -> Any:
     `limits` and the first counts of `s`: depth, open formatting, elements, attributes of one element, options.
     """
     stack, floors = np.zeros(limits[0] + 2, np.uint64), np.zeros(limits[0] + 2, np.int64)
-    tags, marks = np.zeros(limits[1] + 2, np.uint64), np.zeros(limits[1] + 2, np.uint64)
+    opened = (stack, np.zeros(limits[1] + 2, np.uint64), np.zeros(limits[1] + 2, np.uint64), floors)
     i = others = 0
     while i + 1 < len(page):
         if page[i] != _LT:
@@ -338,14 +329,14 @@ def scan_page(page: Any, table: Any, words: Any, limits: Any, s: Any) -> Any:
         if (closing and foreign) or (not foreign and kind != OTHER and kind != RAW):
             s[FOREIGN] = 0
         if closing:
-            _end_tag(s, key, kind, stack, tags, marks, floors, table)
+            _end_tag(s, key, kind, opened, table)
             continue
         others += attributes
         s[ATTRIBUTES] = max(s[ATTRIBUTES], attributes)
         if foreign and not empty:
             s[FOREIGN] = 1
         digest = _digest(page, start, i) if kind == FORMATTING and key != _A_NAME else np.uint64(0)
-        _start_tag(s, key, kind, empty, digest, stack, tags, marks, floors, table)
+        _start_tag(s, key, kind, empty, digest, opened, table)
         if kind == RAW and not s[FOREIGN]:
             i = _after_raw(page, i, key)
         s[NODES] = s[ELEMENTS] + others
