@@ -41,6 +41,11 @@ def add(commands: Any) -> None:
     made.add_argument("--workers", type=int, default=0, help="processes; 0: only this one")
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="publish.xz_preset=2, say")
     json_option(made)
+    _add_publish(commands)
+    _add_trace(commands)
+
+
+def _add_publish(commands: Any) -> None:
     made = command(
         commands,
         "publish",
@@ -52,6 +57,9 @@ def add(commands: Any) -> None:
     made.add_argument("--push", required=True, metavar="REPO", help="dataset repository; the token is HF_TOKEN's")
     made.add_argument("--public", action="store_true", help="make a new repository public (default: private)")
     json_option(made)
+
+
+def _add_trace(commands: Any) -> None:
     made = command(
         commands,
         "trace",

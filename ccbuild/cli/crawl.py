@@ -39,20 +39,7 @@ def add(commands: Any) -> None:
     )
     paths.add_argument("snapshot", help="such as CC-MAIN-2018-30")
     paths.add_argument("--url", action="store_true", help="print URLs in place of paths")
-    fetch = command(
-        rooms,
-        "fetch",
-        _fetch,
-        "Download archives, apart from computing. The same command again goes on where it stopped.",
-        "ccbuild crawl fetch CC-MAIN-2018-30 --kind wet --sample 10 --out crawl\n"
-        "  ccbuild run cc100 --input 'crawl/crawl-data/**/*.wet.gz' --out runs/mine",
-    )
-    fetch.add_argument("snapshot", nargs="?", help="such as CC-MAIN-2018-30")
-    fetch.add_argument(
-        "--paths", metavar="FILE", help="a list of paths or URLs in place of a snapshot, as `paths` prints"
-    )
-    fetch.add_argument("--selection", metavar="FILE", help="the records of a selection; then --set crawl.cache=OUT")
-    fetch.add_argument("--out", required=True, help="folder; archives lie in OUT/crawl-data/…")
+    fetch = _add_fetch(rooms)
     for made in (paths, fetch):
         made.add_argument("--kind", choices=KINDS, default="wet", help="pages as they were, or their text (default)")
         made.add_argument("--sample", type=int, help="so many archives, drawn by --seed (default: all)")
@@ -69,6 +56,24 @@ def add(commands: Any) -> None:
     json_option(listed, paths, fetch, chosen)
     for made in (listed, paths, fetch, chosen):
         settings_option(made, "contact=me@example.org, base=https://mirror.example/")
+
+
+def _add_fetch(rooms: Any) -> argparse.ArgumentParser:
+    fetch = command(
+        rooms,
+        "fetch",
+        _fetch,
+        "Download archives, apart from computing. The same command again goes on where it stopped.",
+        "ccbuild crawl fetch CC-MAIN-2018-30 --kind wet --sample 10 --out crawl\n"
+        "  ccbuild run cc100 --input 'crawl/crawl-data/**/*.wet.gz' --out runs/mine",
+    )
+    fetch.add_argument("snapshot", nargs="?", help="such as CC-MAIN-2018-30")
+    fetch.add_argument(
+        "--paths", metavar="FILE", help="a list of paths or URLs in place of a snapshot, as `paths` prints"
+    )
+    fetch.add_argument("--selection", metavar="FILE", help="the records of a selection; then --set crawl.cache=OUT")
+    fetch.add_argument("--out", required=True, help="folder; archives lie in OUT/crawl-data/…")
+    return fetch
 
 
 def _select_options(chosen: argparse.ArgumentParser) -> None:

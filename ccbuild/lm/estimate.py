@@ -168,8 +168,7 @@ def estimate_files(
 ) -> Estimated:
     """:func:`estimate` with each path given, as a unit of work under temporary names needs; `arpa` only if given."""
     with tempfile.TemporaryDirectory(prefix=".estimate-", suffix=".scratch", dir=Path(binary).parent) as folder:
-        with phase("normalise"):
-            text = _spool(counted(lines, "lines"), Path(folder) / "text")
+        text = _spool(lines, Path(folder) / "text")
         if text.characters < max(config.min_characters, 1):
             raise InputError(
                 f"{text.characters:,} characters of text are too little for a perplexity model, which asks for "
@@ -177,8 +176,7 @@ def estimate_files(
                 "do without: documents of a language without a model stay, in the bucket `all`."
             )
         programs = _programs(config, text.characters)
-        with phase(f"train SentencePiece on {text.characters:,} characters"):
-            proto = _train_pieces(text, config)
+        proto = _train_pieces(text, config)
         Path(sp_model).write_bytes(proto)
         processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
         sentences = (p for batch in _batches(text) for p in processor.encode(batch, out_type=str, num_threads=1))
@@ -229,7 +227,7 @@ def _spool(lines: Iterable[str], path: Path) -> _Spooled:
     number = characters = 0
     alphabet: set[str] = set()
     with open(path, "w", encoding="utf-8", newline="\n") as out:
-        for batch in _batches(lines):
+        for batch in _batches(counted(lines, "lines")):
             filled = [line for line in normalise_ccnet_lines(batch) if line.strip()]
             out.writelines(f"{line}\n" for line in filled)
             number += len(filled)
@@ -295,17 +293,18 @@ def _train_pieces(text: _Spooled, config: EstimateConfig) -> bytes:
         pieces = min(pieces, max(text.characters // config.characters_per_piece, 2 * len(text.alphabet) + 3))
     model = io.BytesIO()
     try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=text.sample(config.sample_characters),
-            model_writer=model,
-            model_type="unigram",
-            vocab_size=pieces,
-            hard_vocab_limit=False,
-            character_coverage=config.character_coverage,
-            num_threads=config.sp_threads,
-            max_sentence_length=_LONGEST_LINE,
-            minloglevel=2,
-        )
+        with phase(f"train SentencePiece on {text.characters:,} characters"):
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=text.sample(config.sample_characters),
+                model_writer=model,
+                model_type="unigram",
+                vocab_size=pieces,
+                hard_vocab_limit=False,
+                character_coverage=config.character_coverage,
+                num_threads=config.sp_threads,
+                max_sentence_length=_LONGEST_LINE,
+                minloglevel=2,
+            )
     except RuntimeError as error:
         raise InputError(
             f"SentencePiece cannot make {pieces} pieces of {text.characters:,} characters ({str(error).strip()}). Give "

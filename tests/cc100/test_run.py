@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,13 +14,16 @@ import pytest
 from cc100.engines import in_process
 from cc100.layout import Run, Source
 from cc100.recipe import load_recipe
-from cc100.run import VerbSummary, balance, run_verb, verbs_between
+from cc100.run import VerbSummary, balance, run_steps, run_verb, verbs_between
 from cc100.verbs import extract
+from cc100.verbs.task import Step
 from ccbuild.errors import InputError, LedgerError
+from ccbuild.ledger import Ledger
 from ccbuild.progress import silent
 from ccbuild.records import doc_id
 from ccbuild.rundir import FOLDERS, RunDir
 from ccbuild.runner import Timings
+from ccbuild.storage import Manifest, Unit
 from ccbuild.text.page import ExtractConfig, page_text
 from tests.ccbuild.warc.test_members import warc_record
 
@@ -163,3 +168,42 @@ def test_the_largest_shards_start_first_and_nothing_depends_on_it(tmp_path: Path
             again.work(unit, Timings())
     assert {path: path.read_bytes() for path in made} == made
     assert len(made) == 9
+
+
+@dataclasses.dataclass(frozen=True)
+class Waits:
+    """A unit that ends when the bar has told of it."""
+
+    folder: Path
+    name: str = "sw"
+
+    def unit(self) -> Unit:
+        return Unit(self.folder, "prepare", self.name, settings={})
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        with timings.measure("train"):
+            while not (self.folder.parent / "told").exists():
+                time.sleep(0.01)
+        return unit.commit(Ledger())
+
+
+def test_a_bar_tells_the_unit_that_takes_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    class Telling:
+        def add(self, total: int) -> None: ...
+
+        def advance(self, name: str) -> None: ...
+
+        def doing(self, text: str) -> None:
+            told.append(text)
+            if text.startswith("sw ") and text.endswith("(train)"):
+                (tmp_path / "told").touch()
+
+    monkeypatch.setattr("cc100.run.REFRESH_SECONDS", 0.01)
+    monkeypatch.setattr("cc100.run.SHOWN_SECONDS", 0.0)
+    run = Run(tmp_path, load_recipe("cc100", []))
+    steps = iter([Step("languages", [Waits(tmp_path / "units")])])
+    summary, _ = run_steps(run, "prepare", steps, in_process(), lambda verb: contextlib.nullcontext(Telling()))
+    assert (summary.fresh, summary.failures) == (1, [])
+    assert "sw 0 s (train)" in told

@@ -47,6 +47,22 @@ def test_every_command_has_help_with_an_example(command: list[str], capsys: pyte
     assert "ACTION" in said or "example:" in said
 
 
+PIPES = ("extract", "refine", "langid identify", "lm score")
+"""JSON lines by purpose: what they print, others read."""
+SAYS_A_PATH = ("report",)
+
+
+def test_every_command_that_prints_results_takes_json(capsys: pytest.CaptureFixture[str]) -> None:
+    without = []
+    for command in commands():
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
+        said = capsys.readouterr().out
+        if "ACTION" not in said and "--json" not in said:
+            without.append(" ".join(command))
+    assert sorted(without) == sorted((*PIPES, *SAYS_A_PATH))
+
+
 @pytest.fixture
 def files(in_folder: Path) -> Path:
     (in_folder / "sound.warc.gz").write_bytes(archive(3)[0])

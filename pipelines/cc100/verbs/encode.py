@@ -15,6 +15,7 @@ from cc100.verbs.task import Step
 from cc100.verbs.vocab import corpus_of, largest_first, published
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
+from ccbuild.progress import counted
 from ccbuild.runner import Timings
 from ccbuild.storage import Manifest, Unit, digest_of, link
 from ccbuild.tokens import SUMMED, TokenWriter
@@ -108,7 +109,8 @@ def _encode(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str
         vocabulary_sha256=encoder.sha256,
         shard_tokens=run.recipe.encode.shard_tokens,
     ) as writer:
-        for batch in corpus_of(run, lang).batches(["doc_id", "text"], _BATCH, shards):
+        batches = corpus_of(run, lang).batches(["doc_id", "text"], _BATCH, shards)
+        for batch in counted(batches, f"times {_BATCH:,} documents"):
             text = batch["text"]
             ids, lengths = encoder.encode_batch(text.to_pylist())
             sums = (

@@ -21,6 +21,7 @@ from ccbuild.dedup.signatures import band_hashes, sign
 from ccbuild.errors import InputError
 from ccbuild.langid.sieve import Sieve
 from ccbuild.ledger import Ledger
+from ccbuild.progress import counted
 from ccbuild.records import PAGE_SCHEMA, REFUSED_SCHEMA, Document, Refused, doc_id, to_table
 from ccbuild.rundir import FOLDERS, Input, shard_name
 from ccbuild.runner import ArchiveReader, Timings
@@ -81,7 +82,7 @@ class ExtractShard:
                     wanted=sieve.wants if sieve else None,
                     timings=timings,
                 )
-                for page in reader:
+                for page in counted(reader, "pages"):
                     out.add(page)
                 unparsed.update(reader.unparsed)
                 archives[source.name] = {"size": reader.size, "sha256": reader.sha256}
