@@ -250,7 +250,7 @@ class Bar:
         """The last state stays on the screen."""
         with self._lock:
             self._what = ""
-            if self._class is None and (self._stays or self._drawn):
+            if self._class is None and ((self._stays and self._total) or self._drawn):
                 self._line(0.0)
             elif self._bar is not None:
                 self._bar.set_postfix_str("", refresh=False)
