@@ -8,25 +8,7 @@ itself, on texts and files.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from cc100.recipe import load_recipe
-    from ccbuild.corpus import open_corpus
-    from ccbuild.dedup.corpus import deduplicate
-    from ccbuild.dedup.signatures import sign as signatures
-    from ccbuild.door import build
-    from ccbuild.errors import CcbuildError
-    from ccbuild.langid.identify import identify
-    from ccbuild.ledger import Ledger
-    from ccbuild.lm.score import Scorer
-    from ccbuild.reading import read
-    from ccbuild.records import Document, Dropped
-    from ccbuild.run import open_run
-    from ccbuild.stages import Stage, each, stage
-    from ccbuild.text.normalise import normalise_ccnet as normalise
-    from ccbuild.text.page import page_text
-    from ccbuild.tokens import open_tokens
+from typing import Any
 
 __all__ = [
     "CcbuildError",
@@ -60,7 +42,7 @@ _ROOMS = {
     "Scorer": "ccbuild.lm.score",
     "Stage": "ccbuild.stages",
     "build": "ccbuild.door",
-    "deduplicate": "ccbuild.dedup.corpus",
+    "deduplicate": "ccbuild.dedup.corpora.texts",
     "each": "ccbuild.stages",
     "identify": "ccbuild.langid.identify",
     "load_recipe": "cc100.recipe",

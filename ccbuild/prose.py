@@ -24,9 +24,19 @@ import pyarrow.parquet as pq
 from ccbuild import catalogue
 from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.langid.codes import is_code
+from ccbuild.langid.sources import eld_sentences, udhr_excerpts
 from ccbuild.storage import expand, sha256_file
 
-__all__ = ["Prose", "files_by_language", "find_prose", "read_documents", "read_lines", "read_paragraphs", "split_prose"]
+__all__ = [
+    "Prose",
+    "check_code",
+    "files_by_language",
+    "find_prose",
+    "read_documents",
+    "read_lines",
+    "read_paragraphs",
+    "split_prose",
+]
 
 _CATALOGUE = "catalogue:"
 
@@ -59,6 +69,13 @@ class Prose:
             return str(catalogue.entries()[self.entry].sha256)
         return hashlib.sha256("".join(sha256_file(path) for path in self._places()).encode()).hexdigest()
 
+    def nbytes(self) -> int:
+        """About how much `lines` will read; files that are not on this machine yet count nothing."""
+        if self.entry is not None:
+            return sum(map(len, _entry_texts(self.entry)[self.lang]))
+        files = [*map(Path, self.paths), *map(catalogue.place, self.files)]
+        return sum(path.stat().st_size for path in files if path.is_file())
+
     def _places(self) -> list[str]:
         """Where the files lie on this machine."""
         return [*self.paths, *(str(catalogue.fetch(file)) for file in self.files)]
@@ -87,6 +104,13 @@ def _find(where: str | None, languages: Sequence[str]) -> dict[str, Prose]:
             return {lang: Prose(lang, (), files=files.entries(lang, date)) for lang in sorted(languages)}
         return {lang: Prose(lang, (), entry) for lang in sorted(_entry_texts(entry))}
     return {lang: Prose(lang, tuple(paths)) for lang, paths in files_by_language(where).items()}
+
+
+def check_code(text: str) -> str:
+    """`text`, where it can be a language's code; `InputError` where it cannot."""
+    if not is_code(text):
+        raise InputError(f"{text!r} is no language code: 2 to 16 letters, digits, - or _.")
+    return text
 
 
 def files_by_language(pattern: str) -> dict[str, list[str]]:
@@ -236,7 +260,7 @@ def split_prose(lines: Iterable[str], heldout: float) -> tuple[list[str], list[s
 
 @lru_cache(maxsize=2)
 def _entry_texts(entry: str) -> dict[str, list[str]]:
-    readers = {"eld": catalogue.eld_sentences, "gflanguages": catalogue.udhr_excerpts}
+    readers = {"eld": eld_sentences, "gflanguages": udhr_excerpts}
     if entry not in readers:
         raise ConfigError(
             f"prepare.prose: the catalogue has no prose called {entry!r}. It has {', '.join(sorted(readers))}."

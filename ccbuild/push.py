@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from ccbuild.corpus import open_corpus
+from ccbuild.corpus import CorpusLanguage, open_corpus
 from ccbuild.errors import DataError, InputError, NetworkError
+from ccbuild.progress import counted, phase
 from ccbuild.storage import sha256_file
 
 __all__ = ["push"]
@@ -23,28 +25,18 @@ def push(folder: str | Path, repo: str, *, private: bool = True, endpoint: str |
     except ModuleNotFoundError as error:
         raise InputError(f"{error.name} is not installed. Install it: pip install 'ccbuild[publish]'.") from error
     corpus = open_corpus(folder)
-    root = next(iter(corpus.values())).folder
-    names = ["README.md", "croissant.jsonld"]
-    for name in names:
-        if not (root / name).is_file():
-            raise InputError(f"{root / name} is missing. Run the verb publish to its end first.")
-    for language in corpus.values():
-        for name, stated in language.manifest.outputs.items():
-            if sha256_file(root / name) != stated["sha256"]:
-                raise DataError(
-                    f"{root / name} is not what {language.code}.json states. Publish {language.code} again."
-                )
-            names.append(name)
+    root, names = next(iter(corpus.values())).folder, _checked_names(corpus)
     api = HfApi(endpoint=endpoint)
     try:
         url = api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
-        api.upload_folder(
-            repo_id=repo,
-            repo_type="dataset",
-            folder_path=root,
-            allow_patterns=names,
-            commit_message=f"Corpus in {len(corpus)} languages",
-        )
+        with phase(f"upload {len(names):,} files"):
+            api.upload_folder(
+                repo_id=repo,
+                repo_type="dataset",
+                folder_path=root,
+                allow_patterns=names,
+                commit_message=f"Corpus in {len(corpus)} languages",
+            )
     except HFValidationError as error:
         raise InputError(f"{repo!r} is no name of a repository: {error}") from error
     except OfflineModeIsEnabled as error:
@@ -55,3 +47,21 @@ def push(folder: str | Path, repo: str, *, private: bool = True, endpoint: str |
             f"{repo} could not be pushed: {first} Log in with `hf auth login`, and run it again."
         ) from error
     return str(url)
+
+
+def _checked_names(corpus: Mapping[str, CorpusLanguage]) -> list[str]:
+    """The files to send, each found as its manifest states it."""
+    root = next(iter(corpus.values())).folder
+    names = ["README.md", "croissant.jsonld"]
+    for name in names:
+        if not (root / name).is_file():
+            raise InputError(f"{root / name} is missing. Run the verb publish to its end first.")
+    for language in counted(corpus.values(), "languages", len(corpus)):
+        with phase(f"check {language.code}"):
+            for name, stated in language.manifest.outputs.items():
+                if sha256_file(root / name) != stated["sha256"]:
+                    raise DataError(
+                        f"{root / name} is not what {language.code}.json states. Publish {language.code} again."
+                    )
+                names.append(name)
+    return names

@@ -31,8 +31,8 @@ def read(
 
     >>> for document in read("crawl/*.warc.gz"):
     ...     print(document.url, document.characters)
-    http://example.com/0 311
-    http://example.com/1 299
+    http://example.com/0 293
+    http://example.com/1 292
     """
     patterns = [where] if isinstance(where, str | Path) else list(where)
     for path in (path for pattern in patterns for path in expand(str(pattern))):

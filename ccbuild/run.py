@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Set
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow.dataset as ds
 
 from ccbuild.corpus import CorpusLanguage, open_corpus
 from ccbuild.errors import InputError
+from ccbuild.reasons import REASONS
 from ccbuild.records import DOCUMENT_SCHEMA, DROPPED_SCHEMA, REFUSED_SCHEMA
 from ccbuild.rundir import RunDir, open_run_dir
 from ccbuild.summary import Summary, summarise, table
@@ -43,6 +45,8 @@ class Sample(list[dict[str, Any]]):
         return names, [[c if len(c) <= _CELL else c[: _CELL - 1] + "…" for c in row] for row in cells]
 
     def __repr__(self) -> str:
+        if not self:
+            return "no rows"
         names, rows = self._cells()
         widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
         return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in [names, *rows])
@@ -119,14 +123,19 @@ class OpenRun(RunDir):
             for row in rows:
                 row["text"] = pages.get(row["doc_id"], {}).get("text")
 
-        known = {r for m in self.manifests("refine").values() for r in m.ledger["documents"].dropped}
-        return Rows(self.files("refine", "dropped"), DROPPED_SCHEMA, _equals("reason", reason, known), add_text)
+        chosen = _equals("reason", reason, self._reasons("refine"))
+        return Rows(self.files("refine", "dropped"), DROPPED_SCHEMA, chosen, add_text)
 
     def refused(self, reason: str | None = None) -> Rows:
         """Pages that `extract` read and did not keep: URL, archive, offset, reason."""
-        known = {r for m in self.manifests("extract").values() for r in m.ledger["records"].dropped}
-        known |= {r for m in self.manifests("extract").values() for r in m.ledger["records"].quarantined}
-        return Rows(self.files("extract", "refused"), REFUSED_SCHEMA, _equals("reason", reason, known))
+        chosen = _equals("reason", reason, self._reasons("extract"))
+        return Rows(self.files("extract", "refused"), REFUSED_SCHEMA, chosen)
+
+    def _reasons(self, verb: str) -> set[str]:
+        """Reasons that a verb gave in this run, or could have given by a stage of the user's."""
+        done = self.manifests(verb).values()
+        given = {reason for m in done for a in m.ledger.accounts.values() for reason in (*a.dropped, *a.quarantined)}
+        return given | {reason for m in done for reason in m.facts.get("reasons", ())} | REASONS.keys()
 
     def documents(self, lang: str | None = None) -> Rows:
         """Documents that `refine` kept, of one language or all, before perplexity is cut."""
@@ -153,12 +162,13 @@ class OpenRun(RunDir):
         return f"{self.root}\n{self.table()}"
 
 
-def _equals(column: str, value: str | None, known: Sequence[str] | set[str]) -> pc.Expression | None:
-    """The rows in which `column` is `value`; `InputError` for a value that no row has."""
+def _equals(column: str, value: str | None, known: Set[str]) -> pc.Expression | None:
+    """The rows in which `column` is `value`; `InputError` for a value that no row can have."""
     if value is None:
         return None
     if value not in known:
-        raise InputError(f"No row has the {column} {value!r}. There are {', '.join(sorted(known)) or 'none'}.")
+        near = difflib.get_close_matches(value, known, n=3) or sorted(known)
+        raise InputError(f"There is no {column} {value!r} here. Did you mean {', '.join(near) or 'another run'}?")
     return pc.field(column) == value
 
 

@@ -16,6 +16,7 @@ from ccbuild.crawl.http import Client
 from ccbuild.crawl.inputs import CrawlInput, open_crawl_input
 from ccbuild.errors import CcbuildError, ConfigError, LedgerError
 from ccbuild.ledger import Ledger
+from ccbuild.progress import phase
 from ccbuild.reasons import find
 from ccbuild.records import Document, Dropped, Refused
 from ccbuild.rights import RightsConfig
@@ -40,10 +41,11 @@ class Timings:
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
-        """Add the CPU time of the block to `name`."""
+        """Add the CPU time of the block to `name`, and say that this is what is being done."""
         start = time.process_time_ns()
         try:
-            yield
+            with phase(name):
+                yield
         finally:
             self.seconds[name] += (time.process_time_ns() - start) / 1e9  # type: ignore[assignment]
 

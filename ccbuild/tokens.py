@@ -217,10 +217,6 @@ class LanguageTokens:
             done, shard = done + len(part), shard + 1
         return result
 
-    def document_at(self, token_index: int) -> int:
-        """The doc_id of the document that token `token_index` stands in."""
-        return self.span_at(token_index).doc_id
-
     def span_at(self, token_index: int) -> TokenSpan:
         """The document that token `token_index` stands in; `IndexError` where there is no such token."""
         if not 0 <= token_index < self.tokens:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from ccbuild import catalogue
 from tests.command import SMALL, ccbuild
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command sets it, before torch is imported
 # How long an example takes says how busy the machine is; what hangs, pytest's own timeout ends.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")

@@ -76,8 +76,8 @@ def test_a_run_opens_whichever_recipe_made_it(small_run: Path, tmp_path: Path) -
     assert run.trace("sw", 3)["token"]["index"] == 3
     assert repr(run.table()) == str(run.table())
     assert run.corpus("sw").documents == len(run.documents("sw"))
-    with pytest.raises(InputError, match="No row has the reason 'shouting'. There are exact_duplicate"):
-        run.dropped("shouting")
+    with pytest.raises(InputError, match="There is no reason 'too_shortt' here. Did you mean too_short"):
+        run.dropped("too_shortt")
     with pytest.raises(InputError, match=r"is not the folder of a run: it has no run\.json"):
         ccbuild.open_run(tmp_path)
 

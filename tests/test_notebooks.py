@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -44,9 +45,12 @@ def test_runs_on_the_small_run(path: Path, small_run: Path, monkeypatch: pytest.
     notebook = run_notebook(path, small_run, monkeypatch, tmp_path)
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
-    warned = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
-    assert not warned, "\n".join(warned)
-    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
+    said = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
+    if "filter" in path.stem:  # the bars of the run that it builds
+        said = [text for text in said if re.search(r"warn|error|traceback", text, re.IGNORECASE)]
+    assert not said, "\n".join(said)
+    drawn = sum("image/png" in output.get("data", {}) for output in outputs)
+    assert drawn >= (1 if "filter" in path.stem else 3)
 
 
 def test_a_broken_cell_is_seen(small_run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

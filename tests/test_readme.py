@@ -9,11 +9,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import ccbuild
 from ccbuild import catalogue
 from tests.ccbuild.test_cli import commands
+from tests.folder import example_folder
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -60,6 +63,18 @@ def test_the_transcript(small_run: Path, tmp_path: Path) -> None:
         else:
             said = printed(command, tmp_path)
         assert portable(said) == portable(output), command
+
+
+def test_the_python(small_run: Path, in_folder: Path) -> None:
+    """What README types in Python runs on a small crawl; only the run is made shorter."""
+    example_folder(in_folder, small_run)
+    build, pieces = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    short = "stages=[shouting], until='publish', workers=0, settings={'prepare.prose': None})"
+    build = build.replace("stages=[shouting])", short).replace('run.trace("sw", 1234)', "")
+    room: dict[str, Any] = {"__name__": "__main__", "ccbuild": ccbuild}
+    exec(build, room)
+    assert (room["run"].summary().kept, len(room["run"].dropped("shouting"))) == (2, 0)
+    exec(pieces, room)
 
 
 def test_the_six_files_are_there() -> None:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from pathlib import Path
+import contextlib
 from typing import Any
 
+from cc100.build import complaint
 from cc100.engines import in_process, local_cluster
-from cc100.layout import Run, text_sources
-from cc100.recipe import load_recipe
-from cc100.run import run_steps
-from cc100.verbs import imports
-from ccbuild.cli.terminal import command, group, print_records
+from cc100.verbs.imports import import_corpus
+from ccbuild.cli.terminal import command, group, json_option, print_facts, print_records, print_results
 from ccbuild.corpus import open_corpus
 from ccbuild.errors import FailedUnitsError, InputError
-from ccbuild.langid.codes import is_code
-from ccbuild.progress import note, verb_bar
+from ccbuild.progress import note, verb_bar, watched
 from ccbuild.push import push
 from ccbuild.rundir import open_run_dir
-from ccbuild.storage import locked
 from ccbuild.trace import trace_document, trace_token
 
 __all__ = ["add"]
@@ -46,6 +40,7 @@ def add(commands: Any) -> None:
     )
     made.add_argument("--workers", type=int, default=0, help="processes; 0: only this one")
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="publish.xz_preset=2, say")
+    json_option(made)
     made = command(
         commands,
         "publish",
@@ -56,6 +51,7 @@ def add(commands: Any) -> None:
     made.add_argument("folder", help="folder of a run")
     made.add_argument("--push", required=True, metavar="REPO", help="dataset repository; the token is HF_TOKEN's")
     made.add_argument("--public", action="store_true", help="make a new repository public (default: private)")
+    json_option(made)
     made = command(
         commands,
         "trace",
@@ -65,46 +61,41 @@ def add(commands: Any) -> None:
     )
     made.add_argument("what", nargs="+", metavar="CODE TOKEN_INDEX | DOC_ID", help="a token of a language, or a doc_id")
     made.add_argument("--run", dest="folder", default=".", help="folder of the run (default: this one)")
-    made.add_argument("--json", action="store_true", help="one JSON object")
+    json_option(made)
 
 
 def _import(options: argparse.Namespace) -> int:
-    if options.lang is not None and not is_code(options.lang):
-        raise InputError(f"{options.lang!r} is no language code: 2 to 16 letters, digits, - or _.")
-    run = Run(Path(options.out).resolve(), load_recipe("cc100", options.set))
-    sources = text_sources(options.pattern, options.lang)
-    with locked(run.root):
-        names = {source.name for source in sources}
-        for entry in run.inputs():
-            if entry.lang is None:
-                raise InputError(f"{run.root} holds a crawl. Import into a new --out.")
-            if entry.archive not in names:
-                raise InputError(f"{entry.archive} was imported before. Name it again with the others, or a new --out.")
-        table = run.admit(sources)
-        run.note_settings(["publish"])
-        steps = imports.steps(run, sources, table, options.split)
-        if options.workers:
-            with local_cluster(options.workers) as engine:
-                summary, _ = run_steps(run, "import", steps, engine, verb_bar)
-        else:
-            summary, _ = run_steps(run, "import", steps, in_process(), verb_bar)
-    if summary.failures:
-        raise FailedUnitsError(
-            f"{len(summary.failures)} languages failed; the others are done. "
-            + " ".join(f"{failure.unit}: {failure.error}" for failure in summary.failures[:10])
+    engine = local_cluster(options.workers) if options.workers else contextlib.nullcontext(in_process())
+    with engine as chosen:
+        summary = import_corpus(
+            options.pattern,
+            options.out,
+            lang=options.lang,
+            split=options.split,
+            settings=options.set,
+            engine=chosen,
+            show=verb_bar,
         )
+    if summary.failures:
+        raise FailedUnitsError(complaint(summary.failures))
     if not summary.fresh:
         note(f"Everything in {options.out} was done before: nothing to do.")
-    print_records(
-        {"lang": code, **{key: language.facts[key] for key in ("documents", "paragraphs", "characters")}}
-        for code, language in open_corpus(run.root).items()
+    facts = ("documents", "paragraphs", "characters")
+    print_results(
+        (
+            {"lang": code, **{key: language.facts[key] for key in facts}}
+            for code, language in open_corpus(options.out).items()
+        ),
+        options.json,
+        {"language": "lang", **{key: f"{key}:," for key in facts}},
     )
     return 0
 
 
 def _publish(options: argparse.Namespace) -> int:
-    url = push(options.folder, options.push, private=not options.public)
-    print(url)
+    with watched("publish"):
+        url = push(options.folder, options.push, private=not options.public)
+    print_records([{"url": url}]) if options.json else print(url)
     return 0
 
 
@@ -117,12 +108,8 @@ def _trace(options: argparse.Namespace) -> int:
         found = trace_token(run, options.what[0], int(numbers))
     else:
         found = trace_document(run, int(numbers))
-    if options.json:
-        print_records([found])
-        return 0
-    text = found.pop("text")
-    for key, value in found.items():
-        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        sys.stdout.write(f"{key:<14}{shown}\n")
-    sys.stdout.write(f"\n{text or ''}\n")
+    text = found.get("text") or ""
+    print_facts(found if options.json else {key: value for key, value in found.items() if key != "text"}, options.json)
+    if not options.json:
+        print(f"\n{text}")
     return 0

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ccbuild.cli.terminal import command, configured, print_records, settings_option
-from ccbuild.dedup.corpus import CorpusConfig
-from ccbuild.dedup.files import compare_files, dedup_files, overlap_record
-from ccbuild.dedup.query import neighbours
+from ccbuild.cli.terminal import (
+    command,
+    configured,
+    json_option,
+    print_facts,
+    print_records,
+    print_results,
+    settings_option,
+)
+from ccbuild.dedup.corpora.files import compare_files, dedup_files, overlap_record
+from ccbuild.dedup.corpora.query import neighbours
+from ccbuild.dedup.corpora.texts import CorpusConfig
 from ccbuild.errors import InputError
-from ccbuild.progress import note
+from ccbuild.progress import note, watched
 from ccbuild.rundir import open_run_dir
-from ccbuild.storage import expand, write_bytes, write_json
+from ccbuild.storage import expand
 
 __all__ = ["add"]
 
@@ -40,6 +47,7 @@ def add(commands: Any) -> None:
     made.add_argument("--text-column", default="text", metavar="NAME", help="key or column of the text")
     made.add_argument("--out", type=Path, metavar="DIR", help="write kept/, dropped.jsonl and summary.json there")
     made.add_argument("--text", help="what `query` looks for; default: stdin")
+    json_option(made)
     settings_option(made, "keep=longest, min_jaccard=0.7 or threshold=0.8")
 
 
@@ -50,25 +58,39 @@ def _dedup(options: argparse.Namespace) -> int:
     if first == "query":
         return _query(options, rest)
     config: CorpusConfig = configured(CorpusConfig, options.set, "dedup")
-    result = dedup_files(_files(options.what), config, options.text_column, options.out)
-    dropped = [dataclasses.asdict(row) for row in result.dropped]
-    if options.out is None:
-        print_records(dropped)
-        note(json.dumps(result.summary))
+    with watched("dedup"):
+        result = dedup_files(_files(options.what), config, options.text_column, options.out)
+    if options.out is not None:
+        print_facts(result.summary, options.json)
         return 0
-    write_bytes(options.out / "dropped.jsonl", _lines(dropped))
-    write_json(options.out / "summary.json", result.summary)
-    print_records([result.summary])
+    print_results(map(dataclasses.asdict, result.dropped), options.json, _DROPPED)
+    note(", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in result.summary.items()))
     return 0
+
+
+_DROPPED = {"file": "file", "row": "row:,", "reason": "reason", "of file": "partner_file", "of row": "partner_row:,"}
+_DROPPED |= {"similarity": "similarity:.3f", "copies": "cluster_size:,"}
 
 
 def _compare(options: argparse.Namespace, sides: Sequence[str]) -> int:
     if len(sides) != 2:
         raise InputError(f"compare takes two corpora, not {len(sides)}. Quote a glob that stands for many files.")
     config: CorpusConfig = configured(CorpusConfig, options.set, "dedup")
-    found = compare_files(_files(sides[:1]), _files(sides[1:]), config, options.text_column)
-    print_records([overlap_record(found)])
+    with watched("compare"):
+        record = overlap_record(compare_files(_files(sides[:1]), _files(sides[1:]), config, options.text_column))
+    if options.json:
+        print_records([record])
+        return 0
+    pairs = ({"what": name, "values": value} for name, value in record.items())
+    rows = [{"what": pair["what"].replace("_", " "), **_both(pair["values"])} for pair in pairs]
+    print_results(rows, False, {"": "what", "first": "0:", "second": "1:"})
     return 0
+
+
+def _both(values: Any) -> dict[str, str]:
+    """A number of each side, or one of both, as a person reads it."""
+    sides = values if isinstance(values, list | tuple) else [values, values]
+    return {str(side): f"{value:.2%}" if isinstance(value, float) else f"{value:,}" for side, value in enumerate(sides)}
 
 
 def _query(options: argparse.Namespace, runs: Sequence[str]) -> int:
@@ -76,14 +98,12 @@ def _query(options: argparse.Namespace, runs: Sequence[str]) -> int:
         raise InputError(f"query takes one run, not {len(runs)}. For example: ccbuild dedup query runs/mine --text …")
     run = open_run_dir(runs[0])
     text = options.text if options.text is not None else sys.stdin.read()
-    found = neighbours([run.file("prints", shard) for shard in run.shards("extract")], run.folder("extract"), text)
-    print_records(dataclasses.asdict(neighbour) for neighbour in found)
+    with watched("query"):
+        found = neighbours([run.file("prints", shard) for shard in run.shards("extract")], run.folder("extract"), text)
+    columns = {"doc_id": "doc_id:", "Jaccard": "jaccard:.3f", "estimated": "estimated:.3f", "url": "url"}
+    print_results(map(dataclasses.asdict, found), options.json, columns)
     return 0
 
 
 def _files(patterns: Iterable[str]) -> list[str]:
     return [path for pattern in patterns for path in expand(pattern)]
-
-
-def _lines(records: Iterable[dict[str, Any]]) -> bytes:
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ccbuild import catalogue
-from ccbuild.cli.terminal import command, configured, group, print_records, read_texts, settings_option
+from ccbuild.cli.terminal import (
+    command,
+    configured,
+    group,
+    json_option,
+    print_facts,
+    print_records,
+    print_results,
+    read_texts,
+    settings_option,
+)
 from ccbuild.errors import InputError
 from ccbuild.langid.audit import audit, write_sheet
 from ccbuild.langid.cascade import Cascade, Identified, Identifier
-from ccbuild.langid.codes import is_code
 from ccbuild.langid.corpus import SOURCES, read_labelled
 from ccbuild.langid.evaluate import evaluate, read_shares, table
-from ccbuild.langid.model import LanguageModel
-from ccbuild.langid.supplement import Supplement
+from ccbuild.langid.identify import answers, cascade_of, open_model
 from ccbuild.langid.thresholds import calibrate
-from ccbuild.langid.training import SupplementConfig, gather, supplement_for, train
-from ccbuild.progress import note
+from ccbuild.langid.training import SupplementConfig, gather, train
+from ccbuild.progress import counted, note, phase, watched
+from ccbuild.prose import check_code
 from ccbuild.rundir import AUDITS, FOLDERS, open_run_dir
 from ccbuild.stages.language import open_cascade
 from ccbuild.storage import write_json
 
 __all__ = ["add"]
-
-_BATCH = 1024
 
 
 def add(commands: Any) -> None:
@@ -43,7 +47,15 @@ def add(commands: Any) -> None:
         langid, "explain", _explain, "Each step that a text goes through.", "ccbuild langid explain 'Habari ya dunia'"
     )
     made.add_argument("text")
+    json_option(made)
     _model_options(made)
+    _add_train(langid)
+    _add_evaluate(langid)
+    _add_calibrate(langid)
+    _add_audit(langid)
+
+
+def _add_train(langid: Any) -> None:
     made = command(
         langid,
         "train",
@@ -61,6 +73,10 @@ def add(commands: Any) -> None:
     made.add_argument("--out", required=True, help="model to write, .ftz; its manifest is written beside it, .json")
     made.add_argument("--model", default="lid.176.ftz", help="the model that it will help (lid.176.ftz)")
     settings_option(made, "epochs=10")
+    json_option(made)
+
+
+def _add_evaluate(langid: Any) -> None:
     made = command(
         langid,
         "evaluate",
@@ -71,9 +87,12 @@ def add(commands: Any) -> None:
     made.add_argument("file", help="a code, a tab and a text a line")
     made.add_argument("--codes", help="score only these, with commas (default: all that the file has)")
     made.add_argument("--prevalence", metavar="FILE", help="a code, a tab and its share of all pages a line")
-    made.add_argument("--json", action="store_true", help="one JSON object: macro_f1, codes, confusions")
+    json_option(made)
     made.add_argument("--keep", action="store_true", help="with --models: keep it in the run, for its report")
     _model_options(made)
+
+
+def _add_calibrate(langid: Any) -> None:
     made = command(
         langid,
         "calibrate",
@@ -85,7 +104,11 @@ def add(commands: Any) -> None:
     made.add_argument("--precision", type=float, default=0.95, help="share of the answers that shall be right (0.95)")
     made.add_argument("--least-texts", type=int, default=50, help="answers that a code needs for a threshold (50)")
     made.add_argument("--out", required=True, help="table to write, for refine.language.thresholds")
+    json_option(made)
     _model_options(made)
+
+
+def _add_audit(langid: Any) -> None:
     made = command(
         langid,
         "audit",
@@ -97,6 +120,7 @@ def add(commands: Any) -> None:
     made.add_argument("--lang", required=True, help="code")
     made.add_argument("--n", type=int, default=100, help="documents of the sheet (100)")
     made.add_argument("--seed", type=int, default=0, help="which documents these are (0)")
+    json_option(made)
 
 
 def _model_options(made: argparse.ArgumentParser) -> None:
@@ -106,42 +130,46 @@ def _model_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--alone", action="store_true", help="the model alone on the whole text, as CCNet asks it")
 
 
-def _opened(options: argparse.Namespace) -> Cascade:
-    """The models that the options name."""
-    if options.models:
-        return open_cascade(Path(options.models))
-    model = _model(options.model or "lid.176.ftz")
+def _identifier(options: argparse.Namespace) -> Cascade | Identifier:
+    """What the options name, to be asked."""
     if options.alone:
-        return Cascade(model)
-    return Cascade(model, Supplement(options.supplement or supplement_for(model)))
+        return Identifier(open_cascade(Path(options.models)).model if options.models else open_model(_model(options)))
+    return open_cascade(Path(options.models)) if options.models else cascade_of(_model(options), options.supplement)
 
 
-def _model(name: str) -> LanguageModel:
-    known = catalogue.entries()
-    if name in known:
-        return LanguageModel(catalogue.fetch(name), known[name].sha256)
-    return LanguageModel(name)
+def _model(options: argparse.Namespace) -> str:
+    return options.model or "lid.176.ftz"
 
 
-def _answers(options: argparse.Namespace, texts: Iterator[str]) -> Iterator[Identified]:
-    cascade = _opened(options)
-    identify = Identifier(cascade.model).identify if options.alone else cascade.identify
-    while batch := list(itertools.islice(texts, _BATCH)):
-        yield from identify(batch)
+def _asked(options: argparse.Namespace, doing: str) -> list[tuple[str, Identified]]:
+    """The labelled texts of the file: (label, answer) of each."""
+    with watched(doing):
+        labelled = list(read_labelled(options.file))
+        if not labelled:
+            raise InputError(f"{options.file} has no line. Write a code, a tab and a text a line.")
+        with phase("open models"):
+            identifier = _identifier(options)
+        found = counted(answers(identifier, (text for _, text in labelled)), "texts", len(labelled))
+        return [(code, answer) for (code, _), answer in zip(labelled, found, strict=True)]
 
 
 def _identify(options: argparse.Namespace) -> int:
     records, texts = itertools.tee(read_texts(options.file))
-    answers = _answers(options, (record["text"] for record in texts))
+    found = answers(_identifier(options), (record["text"] for record in texts))
     print_records(
         {**record, "lang": answer.code, "lang_score": round(answer.score, 3)}
-        for answer, record in zip(answers, records, strict=False)
+        for answer, record in zip(found, records, strict=False)
     )
     return 0
 
 
 def _explain(options: argparse.Namespace) -> int:
-    for step in _opened(options).explain(options.text):
+    identifier = _identifier(options)
+    steps = (identifier if isinstance(identifier, Cascade) else Cascade(identifier.model)).explain(options.text)
+    if options.json:
+        print_records(steps)
+        return 0
+    for step in steps:
         print(f"{step.pop('step'):<12}" + ", ".join(f"{key}: {_shown(value)}" for key, value in step.items()))
     return 0
 
@@ -162,22 +190,26 @@ def _train(options: argparse.Namespace) -> int:
         raise InputError(
             f"{' '.join(options.data)} has no .tsv. Write a code, a tab and a text a line, or `catalogue`."
         )
-    texts = gather(SOURCES if "catalogue" in options.data else (), files)
-    manifest = train(texts, Path(options.out), _model(options.model), config)
-    print_records([{"model": options.out, **{key: manifest[key] for key in ("sha256", "sentences")}}])
+    with watched("langid train"):
+        with phase("read texts"):
+            texts = gather(SOURCES if "catalogue" in options.data else (), files)
+        with phase("train"):
+            manifest = train(texts, Path(options.out), open_model(options.model), config)
+    told = {"model": options.out, **{key: manifest[key] for key in ("sha256", "sentences")}}
+    sums = {"languages": len(told["sentences"]), "sentences": sum(told["sentences"].values())}
+    print_facts(told if options.json else {**told, **sums}, options.json)
     return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    labelled = list(read_labelled(options.file))
-    if not labelled:
-        raise InputError(f"{options.file} has no line. Write a code, a tab and a text a line.")
     shares = read_shares(options.prevalence) if options.prevalence else None
-    answers = _answers(options, iter(text for _, text in labelled))
-    pairs = [(code, answer.code) for (code, _), answer in zip(labelled, answers, strict=True)]
+    pairs = [(code, answer.code) for code, answer in _asked(options, "evaluate")]
     found = evaluate(pairs, options.codes.split(",") if options.codes else ())
     mapping = {"file": Path(options.file).name, **found.to_mapping(shares)}
-    print(json.dumps(mapping, ensure_ascii=False) if options.json else table(found, shares))
+    if options.json:
+        print_records([mapping])
+    else:
+        print(table(found, shares))
     if options.keep:
         if not options.models:
             raise InputError(f"--keep needs --models: the folder {FOLDERS['prepare']} of the run that it belongs to.")
@@ -188,28 +220,25 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _calibrate(options: argparse.Namespace) -> int:
     if not 0 < options.precision <= 1:
         raise InputError(f"--precision is {options.precision}; it is above 0 and at most 1.")
-    labelled = list(read_labelled(options.file))
-    answers = _answers(options, iter(text for _, text in labelled))
-    answered = [(code, a.code, a.score) for (code, _), a in zip(labelled, answers, strict=True)]
+    answered = [(code, answer.code, answer.score) for code, answer in _asked(options, "calibrate")]
     found, without = calibrate(answered, options.precision, options.least_texts, Path(options.file).name)
     found.write(options.out)
     for code, why in without.items():
         note(f"{code}: {why}")
-    print_records({"lang": c, "least_score": least, "source": s} for c, (least, s) in sorted(found.rows.items()))
+    rows = ({"lang": c, "least_score": least, "source": s} for c, (least, s) in sorted(found.rows.items()))
+    print_results(rows, options.json, {"language": "lang", "least score": "least_score:.4g", "calibrated on": "source"})
     return 0
 
 
 def _audit(options: argparse.Namespace) -> int:
     """The sheet, or what the filled one says."""
-    if not is_code(options.lang):
-        raise InputError(f"{options.lang!r} is no language code: 2 to 16 letters, digits, - or _.")
     root = open_run_dir(options.folder).root
-    sheet = Path(options.folder) / AUDITS / f"{options.lang}.tsv"
+    sheet = Path(options.folder) / AUDITS / f"{check_code(options.lang)}.tsv"
     if not sheet.exists():
         n = write_sheet(root, options.lang, sheet, options.n, options.seed)
         note(f"{sheet} has {n} documents. Write y or n into the first column of each line, then run this again.")
         return 0
     found = audit(sheet)
     write_json(sheet.with_suffix(".json"), found)
-    print_records([found])
+    print_facts(found, options.json)
     return 0

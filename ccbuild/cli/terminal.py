@@ -1,11 +1,11 @@
-"""What all commands share: subcommands with examples, bars, JSON lines in and out."""
+"""What all commands share: subcommands with examples, tables for people, JSON lines in and out."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ccbuild.config import apply_overrides, from_mapping
@@ -16,9 +16,13 @@ __all__ = [
     "command",
     "configured",
     "group",
+    "json_option",
+    "print_facts",
     "print_records",
+    "print_results",
     "read_texts",
     "settings_option",
+    "table_lines",
 ]
 
 
@@ -47,6 +51,12 @@ def settings_option(made: argparse.ArgumentParser, example: str) -> None:
     )
 
 
+def json_option(*made: argparse.ArgumentParser) -> None:
+    """``--json``."""
+    for one in made:
+        one.add_argument("--json", action="store_true", help="JSON, an object a line, in place of a table")
+
+
 def configured(cls: type[Any], overrides: Iterable[str], where: str) -> Any:
     """A configuration with its defaults and the user's ``--set``."""
     return from_mapping(cls, apply_overrides({}, overrides), where)
@@ -56,6 +66,44 @@ def print_records(records: Iterable[dict[str, Any]]) -> None:
     """One JSON object a line on stdout."""
     for record in records:
         sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def print_results(records: Iterable[Mapping[str, Any]], as_json: bool, columns: Mapping[str, str]) -> None:
+    """Results: as JSON lines with all that they say, or for a person as a table of `columns`, as of `table_lines`."""
+    if as_json:
+        print_records(dict(record) for record in records)
+    else:
+        sys.stdout.write("".join(line + "\n" for line in table_lines(records, columns)))
+
+
+def print_facts(facts: Mapping[str, Any], as_json: bool) -> None:
+    """One result: as a JSON object, or for a person a fact a line."""
+    if as_json:
+        print_records([dict(facts)])
+        return
+    width = max(map(len, facts), default=0) + 2
+    for name, value in facts.items():
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if isinstance(value, int) and not isinstance(value, bool):
+            shown = f"{value:,}"
+        sys.stdout.write(f"{name.replace('_', ' '):<{width}}{shown}\n")
+
+
+def table_lines(records: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> list[str]:
+    """A header, and a line a record. `columns`: what stands in the header to ``key``, text that stands left, or
+    ``key:format``, numbers that stand right; what a record lacks is ``-``.
+
+    >>> table_lines([{"lang": "sw", "n": 1200}, {"lang": "ha"}], {"language": "lang", "pages": "n:,"})
+    ['language  pages', 'sw        1,200', 'ha            -']
+    """
+    parsed = [(header, *column.partition(":")) for header, column in columns.items()]
+    rows = [[header for header, *_ in parsed]]
+    for record in records:
+        values = [(record.get(key), form) for _, key, _, form in parsed]
+        rows.append(["-" if value is None else format(value, form) for value, form in values])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    justify = [str.rjust if colon else str.ljust for _, _, colon, _ in parsed]
+    return ["  ".join(j(c, w) for j, c, w in zip(justify, row, widths, strict=True)).rstrip() for row in rows]
 
 
 def read_texts(file: str) -> Iterator[dict[str, Any]]:

@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ccbuild.cli.terminal import command, group, print_records, read_texts
-from ccbuild.cli.vocab import language_code
+from ccbuild.cli.terminal import command, group, json_option, print_records, print_results, read_texts
 from ccbuild.errors import InputError, MismatchError
-from ccbuild.ledger import Ledger
-from ccbuild.progress import note
-from ccbuild.prose import read_lines
+from ccbuild.progress import note, watched
 from ccbuild.rundir import FOLDERS
-from ccbuild.storage import Unit, sha256_file
-from ccbuild.tokens import TokenWriter, open_tokens
+from ccbuild.storage import sha256_file
+from ccbuild.tokens import open_tokens
+from ccbuild.vocab.encode import encode_pairs, encode_texts
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.tokenizer import Encoder
 
@@ -40,6 +38,7 @@ def add(commands: Any) -> None:
     made.add_argument("--lang", required=True, help="the language; of pairs both, such as en,sw")
     made.add_argument("--vocab", required=True, help="folder that `vocab train` wrote")
     made.add_argument("--out", required=True, help="folder to write; of pairs OUT/en-sw, for the trainer's data.pairs")
+    json_option(made)
     made = command(
         tokens,
         "show",
@@ -58,68 +57,19 @@ def add(commands: Any) -> None:
 def _encode(options: argparse.Namespace) -> int:
     if bool(options.file) == bool(options.pairs):
         raise InputError("Name either a file of text or --pairs FILE.tsv.")
-    encoder = Encoder(Path(options.vocab) / MODEL_NAME)
-    if options.pairs:
-        return _encode_pairs(options, encoder)
-    lang, ledger = language_code(options.lang), Ledger()
-    inputs = {"vocabulary": encoder.sha256}
-    if options.file != "-":
-        inputs["text"] = sha256_file(options.file)
-    with Unit(options.out, "tokens encode", lang, settings={}, inputs=inputs) as unit:
-        if options.file != "-" and unit.done():
-            note(f"{unit.manifest_path} is done already: nothing to do.")
-            return 0
-        with TokenWriter(unit, lang, vocabulary_size=encoder.size, vocabulary_sha256=encoder.sha256) as writer:
-            for number, record in enumerate(read_texts(options.file)):
-                _add(writer, encoder, record.get("doc_id", number), record["text"])
-                ledger["documents"].keep()
-            facts = writer.close()
-        unit.commit(ledger, facts=facts)
-    print_records([{"lang": lang, "tokens": facts["tokens"], "documents": facts["documents"]}])
+    with watched("encode"):
+        encoder = Encoder(Path(options.vocab) / MODEL_NAME)
+        if options.pairs:
+            made = encode_pairs(options.pairs, options.lang.split(","), encoder, options.out)
+        else:
+            digest = None if options.file == "-" else sha256_file(options.file)
+            made = [encode_texts(read_texts(options.file), options.lang, encoder, options.out, digest)]
+    for manifest, fresh in made:
+        if not fresh:
+            note(f"{manifest.unit} is encoded already: nothing to do.")
+    facts = ({"lang": m.unit, **{key: m.facts[key] for key in ("tokens", "documents")}} for m, _ in made)
+    print_results(facts, options.json, {"language": "lang", "documents": "documents:,", "tokens": "tokens:,"})
     return 0
-
-
-def _add(writer: TokenWriter, encoder: Encoder, doc_id: int, text: str) -> None:
-    (ids,) = encoder.encode_documents([text])
-    writer.add(doc_id, ids, text.count("\n") + 1, len(text), len(text.encode()))
-
-
-def _encode_pairs(options: argparse.Namespace, encoder: Encoder) -> int:
-    """A folder with two languages of equally many documents; the n-th of one translates the n-th of the other."""
-    codes = [language_code(code) for code in options.lang.split(",")]
-    if len(codes) != 2 or codes[0] == codes[1]:
-        raise InputError(
-            f"--lang {options.lang}: pairs have two languages, such as en,sw, in the order of the columns."
-        )
-    folder = Path(options.out) / "-".join(codes)
-    inputs = {"vocabulary": encoder.sha256, "text": sha256_file(options.pairs)}
-    for side, code in enumerate(codes):
-        ledger = Ledger()
-        with Unit(folder, "tokens encode", code, settings={"side": side}, inputs=inputs) as unit:
-            if unit.done():
-                note(f"{unit.manifest_path} is done already: nothing to do.")
-                continue
-            with TokenWriter(unit, code, vocabulary_size=encoder.size, vocabulary_sha256=encoder.sha256) as writer:
-                for number, pair in _pairs(options.pairs):
-                    if pair is None:
-                        ledger["pairs"].drop("empty_side")
-                        continue
-                    _add(writer, encoder, number, pair[side])
-                    ledger["pairs"].keep()
-                facts = writer.close()
-            unit.commit(ledger, facts=facts)
-        print_records([{"lang": code, "tokens": facts["tokens"], "documents": facts["documents"]}])
-    return 0
-
-
-def _pairs(path: str) -> Iterator[tuple[int, tuple[str, str] | None]]:
-    """(line number from 0, both sides), None where a side is empty."""
-    for number, line in enumerate(read_lines(path)):
-        sides = line.split("\t")
-        if len(sides) != 2:
-            raise InputError(f"{path}, line {number + 1} has {len(sides)} columns. A pair is two, a tab between them.")
-        first, second = (" ".join(side.split()) for side in sides)
-        yield number, (first, second) if first and second else None
 
 
 def _show(options: argparse.Namespace) -> int:

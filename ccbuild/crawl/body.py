@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import http.client
 import io
 from collections.abc import Iterable
 from typing import Any
@@ -80,13 +79,11 @@ class Body(io.RawIOBase):
             view[:count] = self._head[:count]
             self._head = self._head[count:]
             return count
-        try:
-            count = exchange.response.readinto(view)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise TransientError(f"the connection broke at byte {self.position:,} ({type(error).__name__})") from error
-        if count == 0 and self._end is not None:
+        part = exchange.read_some(len(view))
+        if not part and self._end is not None:
             raise TransientError(f"the body ended at byte {self.position:,} of {self._end:,}")
-        return count
+        view[: len(part)] = part
+        return len(part)
 
     def _connected(self) -> Exchange:
         """The exchange under way, or a new one from the present position."""
@@ -116,18 +113,15 @@ class Body(io.RawIOBase):
             raise NetworkError(
                 f"{self.url} has {exchange.stop:,} bytes, {self._stop:,} were asked for. Is the selection of this file?"
             )
-        try:
-            at = exchange.start
-            head = exchange.response.read(min(_HEAD, exchange.stop - at) if exchange.stop is not None else _HEAD)
-            _refuse_page(self.url, head, at, exchange.response.getheader("Content-Type") or "")
-            while at + len(head) < self.position:
-                at += len(head)
-                head = exchange.response.read(min(_SKIP, self.position - at))
-                self._client.count(len(head))
-                if not head:
-                    raise TransientError(f"the body ended at byte {at:,} of {self._end:,}")
-        except (OSError, http.client.HTTPException) as error:
-            raise TransientError(f"the connection broke at its beginning ({type(error).__name__})") from error
+        at = exchange.start
+        head = exchange.read(min(_HEAD, exchange.stop - at) if exchange.stop is not None else _HEAD)
+        _refuse_page(self.url, head, at, exchange.response.headers.get("Content-Type", ""))
+        while at + len(head) < self.position:
+            at += len(head)
+            head = exchange.read(min(_SKIP, self.position - at))
+            self._client.count(len(head))
+            if not head:
+                raise TransientError(f"the body ended at byte {at:,} of {self._end:,}")
         self._head = head[self.position - at :]
 
     def _refuse_unsafe(self) -> None:

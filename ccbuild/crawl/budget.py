@@ -71,7 +71,7 @@ class Pace:
         """
         return min(1.0, self.share_then + max(now - self.refused_at, 0.0) / RECOVERY_SECONDS)
 
-    def start(self, now: float, rate: float, retry: bool) -> tuple[float, Pace]:
+    def start(self, now: float, rate: float, *, retry: bool) -> tuple[float, Pace]:
         """(when the next request may start, the state after it)."""
         at = max(now, self.next_request, self.next_retry if retry else 0.0)
         after = dataclasses.replace(self, next_request=at + 1.0 / (rate * self.share(at)))
@@ -108,7 +108,7 @@ class Budget:
         try:
             with self._state() as (pace, write):
                 now = self._clock.now()
-                at, after = pace.start(now, self._rate, retry)
+                at, after = pace.start(now, self._rate, retry=retry)
                 write(after)
             if at > now:
                 self._clock.sleep(at - now)

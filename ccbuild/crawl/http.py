@@ -12,30 +12,32 @@ another ETag in mid-file              `ChangedError`: parts of two files are nev
 a redirect to another host            refused: mirrors are named by `crawl.base`, not by a server
 ====================================  =======================================================================
 
-Built on `http.client`. Proxies are those of the environment (`https_proxy`, `no_proxy`).
+Connections are kept by urllib3, whose own retries and redirects are off. Proxies are those of the environment
+(`https_proxy`, `no_proxy`).
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import email.utils
-import http.client
 import random
 import re
 import ssl
 import threading
 import urllib.parse
 import urllib.request
-import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ccbuild import __version__, catalogue
 from ccbuild.crawl.budget import Budget, Clock, SystemClock
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.errors import ChangedError, InputError, NetworkError
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
 
 __all__ = [
     "Client",
@@ -102,13 +104,23 @@ class Remote:
 class Exchange:
     """One answer, with the connection and the place in the budget that it holds until `close`."""
 
-    response: http.client.HTTPResponse
+    response: BaseHTTPResponse
     remote: Remote
     start: int
     """Offset in the file of the body's first byte."""
     stop: int | None
     """Offset behind the body's last byte; None for a chunked body of a file of unknown size."""
     _held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def read(self, nbytes: int) -> bytes:
+        """The next `nbytes`, fewer only at the end."""
+        with _faults("the connection broke"):
+            return self.response.read(nbytes)
+
+    def read_some(self, nbytes: int) -> bytes:
+        """What has come of the next `nbytes`; nothing only at the end."""
+        with _faults("the connection broke"):
+            return self.response.read1(nbytes)
 
     def close(self) -> None:
         """Give back the connection; it is kept for the next request only when the body was read to its end."""
@@ -169,18 +181,37 @@ def _next(again: TransientError) -> str:
     return "Run the same command again later; what was fetched is kept."
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Idle:
-    """A connection that waits for another request to the same server."""
+@contextlib.contextmanager
+def _faults(what: str) -> Iterator[None]:
+    """Errors of a connection, as `TransientError`."""
+    from urllib3.exceptions import HTTPError
 
-    server: tuple[str, str]
-    connection: http.client.HTTPConnection
-    prefix: str
+    try:
+        yield
+    except (OSError, HTTPError, ValueError) as error:
+        raise TransientError(f"{what} ({_said(error)})") from error
 
 
-def _close_all(idle: list[_Idle]) -> None:
-    while idle:
-        idle.pop().connection.close()
+def _pool_manager(proxy: str, config: CrawlConfig) -> PoolManager:
+    """As many connections to a server as may be in use; through `proxy` a tunnel for https, the whole URL for http."""
+    import urllib3
+
+    context, most, timeout = ssl.create_default_context(), config.connections, config.timeout_seconds
+    if not proxy:
+        return urllib3.PoolManager(maxsize=most, timeout=timeout, ssl_context=context)
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    parts = urllib.parse.urlsplit(proxy)
+    account = urllib.parse.unquote(f"{parts.username}:{parts.password or ''}") if parts.username else None
+    headers = urllib3.make_headers(proxy_basic_auth=account)
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, maxsize=most, timeout=timeout, ssl_context=context)
+
+
+def _give_back(response: BaseHTTPResponse) -> None:
+    """Keep the connection of an answer for the next request if the body was read to its end, else close it."""
+    if response.length_remaining == 0:
+        response.drain_conn()
+    else:
+        response.close()
 
 
 class Client:
@@ -203,9 +234,8 @@ class Client:
         """Bytes of bodies received."""
         self._proxies = proxies
         self._counting = threading.Lock()
-        self._idle: list[_Idle] = []
-        self.close = weakref.finalize(self, _close_all, self._idle)
-        """Close the connections that are kept for further requests; happens by itself when the client is forgotten."""
+        self._managers: dict[str, PoolManager] = {}
+        """By proxy; empty for none."""
         contact = f"; {self.config.contact}" if self.config.contact else ""
         self._agent = f"ccbuild/{__version__} (corpus construction{contact})"
 
@@ -215,8 +245,7 @@ class Client:
         while True:
             try:
                 exchange = self.exchange("HEAD", url, retry=patience.retry)
-                with contextlib.closing(exchange):
-                    exchange.response.read()  # a HEAD has no body: this only marks the connection as free
+                exchange.close()
                 return exchange.remote
             except TransientError as again:
                 patience.failed(again)
@@ -242,7 +271,7 @@ class Client:
         if ranged and known and known.validator:
             headers["If-Range"] = known.validator
         with contextlib.ExitStack() as held:
-            response = self._follow(method, url, headers, held, retry)
+            response = self._follow(method, url, headers, held, retry=retry)
             exchange = _examined(response, method, url, start, stop, known)
             exchange._held = held.pop_all()
             return exchange
@@ -253,90 +282,45 @@ class Client:
             self.nbytes += nbytes
 
     def _follow(
-        self, method: str, url: str, headers: Mapping[str, str], held: contextlib.ExitStack, retry: bool
-    ) -> http.client.HTTPResponse:
+        self, method: str, url: str, headers: Mapping[str, str], held: contextlib.ExitStack, *, retry: bool
+    ) -> BaseHTTPResponse:
         """The answer after redirects on the same host; errors of the server are raised."""
         asked = url
         for _ in range(6):
             with contextlib.ExitStack() as step:
-                response = self._send(method, asked, headers, step, retry)
+                response = self._send(method, asked, headers, step, retry=retry)
                 if response.status not in _REDIRECTS:
                     _refuse_status(response, url)
                     held.push(step.pop_all())
                     return response
-                asked = _redirected(url, asked, response.getheader("Location"))
+                asked = _redirected(url, asked, response.headers.get("Location"))
         raise NetworkError(f"{url} redirects more than 5 times, last to {asked}. Name the file itself.")
 
     def _send(
-        self, method: str, url: str, headers: Mapping[str, str], held: contextlib.ExitStack, retry: bool
-    ) -> http.client.HTTPResponse:
-        """One request and the head of its answer; a connection that went stale while idle is replaced once."""
+        self, method: str, url: str, headers: Mapping[str, str], held: contextlib.ExitStack, *, retry: bool
+    ) -> BaseHTTPResponse:
+        """One request and the head of its answer."""
         held.enter_context(self.budget.request(retry=retry))
-        for fresh in (False, True):
-            connection, target, reused = self._connection(url, fresh)
-            try:
-                with self._counting:
-                    self.requests += 1
-                connection.request(method, target, headers=dict(headers))
-                response = connection.getresponse()
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                connection.close()
-                if reused and isinstance(error, ConnectionError | http.client.BadStatusLine):
-                    continue
-                raise TransientError(f"no answer ({_said(error)})") from error
-            held.callback(self._keep, url, connection, response)
-            return response
-        raise TransientError("no answer (two connections were closed)")
-
-    def _connection(self, url: str, fresh: bool) -> tuple[http.client.HTTPConnection, str, bool]:
-        """(connection, request target, whether it was used before); by proxy where the environment names one."""
-        parts = urllib.parse.urlsplit(url)
-        target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
         with self._counting:
-            same = [idle for idle in self._idle if idle.server == parts[:2]]
-            if same:
-                self._idle.remove(same[-1])
-        if same and not fresh:
-            return same[-1].connection, same[-1].prefix + target, True
-        if same:
-            same[-1].connection.close()
+            self.requests += 1
+        with _faults("no answer"):
+            response = self._manager(url).urlopen(
+                method, url, headers=headers, redirect=False, retries=False, preload_content=False, decode_content=False
+            )
+        held.callback(_give_back, response)
+        return response
+
+    def _manager(self, url: str) -> PoolManager:
+        """Connections to use again, by proxy where the environment names one."""
+        parts = urllib.parse.urlsplit(url)
         proxies = self._proxies if self._proxies is not None else urllib.request.getproxies()
-        proxy = proxies.get(parts.scheme)
-        if proxy and (self._proxies is not None or not urllib.request.proxy_bypass(parts.hostname or "")):
-            return self._by_proxy(parts, proxy, target)
-        timeout = self.config.timeout_seconds
-        if parts.scheme == "https":
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(parts.netloc, timeout=timeout, context=context), target, False
-        return http.client.HTTPConnection(parts.netloc, timeout=timeout), target, False
-
-    def _by_proxy(
-        self, parts: urllib.parse.SplitResult, proxy: str, target: str
-    ) -> tuple[http.client.HTTPConnection, str, bool]:
-        """A connection through an HTTP proxy: a tunnel for https, the absolute URL for http."""
-        server = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        host, port, timeout = server.hostname or "", server.port or 3128, self.config.timeout_seconds
-        if parts.scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=timeout), f"http://{parts.netloc}{target}", False
-        tunnel = http.client.HTTPSConnection(host, port, timeout=timeout, context=ssl.create_default_context())
-        word = f"{urllib.parse.unquote(server.username or '')}:{urllib.parse.unquote(server.password or '')}"
-        account = (
-            {"Proxy-Authorization": "Basic " + base64.b64encode(word.encode()).decode()} if server.username else {}
-        )
-        tunnel.set_tunnel(parts.hostname or "", parts.port or 443, headers=account)
-        return tunnel, target, False
-
-    def _keep(self, url: str, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
-        """Keep a connection whose answer was read to its end for the next request; there are as many as were in use."""
-        if response.isclosed() and connection.sock is not None and not response.will_close and self.close.alive:
-            parts = urllib.parse.urlsplit(url)
-            by_proxy = parts.scheme == "http" and connection.host != parts.hostname
-            prefix = f"http://{parts.netloc}" if by_proxy else ""
-            with self._counting:
-                self._idle.append(_Idle((parts.scheme, parts.netloc), connection, prefix))
-        else:
-            response.close()
-            connection.close()
+        proxy = proxies.get(parts.scheme, "")
+        if self._proxies is None and urllib.request.proxy_bypass(parts.hostname or ""):
+            proxy = ""
+        with self._counting:
+            if proxy not in self._managers:
+                self._managers[proxy] = _pool_manager(proxy, self.config)
+            return self._managers[proxy]
 
 
 def is_url(location: str) -> bool:
@@ -345,8 +329,9 @@ def is_url(location: str) -> bool:
 
 
 def _said(error: Exception) -> str:
-    text = " ".join(str(getattr(error, "strerror", None) or error).split())
-    return text or type(error).__name__
+    cause = error.__cause__ or error.__context__ or error  # urllib3 wraps what the socket says
+    text = " ".join(str(getattr(cause, "strerror", None) or cause).split())
+    return text or type(cause).__name__
 
 
 def _redirected(url: str, asked: str, target: str | None) -> str:
@@ -363,7 +348,7 @@ def _redirected(url: str, asked: str, target: str | None) -> str:
     return new
 
 
-def _refuse_status(response: http.client.HTTPResponse, url: str) -> None:
+def _refuse_status(response: BaseHTTPResponse, url: str) -> None:
     """Raise for an answer that is no content."""
     status = response.status
     if status in (200, 206):
@@ -379,21 +364,21 @@ def _refuse_status(response: http.client.HTTPResponse, url: str) -> None:
     raise NetworkError(f"{url}: {said}. Check the name; `ccbuild crawl paths` prints those that exist.")
 
 
-def _code(response: http.client.HTTPResponse) -> str:
+def _code(response: BaseHTTPResponse) -> str:
     """The code in S3's XML errors, such as SlowDown, to be quoted; nothing where the body breaks as well."""
     body = b""
-    with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+    with contextlib.suppress(TransientError), _faults("no more"):
         body = response.read(2048)
     found = re.search(rb"<Code>([A-Za-z0-9]{1,64})</Code>", body)
     return f" ({found[1].decode()})" if found else ""
 
 
-def _retry_after(response: http.client.HTTPResponse) -> float:
+def _retry_after(response: BaseHTTPResponse) -> float:
     """Seconds that the server asks to wait: a number, or a date, seen from the server's own `Date`."""
-    value = (response.getheader("Retry-After") or "").strip()
+    value = (response.headers.get("Retry-After") or "").strip()
     if re.fullmatch(r"\d{1,9}", value):
         return float(value)
-    then, now = (_seconds(text) for text in (value, response.getheader("Date") or ""))
+    then, now = (_seconds(text) for text in (value, response.headers.get("Date") or ""))
     return max(0.0, then - now) if then is not None and now is not None else 0.0
 
 
@@ -405,14 +390,14 @@ def _seconds(date: str) -> float | None:
 
 
 def _examined(
-    response: http.client.HTTPResponse, method: str, url: str, start: int, stop: int | None, known: Remote | None
+    response: BaseHTTPResponse, method: str, url: str, start: int, stop: int | None, known: Remote | None
 ) -> Exchange:
     """The exchange, once its head says that the body is what was asked for."""
-    etag, modified = response.getheader("ETag"), response.getheader("Last-Modified")
-    length = _length(response.getheader("Content-Length"))
+    etag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
+    length = _length(response.headers.get("Content-Length"))
     ranged = start > 0 or stop is not None
     if response.status == 206:
-        begin, end, total = _content_range(response.getheader("Content-Range"))
+        begin, end, total = _content_range(response.headers.get("Content-Range"))
         remote = Remote(url, total, etag, modified)
         _same(known, remote, response)
         wanted = total if stop is None or stop > total else stop
@@ -424,7 +409,8 @@ def _examined(
         return Exchange(response, remote, begin, end)
     remote = Remote(url, length, etag, modified)
     _same(known, remote, response)
-    if length is None and method != "HEAD" and not response.chunked:
+    chunked = response.headers.get("Transfer-Encoding", "").lower() == "chunked"  # and nothing else on top of it
+    if length is None and method != "HEAD" and not chunked:
         raise NetworkError(f"{url}: the answer states no length, so a cut could not be seen. Use another mirror.")
     same_file = known is not None and known.validator is not None and known.validator == remote.validator
     if ranged and not (stop is None and same_file):
@@ -432,7 +418,7 @@ def _examined(
     return Exchange(response, remote, 0, length if length is not None else known.size if known else None)
 
 
-def _same(known: Remote | None, remote: Remote, response: http.client.HTTPResponse) -> None:
+def _same(known: Remote | None, remote: Remote, response: BaseHTTPResponse) -> None:
     """Raise when the answer is of another file than the one that is known, or an error that came as a file."""
     try:
         if known is not None:

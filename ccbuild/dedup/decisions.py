@@ -142,7 +142,7 @@ def decide_documents(
     comes before a near one; among near ones the one that agrees in most bands, then the smallest. A band is matched to
     the smallest document that has it, so a pair may agree in more bands than are counted: the similarity errs low.
     ``longest`` asks `length_of`; among equally long ones the first stays. Some 150 bytes of memory an edge:
-    `ccbuild.dedup.rounds` gives the same where that is too much.
+    `ccbuild.dedup.external.rounds` gives the same where that is too much.
     """
     doc, match = np.concatenate((exact.doc, bands.doc)), np.concatenate((exact.partner, bands.partner))
     rank = np.concatenate((np.full(len(exact.doc), EQUAL, np.int32), bands.agreeing))

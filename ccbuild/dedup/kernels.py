@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 __all__ = [
     "band_hashes",
+    "ccnet_messages",
     "fast_paragraphs",
     "line_offsets",
-    "sha1_first8",
-    "sha1_messages",
     "sign",
     "union",
     "xxh32",
@@ -378,125 +377,30 @@ def _entry(mapping: Any, point: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _write_message(points: Any, i: Any, end: Any, mapping: Any, out: Any, k: Any) -> Any:
-    """Write ``points[i:end]``, stripped and mapped, in UTF-8 and with SHA-1's padding, at ``out[k:]``; its end."""
+    """Write ``points[i:end]``, stripped and mapped, in UTF-8 at ``out[k:]``; its end."""
     while i < end and _entry(mapping, points[i]) & uint32(STRIPPED):
         i += 1
     while end > i and _entry(mapping, points[end - 1]) & uint32(STRIPPED):
         end -= 1
-    first = k
     for j in range(i, end):
         point = _entry(mapping, points[j]) & uint32(POINT_MASK)
         if point:
             k = _encode(out, k, point)
-    n_bits = (k - first) * 8
-    last = first + (k - first + 9 + 63) // 64 * 64
-    out[k] = 0x80
-    out[k + 1 : last] = 0
-    for j in range(5):  # of the 8 bytes of the length: no text has 2^40 bits
-        out[last - 1 - j] = uint8((n_bits >> (8 * j)) & 0xFF)
-    return last
+    return k
 
 
 @njit(cache=True, nogil=True)
-def sha1_messages(
+def ccnet_messages(
     points: NDArray[np.uint32], offsets: NDArray[np.int64], mapping: NDArray[np.uint32], starts: NDArray[np.int64]
 ) -> Any:
-    """The padded SHA-1 messages of the paragraphs, end to end, uint8; fills `starts` (int64[n + 1])."""
-    out = np.empty(4 * len(points) + 73 * len(starts), np.uint8)
+    """The normalised paragraphs in UTF-8, end to end, uint8; fills `starts` (int64[n + 1])."""
+    out = np.empty(4 * len(points), np.uint8)
     k = 0
     for p in range(len(offsets) - 1):
         starts[p] = k
         k = _write_message(points, offsets[p], offsets[p + 1], mapping, out, k)
     starts[len(offsets) - 1] = k
     return out[:k]
-
-
-_LANES = 16  # messages hashed side by side: one AVX-512 register, two of AVX2
-_HISTORY = 80 * _LANES  # where the history of the word a stands, behind the 80 words of the schedule
-
-
-@njit(cache=True, nogil=True)
-def _sha1_schedule(messages: Any, at: Any, work: Any) -> None:
-    """Fill the first 80 rows of `work` (uint32[165 * _LANES], row-wise) from the block at ``at[lane]`` of each lane."""
-    for lane in range(_LANES):
-        for t in range(16):
-            work[t * _LANES + lane] = _swap32(_read32(messages, at[lane] + 4 * t))
-    for i in range(16 * _LANES, 80 * _LANES):
-        x = work[i - 3 * _LANES] ^ work[i - 8 * _LANES] ^ work[i - 14 * _LANES] ^ work[i - 16 * _LANES]
-        work[i] = _rotl32(x, 1)
-
-
-@njit(cache=True, nogil=True)
-def _sha1_rounds(work: Any) -> None:
-    """The 80 rounds, all lanes side by side.
-
-    Of the five words only a is new in a round: b is the a before it, and c, d and e are still older ones turned by 30
-    bits. So the state is a's history, five rows before and one for each round; schedule and history share one array
-    at fixed distances, by which the compiler sees that lanes do not overlap and makes vectors of them.
-    """
-    for t in range(80):
-        for lane in range(_LANES):
-            i = _HISTORY + (t + 5) * _LANES + lane
-            a, x = work[i - _LANES], work[i - 2 * _LANES]
-            y, z = _rotl32(work[i - 3 * _LANES], 30), _rotl32(work[i - 4 * _LANES], 30)
-            if t < 20:
-                f = uint32(uint32(z ^ (x & (y ^ z))) + uint32(0x5A827999))
-            elif t < 40:
-                f = uint32(uint32(x ^ y ^ z) + uint32(0x6ED9EBA1))
-            elif t < 60:
-                f = uint32(uint32((x & y) | (z & (x | y))) + uint32(0x8F1BBCDC))
-            else:
-                f = uint32(uint32(x ^ y ^ z) + uint32(0xCA62C1D6))
-            e = uint32(_rotl32(work[i - 5 * _LANES], 30) + work[t * _LANES + lane])
-            work[i] = uint32(uint32(_rotl32(a, 5) + f) + e)
-
-
-@njit(cache=True, nogil=True)
-def _sha1_add(work: Any, left: Any, at: Any, state: Any) -> None:
-    """Add the block's outcome to `state` (uint32[5, _LANES]: a to e) of the lanes that have blocks `left`; move on."""
-    for lane in range(_LANES):
-        if left[lane] > 0:
-            for word in range(5):
-                x = work[_HISTORY + (84 - word) * _LANES + lane]
-                state[word, lane] = uint32(state[word, lane] + (x if word < 2 else _rotl32(x, 30)))
-            left[lane] -= 1
-            at[lane] += 64 if left[lane] else 0
-
-
-@njit(cache=True, nogil=True)
-def sha1_first8(
-    messages: NDArray[np.uint8], starts: NDArray[np.int64], order: NDArray[np.int64], out: NDArray[np.uint64]
-) -> None:
-    """First 8 bytes (little-endian) of SHA-1 (FIPS 180-4, 6.1.2) of each padded message ``starts[p]:starts[p + 1]``.
-
-    `order` sorts the messages by length, so that those hashed side by side end together.
-    """
-    work, state = np.empty(165 * _LANES, np.uint32), np.empty((5, _LANES), np.uint32)
-    at, left = np.empty(_LANES, np.int64), np.empty(_LANES, np.int64)
-    for group in range(0, len(order), _LANES):
-        for lane in range(_LANES):
-            p = order[min(group + lane, len(order) - 1)]
-            at[lane], left[lane] = starts[p], (starts[p + 1] - starts[p]) // 64
-        state[0], state[1], state[2] = uint32(0x67452301), uint32(0xEFCDAB89), uint32(0x98BADCFE)
-        state[3], state[4] = uint32(0x10325476), uint32(0xC3D2E1F0)
-        while left.max() > 0:
-            _sha1_schedule(messages, at, work)
-            for word in range(5):
-                for lane in range(_LANES):
-                    x = state[word, lane]
-                    work[_HISTORY + (4 - word) * _LANES + lane] = x if word < 2 else _rotl32(x, 2)
-            _sha1_rounds(work)
-            _sha1_add(work, left, at, state)
-        for lane in range(min(_LANES, len(order) - group)):
-            h = uint64(_swap32(state[0, lane])) | (uint64(_swap32(state[1, lane])) << uint64(32))
-            out[order[group + lane]] = h
-
-
-@njit(cache=True, nogil=True)
-def _swap32(x: Any) -> Any:
-    """`x` with its four bytes in the other order."""
-    x = uint32(((x & uint32(0x00FF00FF)) << uint32(8)) | ((x >> uint32(8)) & uint32(0x00FF00FF)))
-    return _rotl32(x, 16)
 
 
 # --- clusters ---

@@ -9,13 +9,15 @@ at which cc_net stops, is hashed as the three bytes it would be.
 ``fast`` keeps word characters only (the classes of `ccbuild.dedup.words`), each case-folded by itself, each decimal
 digit as ``0``, and takes XXH64 of the rest in UTF-32-LE. A paragraph of which nothing is left has no print: hash 0.
 
-Both run compiled over a batch. 64 bits: among 10^11 different paragraphs expect some 270 pairs with one hash by chance.
+Both run compiled over a batch, but for SHA-1 itself, which is hashlib's. 64 bits: among 10^11 different paragraphs
+expect some 270 pairs with one hash by chance.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -98,14 +100,15 @@ def _hash(points: NDArray[np.uint32], offsets: NDArray[np.int64], form: Paragrap
     """A hash for each ``points[offsets[p]:offsets[p + 1]]``; both forms drop a line feed at the end."""
     from ccbuild.dedup import kernels
 
-    out = np.empty(len(offsets) - 1, np.uint64)
     if form == "fast":
+        out = np.empty(len(offsets) - 1, np.uint64)
         kernels.fast_paragraphs(points, offsets, _fast_mapping(), out)
         return out
     starts = np.empty(len(offsets), np.int64)
-    messages = kernels.sha1_messages(points, offsets, _ccnet_mapping(), starts)
-    kernels.sha1_first8(messages, starts, np.argsort(np.diff(starts), kind="stable"), out)
-    return out
+    messages = kernels.ccnet_messages(points, offsets, _ccnet_mapping(), starts).tobytes()
+    parts = (messages[i:j] for i, j in itertools.pairwise(starts.tolist()))
+    digests = b"".join([hashlib.sha1(part, usedforsecurity=False).digest() for part in parts])
+    return np.frombuffer(digests, [("first", "<u8"), ("rest", "V12")])["first"].copy()
 
 
 @functools.cache

@@ -105,7 +105,8 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
     where = str(path)
     try:
         for one in sorted(path.glob("*.json")):
-            where, judged = str(one), json.loads(one.read_text(encoding="utf-8"))
+            where = str(one)
+            judged = json.loads(one.read_text(encoding="utf-8"))
             if judged.get("precision") is not None:
                 yield where, judged
         if not path.is_file():

@@ -16,7 +16,7 @@ from pathlib import Path
 from ccbuild import catalogue
 from ccbuild.errors import InputError
 from ccbuild.langid.codes import CC100, UNSPACED, from_label, is_code
-from ccbuild.langid.ngrams import lingua_texts
+from ccbuild.langid.sources import eld_sentences, kolibri_messages, lingua_texts, udhr_excerpts
 
 __all__ = ["catalogue_texts", "examples", "latin_serbian", "read_labelled", "sentence_key", "split"]
 
@@ -51,9 +51,9 @@ def sentence_key(text: str) -> str:
 def catalogue_texts(sources: Iterable[str] = SOURCES, cache: Path | None = None) -> dict[str, Texts]:
     """Entry to code to texts. Serbian comes in both its scripts."""
     readers = {
-        "eld": catalogue.eld_sentences,
-        "gflanguages": catalogue.udhr_excerpts,
-        "kolibri": catalogue.kolibri_messages,
+        "eld": eld_sentences,
+        "gflanguages": udhr_excerpts,
+        "kolibri": kolibri_messages,
         "lingua": lingua_texts,
     }
     found: dict[str, Texts] = {}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
+from pathlib import Path
 
 from ccbuild import catalogue
-from ccbuild.langid.cascade import Cascade, Identified
+from ccbuild.langid.cascade import Cascade, Identified, Identifier
 from ccbuild.langid.model import LanguageModel
 from ccbuild.langid.supplement import Supplement
 from ccbuild.langid.training import supplement_for
 
-__all__ = ["default_cascade", "identify"]
+__all__ = ["answers", "cascade_of", "default_cascade", "identify", "open_model"]
+
+_BATCH = 1024
+"""Texts that are asked about in one call."""
 
 
 def identify(texts: Sequence[str]) -> list[Identified]:
@@ -29,5 +34,23 @@ def identify(texts: Sequence[str]) -> list[Identified]:
 @lru_cache(maxsize=1)
 def default_cascade() -> Cascade:
     """The cascade of the catalogue's lid.176 and our supplement; opened once a process."""
-    model = LanguageModel(catalogue.fetch("lid.176.ftz"), catalogue.entries()["lid.176.ftz"].sha256)
-    return Cascade(model, Supplement(supplement_for(model)))
+    return cascade_of()
+
+
+def cascade_of(model: str = "lid.176.ftz", supplement: str | Path | None = None) -> Cascade:
+    """The cascade of a `model`, as of `open_model`, and a `supplement`; None: the catalogue's to that model."""
+    first = open_model(model)
+    return Cascade(first, Supplement(supplement or supplement_for(first)))
+
+
+def open_model(name: str) -> LanguageModel:
+    """A fastText model, by its name in the catalogue or its path."""
+    known = catalogue.entries()
+    return LanguageModel(catalogue.fetch(name), known[name].sha256) if name in known else LanguageModel(name)
+
+
+def answers(identifier: Cascade | Identifier, texts: Iterable[str]) -> Iterator[Identified]:
+    """The language of each text of a stream, some at a time."""
+    rest = iter(texts)
+    while batch := list(islice(rest, _BATCH)):
+        yield from identifier.identify(batch)

@@ -8,42 +8,14 @@ of a language, in no order. It stands in for prose of languages that have none i
 
 from __future__ import annotations
 
-import json
 import random
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from fractions import Fraction
 from itertools import accumulate
-from math import lcm
-from pathlib import Path
 
-import brotli
+__all__ = ["draw_words"]
 
-__all__ = ["draw_words", "lingua_texts"]
-
-_NAMES = ("unigrams", "bigrams", "trigrams", "quadrigrams", "fivegrams")
-_MEMBER = "lingua/language-models/{}/{}.json.br"
 _END = ""
-
-
-def _counts(chosen: zipfile.ZipFile, language: str) -> list[dict[str, float]]:
-    """Counts of n-grams, n = 1 to 5, of the text that the tables were made from."""
-    counts: list[dict[str, float]] = []
-    for n, name in enumerate(_NAMES, 1):
-        table = json.loads(brotli.decompress(chosen.read(_MEMBER.format(language, name))))["ngrams"]
-        if n == 1:
-            total = lcm(*(Fraction(share).denominator for share in table))
-            counts.append({g: float(Fraction(n) * total) for n, grams in table.items() for g in grams.split(" ")})
-            continue
-        found = {}
-        for share, grams in table.items():
-            above, below = share.split("/")
-            ratio = int(above) / int(below)
-            for gram in grams.split(" "):
-                found[gram] = ratio * counts[-1].get(gram[:-1], 0.0)
-        counts.append(found)
-    return counts
 
 
 def _words(counts: list[dict[str, float]]) -> Iterator[tuple[str, float]]:
@@ -82,13 +54,3 @@ def draw_words(counts: list[dict[str, float]], number: int, rng: random.Random) 
             word += letter
         words.append(word)
     return words
-
-
-def lingua_texts(path: Path, words: int = 30_000, line: int = 25, seed: int = 0) -> dict[str, list[str]]:
-    """Language (ISO 639-1) to lines of `line` words drawn from its tables in the zip at `path`."""
-    texts = {}
-    with zipfile.ZipFile(path) as chosen:
-        for language in sorted({name.split("/")[2] for name in chosen.namelist()}):
-            drawn = draw_words(_counts(chosen, language), words, random.Random(f"{seed} {language}"))
-            texts[language] = [" ".join(drawn[i : i + line]) for i in range(0, len(drawn), line)]
-    return texts

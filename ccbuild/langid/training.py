@@ -32,7 +32,7 @@ from ccbuild.storage import sha256_file, write_json
 
 __all__ = ["SupplementConfig", "gather", "made_from", "ship", "supplement_for", "train", "with_romanised"]
 
-_MAKERS = ("codes", "corpus", "evaluate", "model", "ngrams", "romanise", "scripts", "training")
+_MAKERS = ("codes", "corpus", "evaluate", "han", "model", "ngrams", "romanise", "scripts", "sources", "training")
 """The modules beside this one that a supplement depends on."""
 _HALF = 60_000
 """Characters of training text of a code at which the supplement's word on it is worth half; see `supplement._SHARE`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccbuild.errors import InputError
+from ccbuild.progress import counted
 from ccbuild.storage import write_bytes
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Percentile",
     "bucket",
     "calibrate",
+    "calibrate_all",
     "cutoffs",
     "interval",
     "write_cutoffs",
@@ -143,6 +145,33 @@ def calibrate(
             )
         )
     return found
+
+
+def calibrate_all(
+    perplexities: Mapping[str, NDArray[np.float64]],
+    percentiles: Sequence[float],
+    *,
+    level: float = 0.95,
+    min_documents: int = 30,
+    tell: Callable[[str], None] | None = None,
+) -> list[Percentile]:
+    """:func:`calibrate` of every language; `tell` takes why one has no cutoffs, without it that is raised.
+
+    `InputError` where none has any.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"--level {level} is no level. Give a number between 0 and 1, such as 0.95.")
+    rows: list[Percentile] = []
+    for lang, values in counted(perplexities.items(), "languages", len(perplexities)):
+        try:
+            rows += calibrate(lang, values, percentiles, level=level, min_documents=min_documents)
+        except InputError as error:
+            if tell is None or not all(0 < percentile < 100 for percentile in percentiles):
+                raise
+            tell(str(error))
+    if not rows:
+        raise InputError("No language has enough scored documents for cutoffs. Score more.")
+    return rows
 
 
 _COLUMNS = ("lang", "percentile", "perplexity", "low", "high", "documents")

@@ -15,22 +15,25 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
 import sentencepiece
 
-from ccbuild.config import aside
+from ccbuild.config import aside, flatten
 from ccbuild.errors import InputError
+from ccbuild.ledger import Ledger
 from ccbuild.lm.arpa import write_arpa
 from ccbuild.lm.kneser_ney import estimate_ngrams, read_sentences
 from ccbuild.lm.lmplz import Programs, find_programs
 from ccbuild.lm.probing import write_probing
-from ccbuild.storage import sha256_file
+from ccbuild.progress import counted, phase
+from ccbuild.prose import check_code, read_paragraphs
+from ccbuild.storage import Manifest, Unit, facts_of, sha256_file
 from ccbuild.text.normalise import normalise_ccnet_lines
 
-__all__ = ["EstimateConfig", "Estimated", "estimate", "estimate_files"]
+__all__ = ["EstimateConfig", "Estimated", "estimate", "estimate_files", "estimate_model"]
 
 _BATCH = 1000
 """Lines normalised and encoded in one call."""
@@ -135,6 +138,26 @@ def estimate(lines: Iterable[str], out_prefix: str | Path, config: EstimateConfi
     return estimate_files(lines, f"{out_prefix}.sp.model", f"{out_prefix}.binary", config, arpa=f"{out_prefix}.arpa")
 
 
+def estimate_model(
+    lang: str, files: Sequence[str | Path], out: str | Path, config: EstimateConfig, *, arpa: bool = True
+) -> tuple[Manifest, bool]:
+    """A model of `files` in the folder `out`, called `lang`: (its manifest, with the facts of `Estimated`; whether it
+    was made now). The same call again finds it done."""
+    inputs = {f"{number} {Path(path).name}": sha256_file(path) for number, path in enumerate(files)}
+    settings, keep = flatten(config), {"arpa": "--no-arpa" if arpa else "no --no-arpa"}
+    settings["arpa"] = arpa
+    with Unit(out, "lm estimate", check_code(lang), settings=settings, inputs=inputs, options=keep) as unit:
+        done = unit.done()
+        if done is not None:
+            return done, False
+        lines = chain.from_iterable(map(read_paragraphs, files))
+        pieces, binary = unit.path(f"{lang}.sp.model"), unit.path(f"{lang}.binary")
+        made = estimate_files(lines, pieces, binary, config, arpa=unit.path(f"{lang}.arpa") if arpa else None)
+        ledger = Ledger()
+        ledger["models"].keep()
+        return unit.commit(ledger, facts=facts_of(made)), True
+
+
 def estimate_files(
     lines: Iterable[str],
     sp_model: str | Path,
@@ -145,7 +168,8 @@ def estimate_files(
 ) -> Estimated:
     """:func:`estimate` with each path given, as a unit of work under temporary names needs; `arpa` only if given."""
     with tempfile.TemporaryDirectory(prefix=".estimate-", suffix=".scratch", dir=Path(binary).parent) as folder:
-        text = _spool(lines, Path(folder) / "text")
+        with phase("normalise"):
+            text = _spool(counted(lines, "lines"), Path(folder) / "text")
         if text.characters < max(config.min_characters, 1):
             raise InputError(
                 f"{text.characters:,} characters of text are too little for a perplexity model, which asks for "
@@ -153,14 +177,16 @@ def estimate_files(
                 "do without: documents of a language without a model stay, in the bucket `all`."
             )
         programs = _programs(config, text.characters)
-        proto = _train_pieces(text, config)
+        with phase(f"train SentencePiece on {text.characters:,} characters"):
+            proto = _train_pieces(text, config)
         Path(sp_model).write_bytes(proto)
         processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
         sentences = (p for batch in _batches(text) for p in processor.encode(batch, out_type=str, num_threads=1))
         count = partial(_with_lmplz, programs) if programs else _by_ourselves
-        tokens, ngrams, fallback = count(
-            sentences, Path(binary), Path(arpa) if arpa else None, config, folder=Path(folder)
-        )
+        with phase("count n-grams"):
+            tokens, ngrams, fallback = count(
+                counted(sentences, "sentences"), Path(binary), Path(arpa) if arpa else None, config, folder=Path(folder)
+            )
     return Estimated(
         sp_model=Path(sp_model),
         binary=Path(binary),

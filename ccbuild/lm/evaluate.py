@@ -7,17 +7,22 @@ damaged copy has the higher perplexity of a good and a damaged document drawn at
 from __future__ import annotations
 
 import random
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ccbuild.errors import InputError
+from ccbuild.errors import CcbuildError, InputError
 from ccbuild.lm.score import Scorer
+from ccbuild.progress import counted, phase
+from ccbuild.prose import Prose
 
-__all__ = ["DAMAGES", "Evaluated", "damaged", "documents_of", "evaluate", "roc_auc", "scatter"]
+__all__ = ["DAMAGES", "Evaluated", "damaged", "documents_of", "evaluate", "evaluate_models", "roc_auc", "scatter"]
 
 Document = Sequence[str]
 
@@ -176,6 +181,44 @@ def evaluate(
             good=round(float(np.median(of_good)), 1),
             bad=round(float(np.median(of_bad)), 1),
         )
+
+
+def evaluate_models(
+    folder: str | Path,
+    prose: Mapping[str, Prose],
+    *,
+    opened: Callable[[Path], Scorer] = Scorer.open,
+    paragraphs_each: int = 5,
+    seed: int = 0,
+    tell: Callable[[str], None] | None = None,
+) -> list[Evaluated]:
+    """:func:`evaluate` of each language of `prose` by its model in `folder`, with another language of the same script
+    (the next one, in the order of codes) for ``other_language``.
+
+    `tell` takes why a language could not be evaluated; without it that is raised.
+    """
+    langs, rows = sorted(prose), list[Evaluated]()
+    texts = {lang: list(prose[lang].lines()) for lang in counted(langs, "languages read", len(langs))}
+    scripts = {lang: _script(texts[lang]) for lang in langs}
+    for number, lang in counted(enumerate(langs), "languages", len(langs)):
+        rest = langs[number + 1 :] + langs[:number]  # the next language of the same script, else the next one
+        other = next((code for code in rest if scripts[code] == scripts[lang]), rest[0] if rest else None)
+        foreign = texts[other] if other else ()
+        try:
+            with phase(lang):
+                scorer = opened(Path(folder) / lang)
+                rows += evaluate(lang, scorer, texts[lang], foreign, paragraphs_each=paragraphs_each, seed=seed)
+        except CcbuildError as error:
+            if tell is None:
+                raise
+            tell(str(error))
+    return rows
+
+
+def _script(paragraphs: Sequence[str]) -> str:
+    """The first word of the names of most of its letters: LATIN, CYRILLIC, CJK…"""
+    letters = [c for p in paragraphs[:20] for c in p if c.isalpha()]
+    return Counter(unicodedata.name(c, "?").split()[0] for c in letters).most_common(1)[0][0] if letters else ""
 
 
 def _perplexities(scorer: Scorer, documents: Sequence[Document]) -> NDArray[np.float64]:

@@ -41,7 +41,6 @@ _SMALLEST = 1e-99
 _BYTES_A_ROW = 160
 """Memory that the widest step, sorting a run, takes for each token in it."""
 
-Ints = NDArray[np.int64] | NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 
@@ -277,7 +276,7 @@ class _Counter:
         runs = -(-len(self._text.tokens) // self._rows)
         return max(self._rows // (4 * runs), 1)
 
-    def _merge(self, k: int, runs: Sequence[_Run], lower: _Counted, last: bool) -> _Counted:
+    def _merge(self, k: int, runs: Sequence[_Run], lower: _Counted, *, last: bool) -> _Counted:
         """All runs as one order's columns, and in each run the rank of its n-grams there."""
         columns = [
             self.index(f"{k}.prefix", len(lower.word)),
@@ -373,7 +372,7 @@ def estimate_ngrams(
             rows,
         )
         probability = counter.column(f"{k}.probability", np.float64)
-        _interpolate(gram, count, threshold, weighted, made, probability, backoff, len(lower), rows)
+        _interpolate(gram, count, threshold, weighted, made, probability, backoff, len(lower))
         ngrams.append(made)
         lower = probability
     for block in ngrams[-1].log10.blocks(rows):
@@ -419,7 +418,6 @@ def _interpolate(
     probability: Column,
     backoff: Column,
     ncontexts: int,
-    rows: int,
 ) -> None:
     """Fill the probabilities of `made`, and the `backoff` of the `ncontexts` n-grams below it.
 
@@ -428,7 +426,7 @@ def _interpolate(
     is_words = ncontexts == 1
     start = context = 0
     while start < len(count):
-        prefix = gram.prefix[start : start + rows]
+        prefix = gram.prefix[start : start + made.rows]
         if start + len(prefix) < len(count):  # no context is split: it has at most as many n-grams as there are words
             prefix = prefix[: np.searchsorted(prefix, prefix[-1])] if prefix[0] != prefix[-1] else prefix
         stop = start + len(prefix)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import kenlm
 import sentencepiece
@@ -18,7 +18,7 @@ from ccbuild.lm.probing import is_probing
 from ccbuild.storage import read_manifest, sha256_file
 from ccbuild.text.normalise import normalise_ccnet, normalise_ccnet_lines
 
-__all__ = ["Definition", "Score", "Scorer", "model_files", "perplexity", "sample"]
+__all__ = ["Definition", "Score", "Scorer", "model_files", "perplexity", "sample", "score_records"]
 
 Definition = Literal["paragraph", "ccnet"]
 
@@ -221,3 +221,24 @@ def _check(path: str | Path, sha256: str | None) -> None:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
+
+
+def score_records(
+    records: Iterable[Mapping[str, Any]], scorer: Scorer, *, share: float = 1.0, paragraphs: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Records with ``text``, each with its ``perplexity`` (None without text) and ``pieces``.
+
+    Of documents over 10,000 characters a `share` of the paragraphs is scored; `paragraphs` says those of each too.
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"--share {share} is no share. Give a number over 0, up to 1.")
+    for record in records:
+        parts = record["text"].split("\n")
+        made = {**record, **_said(scorer.score(sample(parts, share, 10_000)))}
+        if paragraphs:
+            made["paragraphs"] = [_said(part) for part in scorer.score_paragraphs(parts)]
+        yield made
+
+
+def _said(value: Score) -> dict[str, Any]:
+    return {"perplexity": value.perplexity if value.pieces else None, "pieces": value.pieces}

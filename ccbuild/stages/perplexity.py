@@ -39,7 +39,9 @@ class PerplexityConfig:
     """Which paragraphs these are: the same for the same text and seed."""
 
     needs: ClassVar[tuple[str, ...]] = ("lang",)
+    """Fields of a document that a stage before must have filled in."""
     gives: ClassVar[tuple[str, ...]] = ("perplexity", "pieces")
+    """Fields of a document that this stage fills in."""
 
     def __post_init__(self) -> None:
         """Refuse a pool without room and shares that are none."""

@@ -38,6 +38,7 @@ class SnapshotConfig:
     """Language code to its snapshots."""
 
     needs: ClassVar[tuple[str, ...]] = ("lang",)
+    """Fields of a document that a stage before must have filled in."""
 
     def build(self, models: Path) -> Stage:
         """The stage; needs no model. Archives that name no snapshot are the user's own and always pass."""

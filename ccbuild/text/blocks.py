@@ -40,7 +40,7 @@ _OUTSIDE = {root: f":not({root}):not({root} *):not(:has({root}))" for root in ("
 
 _TAG = re.compile(r"<[^>]*>")
 _BLOCK_TAGS = ("", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "p", "li", "ul", "ol")
-"""`pre` first, as `kernels.PRE` says."""
+"""`pre` first, as `kernels.blocks.PRE` says."""
 _END = re.compile(r"[.!?…。！？।॥۔؟።៕॰။][\s'\"»”’」』)）\]\u200b-\u200f]*(?:&quot;)?\s*$")
 _HEAD = 1000
 """First characters of a page whose script counts for all of it."""
@@ -98,15 +98,15 @@ def parse_blocks(markup: str) -> list[Block]:
 
     A page of 4,500 characters takes 40 µs, most of it to make the blocks.
     """
-    from ccbuild.text import kernels
+    from ccbuild.text.kernels.blocks import ideographs, split_blocks
 
     letters = np.frombuffer(markup.encode("utf-8", "surrogatepass"), np.uint8)
     into = np.empty(len(letters) + 1, np.uint8)
     lines = markup.count("\n") + 1
     elements, sizes, linked = np.empty(lines, np.uint8), np.empty(lines), np.empty(lines)
-    count, written = kernels.split_blocks(letters, *_alphabet(), into, elements, sizes, linked)
+    count, written = split_blocks(letters, *_alphabet(), into, elements, sizes, linked)
     if not markup.isascii():
-        sizes[:count] *= 1 + 2 * kernels.ideographs(letters, _HEAD) / min(len(markup), _HEAD)
+        sizes[:count] *= 1 + 2 * ideographs(letters, _HEAD) / min(len(markup), _HEAD)
     del letters
     text = str(into[:written].data, "utf-8", "surrogatepass")
     del into
@@ -180,7 +180,7 @@ def _keep(blocks: Sequence[Block], kinds: Sequence[int]) -> list[bool]:
         if kind in (_SHORT, _HEADING):
             continue
         if i > start:
-            _keep_run(blocks, kinds, keep, start, i, before, kind == _PROSE)
+            _keep_run(blocks, kinds, keep, start, i, before=before, after=kind == _PROSE)
         start, before = i + 1, kind == _PROSE
     follows, first = False, keep.index(True) if True in keep else count
     for i in range(count - 1, -1, -1):
@@ -192,7 +192,7 @@ def _keep(blocks: Sequence[Block], kinds: Sequence[int]) -> list[bool]:
 
 
 def _keep_run(
-    blocks: Sequence[Block], kinds: Sequence[int], keep: list[bool], start: int, stop: int, before: bool, after: bool
+    blocks: Sequence[Block], kinds: Sequence[int], keep: list[bool], start: int, stop: int, *, before: bool, after: bool
 ) -> None:
     """Keep the short blocks of a run that prose stands on both sides of; else those tied to the side that it is on."""
     for i in range(start, stop):

@@ -93,7 +93,7 @@ def _decode_legacy(payload: bytes, content_type: str) -> tuple[str, str]:
             return utf8, "utf-8"
         elif name == "utf-8":
             continue
-        text, used = _decode_as(payload, name, declared)
+        text, used = _decode_as(payload, name, declared=declared)
         if not _wrong(text):
             return text, used
     return (utf8, "utf-8") if readable else (payload.decode("cp1252", "replace"), "cp1252")
@@ -134,7 +134,7 @@ def _known(label: str) -> str | None:
     return _CODECS.get(name, name) if name else None
 
 
-def _decode_as(payload: bytes, name: str, declared: bool) -> tuple[str, str]:
+def _decode_as(payload: bytes, name: str, *, declared: bool) -> tuple[str, str]:
     """(text, encoding that was used): the one named, or its relative that reads these bytes better."""
     if name == "cp949":
         try:  # the relative spells a few syllables letter by letter, which this one joins

@@ -21,16 +21,16 @@ def paragraphs(text: str) -> list[str]:
     >>> paragraphs("A\x00 page \t of\r\n\r\n two lines\u2028three")
     ['A page of', 'two lines', 'three']
     """
-    from ccbuild.text import kernels
+    from ccbuild.text.kernels import clean
 
     text = text.replace("\t", " ").replace("\xa0", " ")
     letters = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
-    unclean = kernels.uncleanness(letters) if len(letters) > 2 else 2
+    unclean = clean.uncleanness(letters) if len(letters) > 2 else 2
     if not unclean:
         return text.split("\n")
     if unclean == 1:
         into = np.empty(len(letters), np.uint8)
-        text = str(into[: kernels.collapse(letters, into)].data, "utf-8")
+        text = str(into[: clean.collapse(letters, into)].data, "utf-8")
         return text.split("\n") if text else []
     found = []
     for line in text.split("\n"):

@@ -32,7 +32,7 @@ _RAW = "script style textarea title xmp noembed noframes"
 _CELL = "td th tr tbody thead tfoot"
 _OPTION = "optgroup option"
 _KINDS = ("", f"{_VOID} {_ROOTS}", _IMPLIED, _FORMATTING, _SPECIAL, _SCOPE, _RAW, _CELL, _OPTION)
-"""Names of elements by kind, in the order of `kernels`; HTML standard, 13.2.4.2 and 13.1.2.4."""
+"""Names of elements by kind, in the order of `kernels.tags`; HTML standard, 13.2.4.2 and 13.1.2.4."""
 
 WORDS = ("role=", "hidden", "display:", "comment", "consent", "cookie", "newsletter", "related", "share", "sidebar",
          "subscribe", "robots", "ccbot")  # fmt: skip
@@ -50,7 +50,7 @@ _COUNTS = (
     "max_nodes",
     "max_indent",
 )
-"""Fields of `PageLimits` in the order of `kernels`."""
+"""Fields of `PageLimits` in the order of `kernels.tags`."""
 _FEW_TAGS = 2_000
 """Elements that could nest with which a page does no harm: 2,000 nested `div` take 50 ms."""
 _MAX_ENTITIES = 200_000
@@ -71,7 +71,7 @@ class Survey(NamedTuple):
 @functools.cache
 def _table() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Hash table from packed names to kinds, with signs above the lowest byte: 512 places, linear probing."""
-    from ccbuild.text.kernels import packed
+    from ccbuild.text.kernels.tags import packed
 
     keys, kinds = np.zeros(512, np.uint64), np.zeros(512, np.int64)
     known = {name: kind for kind, names in enumerate(_KINDS) for name in names.split()}
@@ -145,13 +145,13 @@ def survey(page: bytes, limits: PageLimits) -> Survey:
     >>> survey(b"<main><p>a<br><b class=cookie-bar>c</b></main>", PageLimits())
     Survey(hostile=None, signs=32, root='main')
     """
-    from ccbuild.text import kernels
+    from ccbuild.text.kernels import tags
 
     letters = np.frombuffer(page, np.uint8)
-    state = np.zeros(kernels.STATE, np.int64)
-    kernels.scan_words(letters, _table(), _automaton(), state)
+    state = np.zeros(tags.STATE, np.int64)
+    tags.scan_words(letters, _table(), _automaton(), state)
     counts = state.tolist()
-    signs, root = counts[kernels.MASK], _root(counts[kernels.ROOTS : kernels.DEPTH], counts[kernels.PARAGRAPHS])
+    signs, root = counts[tags.MASK], _root(counts[tags.ROOTS : tags.DEPTH], counts[tags.PARAGRAPHS])
     nesting, formatting, elements, attributes, options, nodes = counts[:6]
     hostile = None
     if attributes > limits.max_attributes:
@@ -178,7 +178,7 @@ def _escaped_chars(page: bytes) -> int:
 
 def _count_closely(letters: NDArray[np.uint8], limits: PageLimits) -> str | None:
     """The count that is over its limit."""
-    from ccbuild.text import kernels
+    from ccbuild.text.kernels import tags
 
     bounds = np.array(
         [
@@ -191,8 +191,8 @@ def _count_closely(letters: NDArray[np.uint8], limits: PageLimits) -> str | None
             limits.max_indent,
         ]
     )
-    state = np.zeros(kernels.STATE, np.int64)
-    kernels.scan_page(letters, _table(), _automaton(), bounds, state)
+    state = np.zeros(tags.STATE, np.int64)
+    tags.scan_page(letters, _table(), _automaton(), bounds, state)
     over = (state[: len(_COUNTS)] > bounds).tolist()
     return _COUNTS[over.index(True)] if any(over) else None
 
@@ -210,9 +210,9 @@ def strip_tags(page: bytes) -> str:
     >>> strip_tags(b"<p title='>'>a <b>b</b><p>c &lt; d<!-- e --><script>f</script>")
     '\na b\nc < d\n'
     """
-    from ccbuild.text import kernels
+    from ccbuild.text.kernels import tags
 
     into = np.empty(len(page), np.uint8)
-    size = kernels.strip_page(np.frombuffer(page, np.uint8), _table(), _automaton(), into)
+    size = tags.strip_page(np.frombuffer(page, np.uint8), _table(), _automaton(), into)
     text = into[:size].tobytes().decode("utf-8", "replace")
     return html_entities.unescape(text) if text.count("&") <= _MAX_ENTITIES else text

@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["normalise_ccnet", "normalise_ccnet_dedup", "normalise_ccnet_dedup_lines", "normalise_ccnet_lines"]
+__all__ = ["normalise_ccnet", "normalise_ccnet_dedup", "normalise_ccnet_lines"]
 
 PUNCTUATION: dict[str, str] = dict(
     [
@@ -72,51 +72,37 @@ def normalise_ccnet_dedup(line: str) -> str:
     >>> normalise_ccnet_dedup("« Crème » no. 12…")
     ' crème  no. 00'
     """
-    return _for_dedup(line.strip())
+    text = line.strip().lower()
+    if text.isascii():
+        return text.translate(_ascii())
+    return _mapped(text, _codes_dedup()) or ""
 
 
 def normalise_ccnet_lines(lines: Sequence[str]) -> list[str]:
     """:func:`normalise_ccnet` of each line, in one pass over all of them: several times quicker for short lines."""
-    return _each(lines, _for_model)
-
-
-def normalise_ccnet_dedup_lines(lines: Sequence[str]) -> list[str]:
-    """:func:`normalise_ccnet_dedup` of each line, in one pass over all of them."""
-    return _each(lines, _for_dedup)
-
-
-def _each(lines: Sequence[str], normalise: Callable[[str, bool], str]) -> list[str]:
-    """`normalise` over the joined lines, with the line breaks kept; line by line where a line holds one itself."""
     stripped = [line.strip() for line in lines]
     joined = "\n".join(stripped)
     if joined.count("\n") >= len(stripped):
-        return [normalise(line, False) for line in stripped]
+        return [_for_model(line) for line in stripped]  # a line holds a break itself
     # A line break ends the context of the one contextual case rule (final sigma) as the end of a text does.
-    return normalise(joined, True).split("\n") if stripped else []
+    return _for_model(joined, keep_breaks=True).split("\n") if stripped else []
 
 
-def _for_model(stripped: str, keep_breaks: bool = False) -> str:
+def _for_model(stripped: str, *, keep_breaks: bool = False) -> str:
     text = stripped.lower()
     if text.isascii():
-        return text.translate(_ascii(keep_breaks))
+        return text.translate(_ascii(keep_breaks=keep_breaks))
     if len(text) < _SHORT:
-        return unicodedata.normalize("NFD", text).translate(_Characters.shared(keep_breaks))
+        return unicodedata.normalize("NFD", text).translate(_Characters.shared(keep_breaks=keep_breaks))
     for sign, put in _LONG:
         text = text.replace(sign, put)
-    whole = _mapped(text, _codes_before_nfd(), keep_breaks)
+    whole = _mapped(text, _codes_before_nfd(), keep_breaks=keep_breaks)
     if whole is None:
-        whole = _mapped(unicodedata.normalize("NFD", text), _codes_after_nfd(), keep_breaks)
+        whole = _mapped(unicodedata.normalize("NFD", text), _codes_after_nfd(), keep_breaks=keep_breaks)
     return whole or ""
 
 
-def _for_dedup(stripped: str, keep_breaks: bool = False) -> str:
-    text = stripped.lower()
-    if text.isascii():
-        return text.translate(_ascii(keep_breaks))
-    return _mapped(text, _codes_dedup(), keep_breaks) or ""
-
-
-def _mapped(text: str, codes: NDArray[np.uint32], keep_breaks: bool) -> str | None:
+def _mapped(text: str, codes: NDArray[np.uint32], *, keep_breaks: bool = False) -> str | None:
     """`text` with each code point looked up in `codes`; None when one of them expands."""
     read = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
     mapped = codes[read]
@@ -140,7 +126,7 @@ class _Characters(dict[int, "str | int | None"]):
 
     @staticmethod
     @cache
-    def shared(keep_breaks: bool) -> _Characters:
+    def shared(*, keep_breaks: bool) -> _Characters:
         """The one table of this process."""
         return _Characters({10: 10} if keep_breaks else {})
 
@@ -158,7 +144,7 @@ class _Characters(dict[int, "str | int | None"]):
 
 
 @cache
-def _ascii(keep_breaks: bool) -> dict[int, int | None]:
+def _ascii(*, keep_breaks: bool = False) -> dict[int, int | None]:
     """Digits and control characters: all that is left to do for lower-case ASCII."""
     table: dict[int, int | None] = {code: None for code in range(128) if _is_control(code)}
     table.update(dict.fromkeys(range(0x30, 0x3A), 0x30))

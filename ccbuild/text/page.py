@@ -72,8 +72,8 @@ def page_text(
 
     `kind` is the WARC record type: a `conversion` holds plain text in UTF-8, a `response` HTML.
 
-    >>> page_text("response", 200, "text/html", b"<ul><li>Menu</ul><p>The city grew along the river.").paragraphs
-    ['The city grew along the river.']
+    >>> page_text("response", 200, "text/html", b"<p>The city grew<br>along the river.").paragraphs
+    ['The city grew', 'along the river.']
     """
     config = config or ExtractConfig()
     if kind == "conversion":

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ccbuild.errors import DataError, InputError
 from ccbuild.langid.codes import UNSPACED
+from ccbuild.progress import counted
 from ccbuild.storage import read_manifest
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.words import SPACE
@@ -221,7 +222,7 @@ def measure(
     lengths = {code: _length(segmenter, lines) for code, lines in (parallel or {}).items()}
     english = lengths.get("en")
     languages = {}
-    for code, lines in sorted(text.items()):
+    for code, lines in counted(sorted(text.items()), "languages", len(text)):
         found: Counter[str] = Counter()
         for batch in _batches(lines):
             ids = np.concatenate(segmenter.encode(batch))
@@ -236,9 +237,9 @@ def measure(
         if found["pieces"]:
             seen = None if segmenter.seen is None else code in segmenter.seen
             parity = lengths[code] / english if english and code in lengths else None
-            counted = {name: found[name] for name in ("lines", "words", "characters", "nbytes", "pieces")}
+            counts = {name: found[name] for name in ("lines", "words", "characters", "nbytes", "pieces")}
             languages[code] = LanguageSpelling(
-                lang=code, seen=seen, unknown=found["unknown"], single=found["single"], parity=parity, **counted
+                lang=code, seen=seen, unknown=found["unknown"], single=found["single"], parity=parity, **counts
             )
     if not languages:
         raise InputError("There is no text to measure. Name files with text by language.")

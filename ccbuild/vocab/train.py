@@ -23,14 +23,27 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sentencepiece import SentencePieceNormalizer, SentencePieceProcessor, SentencePieceTrainer
 
+from ccbuild.config import flatten
 from ccbuild.errors import DataError, InputError
+from ccbuild.ledger import Ledger
+from ccbuild.progress import counted, phase
+from ccbuild.storage import Manifest, Unit, facts_of
 from ccbuild.vocab.alpha import alpha_plan
 from ccbuild.vocab.config import VocabularyConfig
 from ccbuild.vocab.export import vocabulary_files
 from ccbuild.vocab.protobuf import replace_normalizer, round_scores
-from ccbuild.vocab.words import SPACE, add_rows, read_frequent, read_sizes
+from ccbuild.vocab.texts import Texts
+from ccbuild.vocab.words import SPACE, add_rows, count_words, read_frequent, read_sizes
 
-__all__ = ["BelowFloor", "LeftOut", "Vocabulary", "VocabularyConfig", "build_vocabulary", "train_vocabulary"]
+__all__ = [
+    "BelowFloor",
+    "LeftOut",
+    "Vocabulary",
+    "VocabularyConfig",
+    "build_vocabulary",
+    "commit_vocabulary",
+    "train_vocabulary",
+]
 
 _CODE_POINTS = 0x110000
 _META_PIECES = 3  # <unk>, <s>, </s>
@@ -96,14 +109,27 @@ class Vocabulary:
         return vocabulary_files(self.model)
 
 
-def train_vocabulary(counts: Mapping[str, Path], out_folder: str | Path, config: VocabularyConfig) -> Vocabulary:
-    """`build_vocabulary`, its files written to `out_folder` (a verb writes `Vocabulary.files` through its unit)."""
-    vocabulary = build_vocabulary(counts, config)
-    folder = Path(out_folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in vocabulary.files().items():
-        (folder / name).write_bytes(content)
-    return vocabulary
+def train_vocabulary(texts: Texts, config: VocabularyConfig, out: str | Path) -> tuple[Manifest, bool]:
+    """A vocabulary of `texts` in the folder `out`: (its manifest, with the facts of `Vocabulary`; whether it was made
+    now). The same call again finds it done; scratch files in `out` hold the words counted."""
+    with Unit(out, "vocab train", "vocabulary", settings=flatten(config), inputs=texts.inputs) as unit:
+        done = unit.done()
+        if done is not None:
+            return done, False
+        counts = {code: unit.scratch(f"{code}.parquet") for code in sorted(texts.paragraphs)}
+        for code, target in counted(counts.items(), "languages", len(counts)):
+            with phase(f"count words of {code}"):
+                count_words(texts.paragraphs[code](), config, target, unit.scratch)
+        return commit_vocabulary(unit, counts, config), True
+
+
+def commit_vocabulary(unit: Unit, counts: Mapping[str, Path], config: VocabularyConfig) -> Manifest:
+    """`build_vocabulary`, its files and facts committed as `unit`."""
+    made, ledger = build_vocabulary(counts, config), Ledger()
+    for name, content in made.files().items():
+        unit.path(name).write_bytes(content)
+    ledger["languages"].keep(len(counts))
+    return unit.commit(ledger, facts=facts_of(made))
 
 
 def build_vocabulary(counts: Mapping[str, Path], config: VocabularyConfig) -> Vocabulary:
@@ -117,14 +143,16 @@ def build_vocabulary(counts: Mapping[str, Path], config: VocabularyConfig) -> Vo
     Cost: 8,000 pieces from 9 MB of text in 60 languages (318,000 distinct words) take 46 CPU-seconds and 440 MB. A
     larger vocabulary is cheaper, since fewer candidates are pruned.
     """
-    languages = _weigh(counts, config)
+    with phase("weigh words"):
+        languages = _weigh(counts, config)
     needed = _needed_characters(languages, config)
     left_out = set(languages.characters) - set(needed) | set(_NEVER_PIECES)
     words, weights = _without(*_add(languages), left_out)
     if not len(words):
         raise InputError(f"No word occurs {config.min_count} times. Lower vocab.min_count, or add text.")
     counts_given = _whole(words, weights, config)
-    model = _train(words, counts_given, config)
+    with phase(f"train SentencePiece on {len(words):,} words"):
+        model = _train(words, counts_given, config)
     processor = SentencePieceProcessor(model_proto=model)
     size = processor.get_piece_size()
     if config.hard_limit and size < config.size:
@@ -176,7 +204,7 @@ def _weigh(counts: Mapping[str, Path], config: VocabularyConfig) -> _Languages:
     languages = _Languages(alpha_plan(sizes, config.alpha, cap=config.cap))
     factors = {code: share / sizes[code] for code, share in languages.plan.items()}
     least = min(factors.values())
-    for code in languages.plan:
+    for code in counted(languages.plan, "languages", len(languages.plan)):
         words, numbers, floor, lost = read_frequent(counts[code], config.min_count, config.max_words)
         if lost:
             languages.below_floor[code] = BelowFloor(floor=floor, share=lost)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from sentencepiece import SentencePieceNormalizer
 
 from ccbuild.errors import ConfigError, DataError, InputError
+from ccbuild.progress import counted
 from ccbuild.vocab.config import VocabularyConfig
 
 __all__ = [
@@ -105,9 +106,9 @@ def count_words(
     names, and merged at the end: the same bytes whatever the memory. Cost: about a second for 10 MB of text.
     """
     parts: list[Path] = []
-    counted = _counted(lines, config)
-    counts = next(counted)
-    for more in counted:
+    found = _counted(counted(lines, "paragraphs"), config)
+    counts = next(found)
+    for more in found:
         parts.append(scratch(f"{Path(path).stem}.{len(parts)}.words"))
         write_counts(parts[-1], counts)
         counts = more

@@ -150,7 +150,7 @@ def frames(source: Source, limits: Limits, form: str) -> Iterator[Piece | Paddin
         source.hold()
         if is_skippable(head):
             size = int.from_bytes(head[4:8], "little")
-            whole = yield from _skippable(source, size, head[0] == 0x5D and not start)
+            whole = yield from _skippable(source, size, keep=head[0] == 0x5D and not start)
             if not whole:
                 yield from resynchronise(source, start, "truncated_frame", magic, opens)
             elif isinstance(whole, bytes):
@@ -164,7 +164,7 @@ def frames(source: Source, limits: Limits, form: str) -> Iterator[Piece | Paddin
             yield from resynchronise(source, start, cause, magic, opens)
 
 
-def _skippable(source: Source, size: int, keep: bool) -> Generator[Piece, None, bytes | bool]:
+def _skippable(source: Source, size: int, *, keep: bool) -> Generator[Piece, None, bytes | bool]:
     """Skip a frame that holds no records: its content where it may be a dictionary, else whether it was all there."""
     start, parts, left = source.offset, [], size + 8
     while left:

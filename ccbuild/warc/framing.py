@@ -82,6 +82,17 @@ def record_within(content: bytes) -> bool:
     return _STRICT.search(content) is not None or _ARC_LINE.search(content) is not None
 
 
+class _Ending(NamedTuple):
+    """What is known of the end of the buffer."""
+
+    last: bool = False
+    """No more belongs to it."""
+    sealed: bool = False
+    """It ends as a sound member."""
+    strict: bool = False
+    """Lengths are taken at their word."""
+
+
 class Framer:
     """Takes pieces, gives frames and losses; holds one record at most, of `max_bytes`."""
 
@@ -116,18 +127,18 @@ class Framer:
         if piece.first and not self.idle and not self._plain and begins_record(piece.content):
             yield from self.finish()
         self._append(piece)
-        yield from self._scan(sealed=piece.end is not None and not self._plain)
+        yield from self._scan(_Ending(sealed=piece.end is not None and not self._plain))
 
     def salvage(self, piece: Piece) -> Iterator[Frame]:
         """The records that are whole in a piece of a damaged member; lengths are taken at their word."""
         self._append(piece)
-        for found in self._scan(last=True, strict=True):
+        for found in self._scan(_Ending(last=True, strict=True)):
             if isinstance(found, Frame):
                 yield found
 
     def finish(self) -> Iterator[Frame | Lost]:
         """What is left when no more belongs to it: a member begins anew, or the archive ends."""
-        yield from self._scan(last=True, sealed=not self._plain)
+        yield from self._scan(_Ending(last=True, sealed=not self._plain))
         yield from self.drop("truncated_record")
 
     def drop(self, cause: str) -> Iterator[Lost]:
@@ -166,9 +177,9 @@ class Framer:
             return self._base + position
         return next(offset for index, offset in reversed(self._marks) if index <= position)
 
-    def _scan(self, *, last: bool = False, sealed: bool = False, strict: bool = False) -> Iterator[Frame | Lost]:
-        """Frames and losses in the buffer. `last`: no more belongs to it; `sealed`: it ends as a sound member."""
-        position, buffer = 0, self._buffer
+    def _scan(self, ending: _Ending) -> Iterator[Frame | Lost]:
+        """Frames and losses in the buffer."""
+        position, buffer, last = 0, self._buffer, ending.last
         while True:
             sure = self._lost is not None
             if sure:
@@ -197,14 +208,14 @@ class Framer:
             if not head.sane:
                 position = self._lose(position, "bad_header", head.body - position)
                 continue
-            verdict = self._stop(position, head, last, sealed, strict)
+            verdict = self._stop(position, head, ending)
             if verdict is None:
                 break
             if isinstance(verdict, str):
                 position = self._lose(position, verdict, head.body - position)
                 continue
             stop, mended = verdict
-            yield self._frame(position, head, stop, mended)
+            yield self._frame(position, head, stop, mended=mended)
             position, self._searched = min(stop, len(buffer)), 0
         self._consume(position)
 
@@ -224,18 +235,19 @@ class Framer:
         look = self._look
         return len(self._buffer) - position < look and self._buffer.find(b"\n", position, position + look) < 0
 
-    def _frame(self, position: int, head: Head, stop: int, mended: bool) -> Frame:
+    def _frame(self, position: int, head: Head, stop: int, *, mended: bool) -> Frame:
         offset, end = self._at(position), self._member_end
         length = stop - position if self._plain else end - offset if end is not None and end > offset else None
         with memoryview(self._buffer) as view:
             content = bytes(view[position:stop])
         return Frame(head.kind, head.fields, content, head.body - position, len(content), offset, length, mended)
 
-    def _stop(self, position: int, head: Head, last: bool, sealed: bool, strict: bool) -> tuple[int, bool] | str | None:
+    def _stop(self, position: int, head: Head, ending: _Ending) -> tuple[int, bool] | str | None:
         """(where the record ends, whether against its own word); the cause to lose it; None: more bytes are needed."""
         buffer, size = self._buffer, len(self._buffer)
+        last, sealed, strict = ending
         if head.length is None or head.length > self._max:
-            return "bad_length" if strict else self._unstated(position, head, last, sealed)
+            return "bad_length" if strict else self._unstated(position, head, ending)
         stop = head.body + head.length
         if stop > size:
             if not last:
@@ -243,7 +255,7 @@ class Framer:
             if stop <= size + _SLACK and not strict:
                 return stop, False
             cause = "short_record" if sealed else "truncated_record"
-            return cause if strict else self._mended(head.body, sealed) or self._as_http_says(head.body) or cause
+            return cause if strict else self._mended(head.body, sealed=sealed) or self._as_http_says(head.body) or cause
         tail = stop
         while tail < size and buffer[tail] in b"\r\n":
             tail += 1
@@ -253,9 +265,9 @@ class Framer:
             return self._swallowed(head.body, stop) or (stop, False)
         if not last and size < tail + _LOOK:
             return None
-        return self._beyond(head.body, stop, sealed)
+        return self._beyond(head.body, stop, sealed=sealed)
 
-    def _beyond(self, body: int, stop: int, sealed: bool) -> tuple[int, bool]:
+    def _beyond(self, body: int, stop: int, *, sealed: bool) -> tuple[int, bool]:
         """The end of a record that no record follows where its length says."""
         found = self._next_start(body, stop)
         if found >= 0:
@@ -287,7 +299,7 @@ class Framer:
             at = self._next_start(at + 5, stop)
         return None
 
-    def _unstated(self, position: int, head: Head, last: bool, sealed: bool) -> tuple[int, bool] | str | None:
+    def _unstated(self, position: int, head: Head, ending: _Ending) -> tuple[int, bool] | str | None:
         """The end of a record that states no length, or one that no record may have."""
         size = len(self._buffer)
         found = self._next_start(max(head.body, self._searched), size)
@@ -295,12 +307,12 @@ class Framer:
             return self._end_before(head.body, found), True
         if size - position > self._max:
             return "record_too_large"
-        if not last:
+        if not ending.last:
             self._searched = max(size - self._look, 0)
             return None
-        return self._mended(head.body, sealed or head.length is None) or "bad_length"
+        return self._mended(head.body, sealed=ending.sealed or head.length is None) or "bad_length"
 
-    def _mended(self, body: int, sealed: bool) -> tuple[int, bool] | None:
+    def _mended(self, body: int, *, sealed: bool) -> tuple[int, bool] | None:
         """The end of a record that says to be longer than all there is: the next start, or its member's sound end."""
         found = self._next_start(body, len(self._buffer))
         if found >= 0:

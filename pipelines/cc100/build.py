@@ -20,9 +20,10 @@ from cc100.engines import Engine, in_process, local_cluster, on_dask, remote_clu
 from cc100.layout import Run, Source, check_snapshots, check_sources, sources_of
 from cc100.places import checked
 from cc100.recipe import VERBS, Recipe, TrainSection, load_recipe
-from cc100.run import Failure, ShowProgress, balance, missing_shards, plan, run_verb, verbs_between
+from cc100.run import Failure, balance, missing_shards, plan, run_verb, verbs_between
 from ccbuild.config import override
 from ccbuild.errors import ConfigError, InputError, MismatchError
+from ccbuild.progress import ShowProgress
 from ccbuild.rundir import Input
 from ccbuild.stages import FunctionStage
 from ccbuild.storage import locked, write_json

@@ -6,25 +6,25 @@ import dataclasses
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from cc100.engines import Engine
+from cc100.engines import Engine, Working
 from cc100.layout import Run, Source
 from cc100.recipe import VERBS
 from cc100.verbs import encode, extract, match, prepare, publish, refine, vocab
 from cc100.verbs.task import Result, Step, execute
 from ccbuild.errors import InputError, LedgerError, StorageError
+from ccbuild.progress import REFRESH_SECONDS, SHOWN_SECONDS, ShowProgress, asking, duration, here, phase
 from ccbuild.rundir import Input, shard_name
 from ccbuild.storage import read_manifest, retire
 
 __all__ = [
     "Failure",
-    "Progress",
     "VerbSummary",
     "balance",
+    "in_work",
     "missing_shards",
     "run_steps",
     "run_verb",
@@ -32,17 +32,10 @@ __all__ = [
 ]
 
 
-class Progress(Protocol):
-    """What a person watches while a verb runs; `steps` may call `add` more than once."""
-
-    def add(self, total: int) -> None:
-        """`total` more units are to be done."""
-
-    def advance(self, name: str) -> None:
-        """One unit has ended."""
-
-
-ShowProgress = Callable[[str], AbstractContextManager[Progress]]
+_SHOWN = 2
+"""Units in work that are told by name."""
+_SILENT = 30.0
+"""Seconds after which a unit that is not heard of is told to be silent: six times what a healthy one takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +108,14 @@ def run_steps(
     run: Run, label: str, steps: Iterator[Step], engine: Engine, show: ShowProgress
 ) -> tuple[VerbSummary, set[str]]:
     """(what happened, names of the units planned), with a log in `logs/<label>.jsonl`."""
-    start, summary, planned = time.monotonic(), VerbSummary(label), set[str]()
+    start, summary, planned, doing = time.monotonic(), VerbSummary(label), set[str](), here()
     (run.root / "logs").mkdir(exist_ok=True)
-    with show(label) as bar, (run.root / "logs" / f"{label}.jsonl").open("a", encoding="utf-8") as log:
-        for step in steps:
+    with (
+        show(label) as bar,
+        asking(lambda: bar.doing(in_work(engine.working()) or doing.text()), REFRESH_SECONDS),
+        (run.root / "logs" / f"{label}.jsonl").open("a", encoding="utf-8") as log,
+    ):
+        while (step := _next(steps)) is not None:
             bar.add(len(step.tasks))
             for task, answer in engine(execute, step.tasks):
                 bar.advance(task.name)
@@ -126,6 +123,24 @@ def run_steps(
             planned |= {task.name for task in step.tasks}
     summary.seconds = time.monotonic() - start
     return summary, planned
+
+
+def _next(steps: Iterator[Step]) -> Step | None:
+    with phase("plan"):
+        return next(steps, None)
+
+
+def in_work(units: Sequence[Working]) -> str:
+    """The units that take their time, the longest first: ``identifier 48 s (train)``."""
+    slow = sorted((unit for unit in units if unit.seconds >= SHOWN_SECONDS), key=lambda unit: -unit.seconds)
+    told = [_told(unit) for unit in slow[:_SHOWN]]
+    return ", ".join(told) + (f" and {len(slow) - _SHOWN} more" if len(slow) > _SHOWN else "")
+
+
+def _told(unit: Working) -> str:
+    silent = f"silent for {duration(unit.unheard)}" if unit.unheard >= _SILENT else ""
+    about = ", ".join(filter(None, (unit.what, silent)))
+    return f"{unit.name} {duration(unit.seconds)}" + (f" ({about})" if about else "")
 
 
 def _retire(run: Run, verb: str, planned: set[str]) -> list[str]:

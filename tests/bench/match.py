@@ -37,16 +37,9 @@ from cc100.layout import Run
 from cc100.recipe import Recipe, load_recipe
 from cc100.verbs import match
 from cc100.verbs.task import execute
-from ccbuild.dedup.bitmap import DocumentSet
-from ccbuild.dedup.prints import (
-    Prints,
-    band_prints,
-    document_prints,
-    paragraph_prints,
-    scheme,
-    url_prints,
-    write_prints,
-)
+from ccbuild.dedup.external.bitmap import DocumentSet
+from ccbuild.dedup.external.printfile import write_prints
+from ccbuild.dedup.prints import Prints, band_prints, document_prints, paragraph_prints, scheme, url_prints
 from ccbuild.ledger import Ledger
 from ccbuild.storage import Unit, sha256_file
 

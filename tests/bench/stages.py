@@ -19,7 +19,6 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,6 +28,7 @@ from cc100.layout import Run, sources_of
 from cc100.recipe import load_recipe
 from cc100.run import run_verb
 from ccbuild import __version__
+from ccbuild.progress import silent
 from ccbuild.rundir import FOLDERS
 from ccbuild.summary import summarise
 
@@ -36,16 +36,6 @@ HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[2] / "shared" / "data"
 VERBS = ("extract", "match", "refine")
 ALL_OPEN = "refine.perplexity.model_megabytes=8192"  # so that models are opened in the first pass alone
-
-
-class Quiet:
-    def add(self, total: int) -> None: ...
-    def advance(self, name: str) -> None: ...
-
-
-@contextlib.contextmanager
-def quiet(verb: str) -> Iterator[Quiet]:
-    yield Quiet()
 
 
 def once(run: Run, pattern: str) -> tuple[Counter[str], float]:
@@ -58,7 +48,7 @@ def once(run: Run, pattern: str) -> tuple[Counter[str], float]:
     stages: Counter[str] = Counter()
     start = time.process_time()
     for verb in VERBS:
-        summary = run_verb(run, verb, in_process(), quiet, sources, table)
+        summary = run_verb(run, verb, in_process(), silent, sources, table)
         if summary.failures:
             raise SystemExit(str(summary.failures))
         for stage, seconds in summary.cpu.items():
@@ -83,7 +73,7 @@ def main() -> None:
         run = Run(root.resolve(), load_recipe("cc100", [prose, "refine.language.languages=[all]", ALL_OPEN]))
         run.root.mkdir(parents=True, exist_ok=True)
         begun = time.process_time()
-        run_verb(run, "prepare", in_process(), quiet)
+        run_verb(run, "prepare", in_process(), silent)
         print(f"models: {len(run.manifests('prepare')) - 1} languages, {time.process_time() - begun:.0f} CPU s (apart)")
         archives = sorted(options.data.glob("*.warc.gz"))[: options.parts]
         with tempfile.TemporaryDirectory() as links:

@@ -18,7 +18,8 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ccbuild.dedup.corpus import CorpusConfig, duplicates, sketch, true_jaccard
+from ccbuild.dedup.corpora.texts import CorpusConfig, duplicates, sketch
+from ccbuild.dedup.jaccard import true_jaccard
 from ccbuild.ledger import Ledger
 from ccbuild.records import Document
 from ccbuild.runner import ArchiveReader

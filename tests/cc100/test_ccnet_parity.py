@@ -12,7 +12,7 @@ from cc100.engines import in_process
 from cc100.layout import Run, sources_of
 from cc100.recipe import load_recipe
 from cc100.run import run_verb
-from tests.cc100.test_run import silent
+from ccbuild.progress import silent
 
 WET = Path(__file__).parents[3] / "shared/data/web/DEMO-MAIN-20261101000000-20261101010000-00000.warc.wet.gz"
 

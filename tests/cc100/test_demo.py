@@ -104,7 +104,7 @@ def test_every_token_can_tell_where_it_came_from(small_run: Path) -> None:
     for code in list(tokens.languages)[::7]:
         language = tokens.languages[code]
         for index in rng.integers(0, language.tokens, 5).tolist():
-            doc = language.document_at(index)
+            doc = language.span_at(index).doc_id
             table = pages[f"part-{doc >> 32:05d}"].slice(doc & 0xFFFFFFFF, 1).to_pylist()[0]
             assert table["doc_id"] == doc
             archive = (small_run / "crawl" / table["archive"]).read_bytes()

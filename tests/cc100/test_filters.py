@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -149,3 +150,22 @@ def test_a_worker_with_another_version_is_named(tmp_path: Path, filters: Path) -
         pytest.raises(MismatchError, match="another source of the stage own"),
     ):
         check_stages(recipe, engine)
+
+
+GUIDE = (Path(__file__).parents[2] / "pipelines" / "filters.md").read_text(encoding="utf-8")
+
+
+def test_the_guide_says_what_works(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, recipe, _, script = (block for _, block in re.findall(r"```(\w+)\n(.*?)```", GUIDE, re.DOTALL))
+    (in_folder / "my_filters.py").write_text(module, encoding="utf-8")
+    (in_folder / "mine.yaml").write_text(recipe, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(in_folder))
+    archive = write_archive(
+        in_folder / "crawl" / "a.warc.gz", (ARTICLES[0], sum(ARTICLES, ()), (*ARTICLES[0], ARTICLES[0][0]))
+    )
+    settings = {**SETTINGS, "match.documents": False, "match.paragraphs": False}
+    run = ccbuild.build("mine.yaml", str(archive), "runs/one", until="refine", workers=0, settings=settings)
+    assert [row["url"] for row in run.dropped("repetitive")] == ["http://example.com/2"]
+    given = "".join(f", {key}" for key in ("settings=SETTINGS", "until='refine'", "workers=0"))
+    exec(script.replace("stages=[brief]", f"stages=[brief]{given}"), {"SETTINGS": settings, "__name__": "__main__"})
+    assert len(ccbuild.open_run("runs/mine").dropped("brief")) == 1

@@ -13,9 +13,9 @@ from cc100.engines import in_process
 from cc100.layout import Run, Source, sources_of
 from cc100.recipe import load_recipe
 from cc100.run import VerbSummary, balance, missing_shards, run_verb
-from ccbuild.catalogue import eld_sentences
+from ccbuild.langid.sources import eld_sentences
+from ccbuild.progress import silent
 from ccbuild.rundir import FOLDERS
-from tests.cc100.test_run import silent
 from tests.ccbuild.warc.test_members import warc_record
 from tests.conftest import cached
 

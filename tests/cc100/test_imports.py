@@ -45,7 +45,7 @@ def theirs(tmp_path: Path) -> Path:
 
 
 def test_cc100_s_own_files(theirs: Path, tmp_path: Path) -> None:
-    done = ccbuild("corpus", "import", str(theirs / "{lang}.txt.xz"), "--out", str(tmp_path / "run"))
+    done = ccbuild("corpus", "import", str(theirs / "{lang}.txt.xz"), "--out", str(tmp_path / "run"), "--json")
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["lang"] for line in done.stdout.splitlines()] == ["sw", "zh-Hans"]
     corpus = open_corpus(tmp_path / "run")
@@ -66,6 +66,8 @@ def test_cc100_s_own_files(theirs: Path, tmp_path: Path) -> None:
         trace_token(open_run_dir(tmp_path / "run"), "sw", 0)
     again = ccbuild("corpus", "import", str(theirs / "{lang}.txt.xz"), "--out", str(tmp_path / "run"))
     assert "nothing to do" in again.stderr
+    assert again.stdout.splitlines()[0] == "language  documents  paragraphs  characters"
+    assert len(again.stdout.splitlines()) == 3
     page = write_report(tmp_path / "run").read_text(encoding="utf-8")
     assert "What imported text became: a corpus in 2 languages" in page
 
@@ -212,12 +214,25 @@ def test_bad_input(theirs: Path, tmp_path: Path, small_run: Path) -> None:
     assert "zh-Hans" in open_corpus(tmp_path / "other")
 
 
+def test_an_import_with_other_settings_is_refused_and_changes_nothing(
+    theirs: Path, in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["corpus", "import", "--out", "run", "--lang", "sw", "--set", "publish.xz_preset=0"]
+    assert main([*command, str(theirs / "sw.txt.xz")]) == 0
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    Path("more.txt").write_text("Habari za leo.\n")
+    capsys.readouterr()
+    assert main([*command, str(theirs / "sw.txt.xz"), "more.txt", "--set", "publish.xz_preset=1"]) == 2
+    assert "Keep it with --set publish.xz_preset=0" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
+
+
 def test_a_disk_that_fills_in_the_middle_of_a_language(tmp_path: Path) -> None:
     """No file may grow past 64 KB: what was begun goes, what was done before stays, with more room it goes on."""
     random_ = random.Random(1)
-    for code, count in (("el", 20), ("sw", 4000)):
-        lines = ("".join(random_.choices("abcdefghijklmnopqrstuvwxyz ", k=99)) for _ in range(count))
-        (tmp_path / f"{code}.txt").write_text("\n".join(lines))
+    lines = ["".join(random_.choices("abcdefghijklmnopqrstuvwxyz ", k=99)) for _ in range(4000)]
+    (tmp_path / "el.txt").write_text("\n".join(lines[:1] * 5000))  # larger, so it comes first, and packs to nothing
+    (tmp_path / "sw.txt").write_text("\n".join(lines))
     out = tmp_path / "run"
     command = ["-m", "ccbuild", "corpus", "import", str(tmp_path / "{lang}.txt"), "--out", str(out)]
     limited = ["bash", "-c", 'ulimit -f 64; exec "$@"', "-", sys.executable, *command]

@@ -20,17 +20,10 @@ from cc100.recipe import load_recipe
 from cc100.verbs import match
 from cc100.verbs.matching import plan_of
 from cc100.verbs.task import execute
-from ccbuild.dedup import external, plan, rounds
-from ccbuild.dedup.plan import Plan
-from ccbuild.dedup.prints import (
-    Prints,
-    band_prints,
-    document_prints,
-    paragraph_prints,
-    scheme,
-    url_prints,
-    write_prints,
-)
+from ccbuild.dedup.external import plan, rounds, sorting
+from ccbuild.dedup.external.plan import Plan
+from ccbuild.dedup.external.printfile import write_prints
+from ccbuild.dedup.prints import Prints, band_prints, document_prints, paragraph_prints, scheme, url_prints
 from ccbuild.dedup.signatures import SignatureConfig
 from ccbuild.errors import ConfigError, DataError, MismatchError, StorageError
 from ccbuild.ledger import Ledger
@@ -412,19 +405,19 @@ def test_a_file_cut_short_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_full_disk_in_a_spill_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = a_run(tmp_path)
     fill(run, range(2))
-    write = external.write_rows
+    write = sorting.write_rows
 
     def full(path: Path, blocks: object) -> None:
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(external, "write_rows", full)
-    monkeypatch.setattr(external.Sorter, "add", lambda self, rows: self._write([rows]))
+    monkeypatch.setattr(sorting, "write_rows", full)
+    monkeypatch.setattr(sorting.Sorter, "add", lambda self, rows: self._write([rows]))
     with pytest.raises(StorageError, match="No space left"):
         go(run)
     assert list(run.folder("match").iterdir()) == []
     monkeypatch.undo()
-    assert external.write_rows is write
+    assert sorting.write_rows is write
     go(run)
     assert len(digests(run)) == 2
 

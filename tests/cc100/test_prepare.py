@@ -11,6 +11,7 @@ import pytest
 
 from cc100.layout import Run
 from cc100.recipe import load_recipe
+from cc100.verbs.prepare import steps
 from ccbuild.cli import main
 from ccbuild.errors import CcbuildError, InputError
 from tests.cc100.test_growth import UP_TO_CORPUS, files, go, prose, sentences, write
@@ -156,3 +157,13 @@ def test_cutoffs_of_a_table_and_a_share_of_the_tail(tmp_path: Path, sentences: d
     assert ledger.dropped == {"tail_share": facts["buckets"]["tail"] - len(tail)}  # type: ignore[index]
     none, _ = published("none", min_documents=30, tail_share=0.0)
     assert "tail" not in pq.read_table(none.folder("publish") / "en" / "en-00000.parquet")["bucket"].to_pylist()
+
+
+def test_the_language_with_most_text_starts_first(tmp_path: Path) -> None:
+    for lang, lines in (("aa", 10), ("bb", 30), ("cc", 20)):
+        (tmp_path / f"{lang}.txt").write_text("A line of prose.\n" * lines)
+    prose, languages = f"{tmp_path}/{{lang}}.txt", ("aa", "bb", "cc", "dd")
+    recipe = load_recipe("cc100")
+    prepare = dataclasses.replace(recipe.prepare, prose=prose, languages=languages)
+    (step,) = steps(Run(tmp_path / "o", dataclasses.replace(recipe, prepare=prepare)))
+    assert [task.name for task in step.tasks] == ["identifier", "bb", "cc", "aa", "dd"]

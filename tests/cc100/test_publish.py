@@ -30,6 +30,7 @@ from ccbuild.corpus import CORPUS_SCHEMA, CorpusWriter, open_corpus
 from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.langid.audit import read_audit
 from ccbuild.ledger import Ledger
+from ccbuild.progress import silent
 from ccbuild.push import push
 from ccbuild.rundir import open_run_dir
 from ccbuild.storage import Unit, read_manifest, table_of
@@ -38,7 +39,6 @@ from ccbuild.tokens import EOS, open_tokens
 from ccbuild.trace import trace_document, trace_token
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.tokenizer import Encoder
-from tests.cc100.test_growth import silent
 from tests.command import ccbuild
 
 

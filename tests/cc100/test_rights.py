@@ -12,8 +12,8 @@ from cc100.engines import in_process
 from cc100.layout import Run, sources_of
 from cc100.recipe import load_recipe
 from cc100.run import run_verb
+from ccbuild.progress import silent
 from ccbuild.rundir import FOLDERS
-from tests.cc100.test_run import silent
 from tests.ccbuild.warc.test_members import warc_record
 
 BODY = b"<meta name='robots' content='NoAI, nofollow'><p>A page that asks not to be trained on, of some length.</p>"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import gzip
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,23 +13,14 @@ from cc100.engines import in_process
 from cc100.layout import Run, Source
 from cc100.recipe import load_recipe
 from cc100.run import VerbSummary, balance, run_verb, verbs_between
+from cc100.verbs import extract
 from ccbuild.errors import InputError, LedgerError
+from ccbuild.progress import silent
 from ccbuild.records import doc_id
 from ccbuild.rundir import FOLDERS, RunDir
+from ccbuild.runner import Timings
 from ccbuild.text.page import ExtractConfig, page_text
 from tests.ccbuild.warc.test_members import warc_record
-
-
-class Silent:
-    """A bar that only counts."""
-
-    def add(self, total: int) -> None: ...
-    def advance(self, name: str) -> None: ...
-
-
-@contextlib.contextmanager
-def silent(verb: str) -> Iterator[Silent]:
-    yield Silent()
 
 
 def page(number: int, *paragraphs: str) -> bytes:
@@ -157,3 +147,19 @@ def test_the_order_of_verbs() -> None:
     assert verbs_between("match", "refine") == ["match", "refine"]
     with pytest.raises(InputError, match="comes after"):
         verbs_between("refine", "match")
+
+
+def test_the_largest_shards_start_first_and_nothing_depends_on_it(tmp_path: Path, archives: list[Source]) -> None:
+    run = Run(tmp_path / "o", load_recipe("cc100", ["extract.text=all"]))
+    table = run.admit(archives)
+    (step,) = extract.steps(run, archives, table)
+    sizes = {source.name: source.size or 0 for source in archives}
+    assert [sizes[task.sources[0].name] for task in step.tasks] == sorted(sizes.values(), reverse=True)
+    go(tmp_path / "o", archives, verbs=("extract",))
+    made = {path: path.read_bytes() for verb in ("extract", "prints") for path in run.folder(verb).glob("*.parquet")}
+    for task in step.tasks:
+        again = dataclasses.replace(task, prints_first=not task.prints_first)
+        with again.unit() as unit:
+            again.work(unit, Timings())
+    assert {path: path.read_bytes() for path in made} == made
+    assert len(made) == 9

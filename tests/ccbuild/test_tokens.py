@@ -66,7 +66,7 @@ def test_tokens_come_back_whatever_the_shards(
     assert list(language.documents_iter()) == spans
     assert language.bounds().tolist() == [[span.start, span.start + span.length - 1] for span in spans]
     for span in spans:
-        assert language.document_at(span.start) == language.document_at(span.start + span.length - 1) == span.doc_id
+        assert language.span_at(span.start) == language.span_at(span.start + span.length - 1) == span
 
 
 def test_a_shard_holds_whole_documents_and_no_more_than_asked(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_reading_past_the_ends_is_refused(tmp_path: Path, start: int, count: int
     with pytest.raises(IndexError, match="en has 38 tokens"):
         language.read(start, count)
     with pytest.raises(IndexError, match="no token 38"):
-        language.document_at(38)
+        language.span_at(38)
 
 
 def test_where_there_are_no_tokens(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ccbuild.config import from_mapping
+from ccbuild.config import from_mapping, places
 from ccbuild.errors import ConfigError, InputError, MismatchError, StorageError
 from ccbuild.storage import locked
 from xlmr.checkpoint import find, open_step
@@ -237,6 +237,34 @@ def test_pairs_are_trained_on_and_stand_in_the_card(
     assert "| en-sw, " in (tmp_path / "hf" / "README.md").read_text()
     with pytest.raises(MismatchError, match=r"pairs\.en-sw="):
         train(small("data.phases=[{start: 0}, {start: 3, mask_prob: 0.3}]"), tokens, tmp_path / "run")
+
+
+def test_places_of_the_trainer_count_by_their_content(
+    whole: Path, tmp_path: Path, tokens: Path, small: Any, write_tokens: Any
+) -> None:
+    """Other weights of the same shapes, and other pairs with as many blocks: nothing but their bytes is another."""
+    assert {key for key, _, _ in places(TrainConfig())} == {"data.pairs", "run.start_from"}
+    short = ("run.stop_at=1", "run.validate=false")
+    for seed in (2, 3):
+        train(small(f"run.seed={seed}", *short), tokens, tmp_path / f"{seed}")
+    for code in ("en", "sw"):
+        write_tokens(tmp_path / "pairs" / "en-sw", {code: 900})
+    given = (f"data.pairs={tmp_path / 'pairs'}", f"run.start_from={tmp_path / '2'}", *short)
+    train(small(*given), tokens, tmp_path / "on")
+    assert train(small(*given), tokens, tmp_path / "on").resumed_from == 1
+    with pytest.raises(MismatchError, match=r"made from start_from\.sha256="):
+        train(small(*given, f"run.start_from={tmp_path / '3'}"), tokens, tmp_path / "on")
+    manifest = tmp_path / "pairs" / "en-sw" / "sw.json"
+    stated = json.loads(manifest.read_text())
+    stated["outputs"]["sw-00000.bin"]["sha256"] = 64 * "0"
+    manifest.write_text(json.dumps(stated))
+    with pytest.raises(MismatchError, match=r"made from pairs\.en-sw\.sha256="):
+        train(small(*given), tokens, tmp_path / "on")
+    checkpoint = next((tmp_path / "on" / "checkpoints").glob("*/checkpoint.json"))
+    earlier = json.loads(checkpoint.read_text())
+    earlier["inputs"] = {key: value for key, value in earlier["inputs"].items() if not key.endswith(".sha256")}
+    checkpoint.write_text(json.dumps(earlier))
+    assert train(small(*given), tokens, tmp_path / "on").resumed_from == 1  # which knew neither
 
 
 def test_callers_random_numbers_are_left_alone(tmp_path: Path, tokens: Path, small: Any) -> None:

@@ -23,8 +23,8 @@ from warcio.warcwriter import WARCWriter
 from cc100.demo.articles import LanguageText, split_texts, udhr_texts
 from cc100.demo.plan import Plan, plan_pages
 from cc100.demo.truth import TruthPage, read_truth, write_truth
-from ccbuild.catalogue import eld_sentences, udhr_excerpts
 from ccbuild.errors import ConfigError
+from ccbuild.langid.sources import eld_sentences, udhr_excerpts
 from ccbuild.ledger import Ledger
 from ccbuild.storage import Unit, sha256_file
 

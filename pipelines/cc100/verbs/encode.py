@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from cc100.layout import Run
 from cc100.verbs.task import Step
-from cc100.verbs.vocab import corpus_of, published
+from cc100.verbs.vocab import corpus_of, largest_first, published
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.runner import Timings
@@ -132,7 +132,7 @@ def _encoder(path: Path, sha256: str) -> Encoder:
 def steps(run: Run) -> Iterator[Step]:
     """The shards of languages that have several, then one unit a language, the largest first."""
     languages = published(run)
-    largest = sorted(languages, key=lambda lang: (-languages[lang].facts["characters"], lang))
+    largest = largest_first(languages)
     shards = {lang: len(languages[lang].facts["shards"]) for lang in largest}
     yield Step("shards", [EncodeShard(run, lang, k) for lang, n in shards.items() if n > 1 for k in range(n)])
     yield Step("languages", [EncodeLanguage(run, lang) for lang in largest])

@@ -14,16 +14,9 @@ import pyarrow.parquet as pq
 from cc100.layout import Run, Source
 from cc100.recipe import verb_contents
 from cc100.verbs.task import Step
+from ccbuild.dedup.external.printfile import write_prints
 from ccbuild.dedup.paragraphs import document_hash, text_paragraph_hashes
-from ccbuild.dedup.prints import (
-    Prints,
-    band_prints,
-    document_prints,
-    paragraph_prints,
-    scheme,
-    url_prints,
-    write_prints,
-)
+from ccbuild.dedup.prints import Prints, band_prints, document_prints, paragraph_prints, scheme, url_prints
 from ccbuild.dedup.signatures import band_hashes, sign
 from ccbuild.errors import InputError
 from ccbuild.langid.sieve import Sieve
@@ -47,6 +40,8 @@ class ExtractShard:
     run: Run
     shard: int
     sources: tuple[Source, ...]
+    prints_first: bool = False
+    """Numba compiles for 8 s each for pages and for prints, once a machine: two workers begin at two ends of that."""
 
     @property
     def name(self) -> str:
@@ -60,6 +55,8 @@ class ExtractShard:
         return self.run.unit("extract", self.name, inputs)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
+        if self.prints_first:
+            sketch([Document(paragraphs=("a text of more words than a shingle has",), doc_id=0)], self.run, Timings())
         ledger = Ledger()
         archives: dict[str, Any] = {}
         unparsed: Counter[str] = Counter()
@@ -154,7 +151,7 @@ def sketch(documents: Sequence[Document], run: Run, timings: Timings) -> list[Pr
 
 
 def steps(run: Run, sources: Sequence[Source], table: Sequence[Input]) -> Iterator[Step]:
-    """One unit a shard, for every shard of which an archive was named."""
+    """One unit a shard, for every shard of which an archive was named, the largest first."""
     known = {source.name: source for source in sources}
     shards: dict[int, list[Source]] = {}
     for entry in table:
@@ -165,4 +162,6 @@ def steps(run: Run, sources: Sequence[Source], table: Sequence[Input]) -> Iterat
                 f"{entry.archive} is in one shard with archives that --input names, but is not named itself. "
                 "Name all archives that the run has read before."
             )
-    yield Step("shards", [ExtractShard(run, shard, tuple(found)) for shard, found in sorted(shards.items())])
+    nbytes = {shard: sum(source.size or 0 for source in found) for shard, found in shards.items()}
+    largest = sorted(shards, key=lambda shard: (-nbytes[shard], shard))
+    yield Step("shards", [ExtractShard(run, n, tuple(shards[n]), i % 2 == 1) for i, n in enumerate(largest)])

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
-from cc100.layout import Run, Source
+from cc100.engines import Engine
+from cc100.layout import Run, Source, text_sources
+from cc100.recipe import load_recipe
+from cc100.run import VerbSummary, run_steps
 from cc100.verbs.publish import DescribeCorpus
 from cc100.verbs.task import Step
 from ccbuild.corpus import CORPUS_SCHEMA, CorpusWriter
+from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
-from ccbuild.prose import read_documents
+from ccbuild.progress import ShowProgress, counted
+from ccbuild.prose import check_code, read_documents
 from ccbuild.records import Document, doc_id, to_table
 from ccbuild.rundir import Input
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, sha256_file
+from ccbuild.storage import Manifest, Unit, locked, sha256_file
 from ccbuild.text.clean import paragraphs
 
-__all__ = ["ImportLanguage", "Split", "steps"]
+__all__ = ["ImportLanguage", "Split", "import_corpus", "steps"]
 
 Split = Literal["auto", "line", "blank"]
 _BATCH = 64
@@ -53,7 +60,7 @@ class ImportLanguage:
                 unit, self.lang, shard_bytes=config.shard_megabytes * 1_000_000, xz_preset=config.xz_preset
             ) as writer,
         ):
-            documents = self._documents(ledger)
+            documents = counted(self._documents(ledger), "documents")
             while batch := list(islice(documents, _BATCH)):
                 for document in batch:
                     buckets[str(document.bucket)] = buckets.get(str(document.bucket), 0) + 1
@@ -89,13 +96,49 @@ def _known(record: Mapping[str, Any], name: str, number: int) -> Document:
     return Document.from_record(record)
 
 
+def import_corpus(
+    patterns: Iterable[str],
+    out: str | Path,
+    *,
+    lang: str | None = None,
+    split: Split = "auto",
+    settings: Sequence[str] = (),
+    engine: Engine,
+    show: ShowProgress,
+) -> VerbSummary:
+    """Files of text by language as the corpus of the run in `out`; files imported before must be named again.
+
+    `patterns` have ``{lang}`` where the code stands, or all files are of `lang`. `split`: as of `read_documents`.
+    """
+    if lang is not None:
+        check_code(lang)
+    run = Run(Path(out).resolve(), load_recipe("cc100", settings))
+    sources = text_sources(patterns, lang)
+    names = {source.name for source in sources}
+    with locked(run.root):
+        for entry in run.inputs():
+            if entry.lang is None:
+                raise InputError(f"{run.root} holds a crawl. Import into a new --out.")
+            if entry.archive not in names:
+                raise InputError(f"{entry.archive} was imported before. Name it again with the others, or a new --out.")
+        run.refuse_other_settings(["publish"])
+        table = run.admit(sources)
+        run.note_settings(["publish"])
+        return run_steps(run, "import", steps(run, sources, table, split), engine, show)[0]
+
+
 def steps(run: Run, sources: Sequence[Source], table: Sequence[Input], split: Split) -> Iterator[Step]:
-    """One unit a language, then what the corpus says of itself."""
+    """One unit a language, the one with the largest files first, then what the corpus says of itself."""
     shards = {entry.archive: entry.shard for entry in table}
     files: dict[str, list[tuple[int, str, str]]] = {}
+    nbytes = Counter[str]()
     for source in sources:
         assert source.lang is not None
+        nbytes[source.lang] += source.size or 0
         files.setdefault(source.lang, []).append((shards[source.name], source.name, source.path))
-    tasks = [ImportLanguage(run, lang, tuple(sorted(found)), split) for lang, found in sorted(files.items())]
+    tasks = [
+        ImportLanguage(run, lang, tuple(sorted(files[lang])), split)
+        for lang in sorted(files, key=lambda code: (-nbytes[code], code))
+    ]
     yield Step("languages", tasks)
     yield Step("card", [DescribeCorpus(run, tuple(sorted(files)))])

@@ -42,7 +42,7 @@ from cc100.verbs.matching import (
     plan_of,
 )
 from cc100.verbs.task import Step
-from ccbuild.dedup.plan import FAN_IN, Cut, levels
+from ccbuild.dedup.external.plan import FAN_IN, Cut, levels
 from ccbuild.dedup.prints import BAND, DOCUMENT, KINDS, PARAGRAPH, URL
 from ccbuild.errors import MismatchError
 from ccbuild.storage import Manifest, digest_of

@@ -19,15 +19,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cc100.layout import Run
-from ccbuild.dedup.bitmap import DocumentSet
-from ccbuild.dedup.captures import recaptures
-from ccbuild.dedup.corpus import confirmed
 from ccbuild.dedup.decisions import EQUAL, Decisions, Edges, decide_paragraphs, matches
-from ccbuild.dedup.external import Rows, Sorter, first_of_groups, groups_whole, merged
-from ccbuild.dedup.plan import Cut, Plan
-from ccbuild.dedup.prints import DOCUMENT, Prints, bucket_bounds, merge_prints, oldest, pieces, scheme
-from ccbuild.dedup.rounds import EDGE, decide_edges
-from ccbuild.dedup.tables import dtype_of, merge_tables, read_range, stream_rows, table_of_rows, write_blocks
+from ccbuild.dedup.external.bitmap import DocumentSet
+from ccbuild.dedup.external.captures import recaptures
+from ccbuild.dedup.external.plan import Cut, Plan
+from ccbuild.dedup.external.printfile import merge_prints, oldest, pieces
+from ccbuild.dedup.external.rounds import EDGE, decide_edges
+from ccbuild.dedup.external.sorting import Rows, Sorter, first_of_groups, groups_whole, merged
+from ccbuild.dedup.external.tables import dtype_of, merge_tables, read_range, stream_rows, table_of_rows, write_blocks
+from ccbuild.dedup.jaccard import confirmed
+from ccbuild.dedup.prints import DOCUMENT, Prints, bucket_bounds, scheme
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
 from ccbuild.records import DUPLICATE_SCHEMA, doc_id

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,12 +61,13 @@ class TakeIdentifier:
 
     def _files(self) -> list[Path]:
         """The model; with a supplement also that and what is known of it."""
-        config, known = self.run.recipe.prepare, catalogue.entries()
-        model = catalogue.fetch(config.identifier) if config.identifier in known else Path(config.identifier)
+        config = self.run.recipe.prepare
+        entry = catalogue.entries().get(config.identifier)
+        model = catalogue.fetch(entry) if entry else Path(config.identifier)
         if config.supplement is None:
             return [model]
         if config.supplement == "catalogue":
-            supplement = supplement_for(LanguageModel(model))
+            supplement = supplement_for(LanguageModel(model, entry.sha256 if entry else None))
         else:
             supplement = Path(config.supplement)
             Supplement(supplement)  # refuses what is none
@@ -102,6 +104,11 @@ class CrawlProse:
 
     earlier: RunDir
     lang: str
+    documents: int
+
+    def nbytes(self) -> int:
+        """Some two thousand a document."""
+        return 2000 * self.documents
 
     def lines(self) -> Iterator[str]:
         """Their paragraphs."""
@@ -193,12 +200,14 @@ def _earlier(root: str | None, run: Run) -> dict[str, CrawlProse]:
     manifests = list(earlier.manifests("refine").values())
     if not manifests:
         raise InputError(f"prepare.bootstrap={root} has no documents. Name the folder of a run that refine has ended.")
-    languages: set[str] = set().union(*(m.facts["languages"] for m in manifests))
-    return {lang: CrawlProse(earlier, lang) for lang in languages}
+    languages = Counter[str]()
+    for manifest in manifests:
+        languages.update(manifest.facts["languages"])
+    return {lang: CrawlProse(earlier, lang, documents) for lang, documents in languages.items()}
 
 
 def steps(run: Run) -> Iterator[Step]:
-    """One unit for the identifier, one a language."""
+    """One unit for the identifier, one a language, the one with most text first: the last shall not wait for it."""
     config = run.recipe.prepare
     tasks: dict[str, Any] = {} if "all" in config.languages else {lang: NoModel(run, lang) for lang in config.languages}
     found: list[Mapping[str, Any]] = [
@@ -208,4 +217,6 @@ def steps(run: Run) -> Iterator[Step]:
     ]
     for each in found:  # the last word is the best source's
         tasks |= {lang: task for lang, task in each.items() if lang and ("all" in config.languages or lang in tasks)}
-    yield Step("models", [TakeIdentifier(run), *(tasks[lang] for lang in sorted(tasks))])
+    nbytes = {lang: task.text.nbytes() if isinstance(task, EstimateModel) else 0 for lang, task in tasks.items()}
+    largest = sorted(tasks, key=lambda lang: (-nbytes[lang], lang))
+    yield Step("models", [TakeIdentifier(run), *(tasks[lang] for lang in largest)])

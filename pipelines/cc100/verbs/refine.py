@@ -154,5 +154,6 @@ def _dropped_table(rows: Sequence[tuple[Document, str, int | None, float | None]
 
 
 def steps(run: Run) -> Iterator[Step]:
-    """One unit a shard."""
-    yield Step("shards", [RefineShard(run, shard) for shard in run.shards("extract")])
+    """One unit a shard, the one with most pages first."""
+    pages = {shard: m.facts["documents"] for shard, m in run.shards("extract").items()}
+    yield Step("shards", [RefineShard(run, n) for n in sorted(pages, key=lambda shard: (-pages[shard], shard))])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ccbuild.progress import phase
 from ccbuild.runner import Timings
 from ccbuild.storage import Manifest, Unit
 
@@ -56,9 +57,10 @@ def execute(task: Task) -> Result:
     """Do a unit unless it is done."""
     start = time.monotonic()
     timings = Timings()
-    unit = task.unit()
-    done = unit.done()
+    with phase("check"):
+        unit = task.unit()
+        done = unit.done()
     if done is None:
-        with unit:
+        with unit, phase("write"):
             task.work(unit, timings)
     return Result(task.name, done is None, time.monotonic() - start, dict(timings.seconds), dict(timings.changes))

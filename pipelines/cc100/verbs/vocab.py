@@ -11,16 +11,21 @@ from ccbuild.corpus import CorpusLanguage, corpus_language
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, digest_of, facts_of
-from ccbuild.vocab.train import build_vocabulary
+from ccbuild.storage import Manifest, Unit, digest_of
+from ccbuild.vocab.train import commit_vocabulary
 from ccbuild.vocab.words import count_words, merge_counts
 
-__all__ = ["corpus_of", "published", "steps"]
+__all__ = ["corpus_of", "largest_first", "published", "steps"]
 
 
 def published(run: Run) -> dict[str, Manifest]:
     """Languages of the corpus that hold documents, by code."""
     return {lang: m for lang, m in run.manifests("publish").items() if m.facts["documents"]}
+
+
+def largest_first(languages: dict[str, Manifest]) -> list[str]:
+    """The codes by the characters of their corpora."""
+    return sorted(languages, key=lambda lang: (-languages[lang].facts["characters"], lang))
 
 
 def corpus_of(run: Run, lang: str) -> CorpusLanguage:
@@ -118,19 +123,15 @@ class TrainVocabulary:
         if not counts:
             raise InputError(f"{self.run.folder('publish')} holds no documents, so there is nothing to make words of.")
         with timings.measure("train"):
-            made = build_vocabulary(counts, self.run.recipe.vocab)
-        for name, content in made.files().items():
-            unit.path(name).write_bytes(content)
-        ledger = Ledger()
-        ledger["languages"].keep(len(counts))
-        return unit.commit(ledger, facts=facts_of(made))
+            return commit_vocabulary(unit, counts, self.run.recipe.vocab)
 
 
 def steps(run: Run) -> Iterator[Step]:
-    """Counts of shards, where a language has several; counts by language; the training."""
+    """Counts of shards, where a language has several; counts by language, the largest first; the training."""
     languages = published(run)
-    shards = {lang: len(m.facts["shards"]) for lang, m in languages.items()}
+    largest = largest_first(languages)
+    shards = {lang: len(languages[lang].facts["shards"]) for lang in largest}
     several = [CountShard(run, lang, shard) for lang, n in shards.items() if n > 1 for shard in range(n)]
     yield Step("shards", several)
-    yield Step("words", [CountWords(run, lang) for lang in languages])
+    yield Step("words", [CountWords(run, lang) for lang in largest])
     yield Step("train", [TrainVocabulary(run)])

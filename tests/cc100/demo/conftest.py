@@ -9,7 +9,7 @@ import pytest
 from cc100.demo.articles import Article, LanguageText, split_texts, udhr_texts
 from cc100.demo.crawl import Crawl, write_crawl
 from ccbuild import catalogue
-from ccbuild.catalogue import eld_sentences, udhr_excerpts
+from ccbuild.langid.sources import eld_sentences, udhr_excerpts
 
 
 def cached(name: str) -> Path:

@@ -40,6 +40,9 @@ class Site:
     url: str = ""
     under_way: int = 0
     most_under_way: int = 0
+    connections: int = 0
+    closed: int = 0
+    """Connections that were opened, and those of them that the server has closed."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fault(self, method: str, path: str) -> str:
@@ -56,6 +59,11 @@ class Handler(BaseHTTPRequestHandler):
     site: Site
 
     def log_message(self, *_: object) -> None: ...
+
+    def setup(self) -> None:
+        super().setup()
+        with self.site.lock:
+            self.site.connections += 1
 
     def do_HEAD(self) -> None:
         self.answer("HEAD")
@@ -147,6 +155,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             self.wfile.write(body)
+            self.close_connection |= fault == "hang-up"  # not announced: the client still counts on the connection
 
     def range(self, content: bytes, etag: str | None) -> tuple[int, int | None]:
         """(start, stop) of the range that was asked for; stop None: the whole file."""
@@ -178,6 +187,12 @@ class Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        site: Site = self.RequestHandlerClass.site  # type: ignore[attr-defined]
+        with site.lock:
+            site.closed += 1
 
     def handle_error(self, request: Any, client_address: Any) -> None: ...
 

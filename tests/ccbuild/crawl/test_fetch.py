@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -201,6 +202,18 @@ def test_connections_are_kept_and_the_budget_of_them_holds(site: Site, make_clie
     assert {path: (tmp_path / path).read_bytes() for path in contents} == contents
     assert site.most_under_way <= 3
     assert client.requests == len(site.log) == 24
+    assert site.connections <= 3
+
+
+def test_a_connection_that_went_stale_costs_no_failure(site: Site, file: str, make_client: Make) -> None:
+    client = make_client(file_attempts=1)
+    for opened in (1, 2):
+        site.faults["/f.bin"] = ["hang-up"]
+        assert read_all(client, file) == CONTENT
+        while site.closed < opened:
+            time.sleep(0.01)
+        assert site.connections == opened
+    assert client.requests == len(site.log) == 4
 
 
 def test_one_file_that_fails_does_not_stop_the_others(site: Site, make_client: Make, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from cc100.layout import Run, check_sources, sources_of
 from cc100.recipe import load_recipe
 from cc100.run import run_verb
 from ccbuild.cli import main
-from tests.cc100.test_run import silent
+from ccbuild.progress import silent
 from tests.ccbuild.crawl.conftest import SNAPSHOT, Crawl
 from tests.ccbuild.crawl.test_select import expected
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ccbuild.dedup.bitmap import DocumentSet
+from ccbuild.dedup.external.bitmap import DocumentSet
 from ccbuild.errors import DataError
 
 

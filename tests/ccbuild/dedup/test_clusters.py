@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccbuild.dedup.clusters import PAIR, clusters, clusters_by_rounds, pairs
+from ccbuild.dedup.clusters import clusters
 from ccbuild.dedup.decisions import EQUAL, DocumentPolicy, Edges, combine, decide_documents, matches
-from ccbuild.dedup.external import Rows, Sorter, groups_whole, sort_rows
-from ccbuild.dedup.rounds import EDGE, decide_by_rounds
+from ccbuild.dedup.external.rounds import EDGE, decide_by_rounds
+from ccbuild.dedup.external.sorting import Rows, Sorter, groups_whole, sort_rows
+from ccbuild.dedup.external.stars import PAIR, clusters_by_rounds, pairs
 from ccbuild.dedup.signatures import SignatureConfig
 
 CONFIG = SignatureConfig(bands=4, rows=2)

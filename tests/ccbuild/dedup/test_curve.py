@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ccbuild.catalogue import eld_sentences
-from ccbuild.dedup.corpus import CorpusConfig, duplicates, sketch, true_jaccard
+from ccbuild.dedup.corpora.texts import CorpusConfig, duplicates, sketch
+from ccbuild.dedup.jaccard import true_jaccard
 from ccbuild.dedup.signatures import SignatureConfig, band_hashes, sign
 from ccbuild.dedup.words import shingles
+from ccbuild.langid.sources import eld_sentences
 from tests.conftest import cached
 
 SIMILARITIES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)

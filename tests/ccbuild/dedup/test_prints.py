@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ccbuild.dedup import prints as prints_module
+from ccbuild.dedup.external.printfile import merge_prints, oldest, read_prints, read_scheme, write_prints
 from ccbuild.dedup.prints import (
     BAND,
     DOCUMENT,
@@ -24,14 +25,9 @@ from ccbuild.dedup.prints import (
     band_prints,
     bucket_bounds,
     document_prints,
-    merge_prints,
-    oldest,
     paragraph_prints,
-    read_prints,
-    read_scheme,
     scheme,
     url_prints,
-    write_prints,
 )
 from ccbuild.dedup.signatures import SignatureConfig
 from ccbuild.errors import DataError, InputError, MismatchError

@@ -10,6 +10,7 @@ import string
 from collections.abc import Callable, Iterator
 
 from ccbuild import catalogue
+from ccbuild.langid.sources import eld_sentences
 
 __all__ = ["KINDS", "junk"]
 
@@ -119,7 +120,7 @@ KINDS: dict[str, Callable[[list[str], random.Random], list[str]]] = {
 
 def junk(n: int, seed: int = 0) -> Iterator[tuple[str, list[str]]]:
     """`n` pages, as (kind, paragraphs); the same for the same seed."""
-    sentences = catalogue.eld_sentences(catalogue.fetch("eld"))
+    sentences = eld_sentences(catalogue.fetch("eld"))
     marks = string.punctuation + "«»“”„…–—।؟،؛"
     pools = {c: [w for w in (word.strip(marks) for word in " ".join(sentences[c]).split()) if w] for c in LANGUAGES}
     kinds = list(KINDS)

@@ -121,6 +121,8 @@ def test_a_sheet_becomes_a_precision(run: Path, capsys: pytest.CaptureFixture[st
     marked = ["\t".join(rows[0])] + ["\t".join(["n" if n < 3 else "Y", *row[1:]]) for n, row in enumerate(rows[1:])]
     sheet.write_text("\n".join(marked) + "\n", encoding="utf-8")
     assert main(command) == 0
+    assert ["precision", "0.85"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert main([*command, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["documents"], found["right"], found["precision"]) == (20, 17, 0.85)
     assert found == {**audit(sheet)} == json.loads((run / "audits" / "ha.json").read_text())

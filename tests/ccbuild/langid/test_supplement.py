@@ -168,10 +168,8 @@ def test_the_command_trains_and_the_others_take_it(
 ) -> None:
     rows = [f"{code}\t{line}" for code, lines in texts["eld"].items() for line in lines]
     Path("mine.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    assert (
-        main(["langid", "train", "--data", "mine.tsv", "--out", "s.ftz", "--set", "epochs=3", "--set", "least_count=3"])
-        == 0
-    )
+    quick = ("--set", "epochs=3", "--set", "least_count=3", "--json")
+    assert main(["langid", "train", "--data", "mine.tsv", "--out", "s.ftz", *quick]) == 0
     assert json.loads(capsys.readouterr().out)["sentences"]["yo"] <= 300
     Path("text.txt").write_text("Die Regierung will neue Schulen bauen, sagte der Minister am Montag.\n")
     assert main(["langid", "identify", "text.txt", "--supplement", "s.ftz"]) == 0

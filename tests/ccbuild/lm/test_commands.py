@@ -28,7 +28,7 @@ def test_estimate_takes_shorthands_and_says_what_it_made(
     Path("a.jsonl").write_text("".join(json.dumps({"text": line}) + "\n" for line in prose[:30]))
     Path("b.txt").write_text("\n".join(prose[30:]))
     command = ["lm", "estimate", "--lang", "en", "--text", "a.jsonl", "b.txt", "--out", "models"]
-    assert main([*command, "--order", "3", "--pieces", "200", "--prune", "0", "0", "1"]) == 0
+    assert main([*command, "--order", "3", "--pieces", "200", "--prune", "0", "0", "1", "--json"]) == 0
     (made,) = said(capsys)
     assert (made["pieces"], made["lines"], made["made_by"]) == (200, len(prose), "ccbuild")
     assert sorted(p.name for p in Path("models").iterdir()) == ["en.arpa", "en.binary", "en.json", "en.sp.model"]
@@ -39,6 +39,9 @@ def test_estimate_takes_shorthands_and_says_what_it_made(
     assert "order=3" in capsys.readouterr().err
     assert main([*command, "--no-arpa", "--lang", "sw"]) == 0
     assert not Path("models/sw.arpa").exists()
+    assert ["lang", "sw"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert main([*command, "--no-arpa", "--lang", "sw"]) == 0
+    assert "nothing to do" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -82,7 +85,7 @@ def test_calibrate(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for part in range(2):
         columns = {"lang": langs[part::2], "perplexity": pa.array([None, *values[part::2][1:]])}
         pq.write_table(pa.table(columns), f"run/4-documents/part-{part}.parquet")
-    assert main(["lm", "calibrate", "run", "--percentiles", "30,60", "--out", "cutoffs.csv"]) == 0
+    assert main(["lm", "calibrate", "run", "--percentiles", "30,60", "--out", "cutoffs.csv", "--json"]) == 0
     printed = capsys.readouterr()
     rows = [json.loads(line) for line in printed.out.splitlines()]
     assert [(r["lang"], r["percentile"]) for r in rows] == [("ha", 30), ("ha", 60), ("sw", 30), ("sw", 60)]
@@ -93,8 +96,13 @@ def test_calibrate(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cutoffs["sw"].head == rows[2]["perplexity"]
     scored = [{"perplexity": v, "pieces": 1, "text": ""} for v in range(1, 101)]
     Path("sw.jsonl").write_text("".join(json.dumps(r) + "\n" for r in [*scored, {"perplexity": None, "text": ""}]))
-    assert main(["lm", "calibrate", "sw.jsonl", "--lang", "sw", "--percentiles", "50"]) == 0
+    assert main(["lm", "calibrate", "sw.jsonl", "--lang", "sw", "--percentiles", "50", "--json"]) == 0
     assert said(capsys)[0]["perplexity"] == 51.0
+    assert main(["lm", "calibrate", "sw.jsonl", "--lang", "sw", "--percentiles", "50"]) == 0
+    assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()] == [
+        ["language", "percentile", "perplexity"],
+        ["sw", "50", "51.0"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +133,7 @@ def test_evaluate_prints_a_table_or_lines_and_plots(in_folder: Path, capsys: pyt
     command = ["lm", "evaluate", "--models", "models", "--text", "{lang}.heldout.txt", "--plot", "auc.svg"]
     assert main(command) == 0
     table = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in table] == ["documents", "ha", "sw", "median", "worst"]
+    assert [line.split()[0] for line in table] == ["language", "ha", "sw", "median", "worst"]
     assert Path("auc.svg").read_text().startswith("<svg")
     assert main([*command, "--json", "--lang", "sw"]) == 0
     rows = said(capsys)

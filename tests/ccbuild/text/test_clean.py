@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccbuild.text.clean import paragraphs
-from ccbuild.text.kernels import uncleanness
+from ccbuild.text.kernels.clean import uncleanness
 
 
 def cleaned(text: str) -> list[str]:

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccbuild import catalogue
+from ccbuild.langid.sources import eld_sentences
 from ccbuild.text.normalise import (
     PUNCTUATION,
     normalise_ccnet,
     normalise_ccnet_dedup,
-    normalise_ccnet_dedup_lines,
     normalise_ccnet_lines,
 )
 
@@ -56,12 +56,10 @@ def test_equals_cc_net(case: dict[str, str]) -> None:
 def test_lines_equal_cc_net() -> None:
     lines = [case["line"] for case in GOLDEN]  # one of them holds line breaks
     assert normalise_ccnet_lines(lines) == [case["model"] for case in GOLDEN]
-    assert normalise_ccnet_dedup_lines(lines) == [case["dedup"] for case in GOLDEN]
     without = [case for case in GOLDEN if "\n" not in case["line"]]
     lines = [case["line"] for case in without]
     assert normalise_ccnet_lines(lines) == [case["model"] for case in without]
-    assert normalise_ccnet_dedup_lines(lines) == [case["dedup"] for case in without]
-    assert normalise_ccnet_lines([]) == normalise_ccnet_dedup_lines([]) == []
+    assert normalise_ccnet_lines([]) == []
 
 
 # The first 8 digits of BLAKE2b over what cc_net 1.0.0's text_normalizer.normalize makes of each of the first 100
@@ -79,7 +77,7 @@ def test_two_thousand_lines_of_twenty_languages_equal_cc_net() -> None:
     path = catalogue.cached("eld")
     if path is None:
         pytest.skip("eld is not in the cache: run ccbuild catalogue fetch eld")
-    sentences = catalogue.eld_sentences(path)
+    sentences = eld_sentences(path)
     golden = json.loads(DIGESTS.read_text(encoding="utf-8"))
     assert list(golden) == LANGUAGES
     for lang in LANGUAGES:
@@ -115,7 +113,6 @@ def test_any_text(line: str, pad: str) -> None:
 @given(st.lists(TROUBLE))
 def test_lines_are_normalised_each(lines: list[str]) -> None:
     assert normalise_ccnet_lines(lines) == [slow_model(line) for line in lines]
-    assert normalise_ccnet_dedup_lines(lines) == [slow_dedup(line) for line in lines]
 
 
 def test_marks_that_stay_are_sorted() -> None:
@@ -132,7 +129,7 @@ if __name__ == "__main__":
     import subprocess
     import sys
 
-    taken = {lang: catalogue.eld_sentences(catalogue.fetch("eld"))[lang][:100] for lang in LANGUAGES}
+    taken = {lang: eld_sentences(catalogue.fetch("eld"))[lang][:100] for lang in LANGUAGES}
     program = "import json, sys; from cc_net.text_normalizer import normalize as n;"
     program += "print(json.dumps({k: [n(line) for line in v] for k, v in json.load(sys.stdin).items()}))"
     said = subprocess.run(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ccbuild.vocab.config import VocabularyConfig
-from ccbuild.vocab.train import Vocabulary, train_vocabulary
+from ccbuild.vocab.train import Vocabulary, build_vocabulary
 from ccbuild.vocab.words import words_of, write_counts
 
 SCRIPTS = {
@@ -106,16 +106,34 @@ def counts(
     return paths
 
 
+def train_vocabulary(counts: Mapping[str, Path], folder: Path, config: VocabularyConfig) -> Vocabulary:
+    """A vocabulary, written to `folder`."""
+    vocabulary = build_vocabulary(counts, config)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in vocabulary.files().items():
+        (folder / name).write_bytes(content)
+    return vocabulary
+
+
 @pytest.fixture(scope="session")
 def folder(counts: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where `vocabulary` lies."""
     return tmp_path_factory.mktemp("vocabulary")
 
 
+def written_vocabulary(counts: Mapping[str, Path], folder: Path, config: VocabularyConfig) -> Vocabulary:
+    """A vocabulary, its files in `folder`."""
+    made = build_vocabulary(counts, config)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in made.files().items():
+        (folder / name).write_bytes(content)
+    return made
+
+
 @pytest.fixture(scope="session")
 def vocabulary(counts: Mapping[str, Path], config: VocabularyConfig, folder: Path) -> Vocabulary:
     """The vocabulary of the corpus, written to `folder`."""
-    return train_vocabulary(counts, folder, config)
+    return written_vocabulary(counts, folder, config)
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,9 @@ from ccbuild.errors import DataError, InputError, MismatchError
 from ccbuild.tokens import BOS, EOS, PAD, UNK
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.tokenizer import Encoder
-from ccbuild.vocab.train import Vocabulary, VocabularyConfig, train_vocabulary
+from ccbuild.vocab.train import Vocabulary, VocabularyConfig
 from ccbuild.vocab.words import words_of, write_counts
+from tests.ccbuild.vocab.conftest import written_vocabulary
 
 REAL_TEXT = Path(__file__).parents[4] / "shared" / "data" / "lm-text"
 
@@ -104,7 +105,7 @@ def test_real_text_in_all_languages_reads_the_same(tmp_path: Path, offline: Any)
         if path.parent.name not in counts:
             counts[path.parent.name] = tmp_path / path.parent.name
             write_counts(counts[path.parent.name], words_of(text[::2], config))
-    trained = train_vocabulary(counts, tmp_path / "vocabulary", config)
+    trained = written_vocabulary(counts, tmp_path / "vocabulary", config)
     lines += [f"{lines[i]} {special} {lines[-i]}" for i, special in enumerate(SPECIALS, 1)]
     ours, theirs = Encoder(tmp_path / "vocabulary" / MODEL_NAME, trained.sha256), load(tmp_path / "vocabulary")
     for form in (None, "NFD"):
@@ -202,7 +203,7 @@ def test_other_kinds_of_model_read_the_same(
     choice: dict[str, Any], counts: Mapping[str, Path], unseen: list[str], tmp_path: Path, offline: Any
 ) -> None:
     config = VocabularyConfig(size=1500, threads=1, max_character_share=0.6, **choice)
-    trained = train_vocabulary(counts, tmp_path, config)
+    trained = written_vocabulary(counts, tmp_path, config)
     ours = Encoder(tmp_path / MODEL_NAME, trained.sha256)
     encoded = [ids.tolist() for ids in ours.encode(unseen)]
     assert load(tmp_path)(unseen, add_special_tokens=False)["input_ids"] == encoded
@@ -216,7 +217,7 @@ def test_other_kinds_of_model_read_the_same(
 
 
 def test_symbols_are_one_piece_wherever_they_stand(counts: Mapping[str, Path], tmp_path: Path, offline: Any) -> None:
-    trained = train_vocabulary(counts, tmp_path, VocabularyConfig(size=2400, threads=1, symbols=("[X]", "<url>")))
+    trained = written_vocabulary(counts, tmp_path, VocabularyConfig(size=2400, threads=1, symbols=("[X]", "<url>")))
     encoder, theirs = Encoder(tmp_path / MODEL_NAME, trained.sha256), load(tmp_path)
     ids = encoder.encode(["aaa[X]bbb <url>"])[0].tolist()
     symbols = [theirs.convert_tokens_to_ids(symbol) for symbol in ("[X]", "<url>")]

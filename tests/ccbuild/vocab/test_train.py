@@ -20,8 +20,9 @@ from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.vocab.alpha import alpha_plan
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.protobuf import charsmap, fields, replace_normalizer, round_scores
-from ccbuild.vocab.train import Vocabulary, VocabularyConfig, build_vocabulary, train_vocabulary
+from ccbuild.vocab.train import Vocabulary, VocabularyConfig, build_vocabulary
 from ccbuild.vocab.words import WordCounts, words_of, write_counts
+from tests.ccbuild.vocab.conftest import written_vocabulary
 
 REAL_TEXT = Path(__file__).parents[4] / "shared" / "data" / "lm-text"
 SMALL = ("en", "th", "zh-Hans")
@@ -50,9 +51,9 @@ def test_languages_files_and_folders_change_not_one_bit(
     counts: Mapping[str, Path], small: dict[str, Path], tmp_path: Path
 ) -> None:
     config = VocabularyConfig(size=700, threads=2)
-    here = train_vocabulary(small, tmp_path / "here", config)
+    here = written_vocabulary(small, tmp_path / "here", config)
     moved = {code: Path(shutil.copy(small[code], tmp_path / f"moved-{code}")) for code in reversed(SMALL)}
-    there = train_vocabulary(moved, tmp_path / "a" / "longer" / "way", config)
+    there = written_vocabulary(moved, tmp_path / "a" / "longer" / "way", config)
     for path in (tmp_path / "here").iterdir():
         assert path.read_bytes() == (tmp_path / "a" / "longer" / "way" / path.name).read_bytes()
     assert here == there

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ccbuild.dedup.prints import BYTES_PER_PRINT
+from ccbuild.dedup.external.printfile import BYTES_PER_PRINT
 
 __all__ = ["FAN_IN", "Cut", "Plan", "levels"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ccbuild.dedup.external import Lookup, Rows, Sorter
+from ccbuild.dedup.external.sorting import Lookup, Rows, Sorter
 
 __all__ = ["recaptures"]
 

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ccbuild.dedup.corpus import true_jaccard
-from ccbuild.dedup.prints import BAND, read_prints, read_scheme
+from ccbuild.dedup.external.printfile import read_prints, read_scheme
+from ccbuild.dedup.jaccard import true_jaccard
+from ccbuild.dedup.prints import BAND
 from ccbuild.dedup.signatures import SignatureConfig, band_hashes, shingle_hash, sign
 from ccbuild.errors import InputError
 

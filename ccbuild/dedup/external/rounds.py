@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ccbuild.dedup.clusters import PAIR, clusters_by_rounds, pairs
 from ccbuild.dedup.decisions import (
     EQUAL,
     Decisions,
@@ -19,7 +18,8 @@ from ccbuild.dedup.decisions import (
     decisions_of,
     judge,
 )
-from ccbuild.dedup.external import Lookup, Rows, Sorter, first_of_groups, groups_whole, read_rows, sort_rows
+from ccbuild.dedup.external.sorting import Lookup, Rows, Sorter, first_of_groups, groups_whole, read_rows, sort_rows
+from ccbuild.dedup.external.stars import PAIR, clusters_by_rounds, pairs
 from ccbuild.dedup.groups import distinct, group_starts
 from ccbuild.dedup.signatures import SignatureConfig
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ccbuild.dedup.external import Rows, merged
+from ccbuild.dedup.external.sorting import Rows, merged
 from ccbuild.errors import DataError, InputError
 from ccbuild.storage import PARQUET
 

@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ccbuild.dedup.corpus import CorpusConfig, Overlap, duplicates, overlap, sketch
+from ccbuild.dedup.corpora.texts import CorpusConfig, Overlap, duplicates, overlap, sketch
 from ccbuild.dedup.decisions import Decisions
 from ccbuild.errors import DataError, InputError
+from ccbuild.progress import counted, phase
 from ccbuild.prose import read_lines
-from ccbuild.storage import PARQUET
+from ccbuild.storage import PARQUET, write_bytes, write_json
 
 __all__ = ["Corpus", "Dropped", "Result", "compare_files", "dedup_files", "overlap_record"]
 
@@ -101,16 +102,22 @@ class Corpus:
 
 
 def dedup_files(paths: Sequence[str], config: CorpusConfig, column: str = "text", out: Path | None = None) -> Result:
-    """The duplicates among all rows of all `paths`; with `out`, the kept rows, each file under its name in out/kept."""
+    """The duplicates among all rows of all `paths`.
+
+    With `out` it holds the kept rows, each file under its name in ``kept/``, ``dropped.jsonl`` and ``summary.json``.
+    """
     names = [_kept_name(path) for path in paths]
     twice = next((name for name in names if names.count(name) > 1), None)
     if out is not None and twice:
         raise InputError(f"Two files would both become {out / 'kept' / twice}. Rename one, or take them one by one.")
     corpus = Corpus(paths, column)
-    rows = sketch(corpus.texts(), config)
-    decided = duplicates(rows, config, corpus.texts_of)
+    with phase("read"):
+        rows = sketch(counted(corpus.texts(), "rows"), config)
+    with phase("decide"):
+        decided = duplicates(rows, config, corpus.texts_of)
     if out is not None:
-        corpus.write(decided.doc, out / "kept")
+        with phase("write"):
+            corpus.write(decided.doc, out / "kept")
     dropped = [_dropped(corpus, *row) for row in _listed(decided)]
     exact = int(decided.equal.sum())
     lost = int(rows.characters[decided.doc].sum())
@@ -123,12 +130,17 @@ def dedup_files(paths: Sequence[str], config: CorpusConfig, column: str = "text"
         "characters": int(rows.characters.sum()),
         "kept_characters": int(rows.characters.sum()) - lost,
     }
+    if out is not None:
+        lines = (json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n" for row in dropped)
+        write_bytes(out / "dropped.jsonl", "".join(lines).encode())
+        write_json(out / "summary.json", summary)
     return Result(summary, dropped)
 
 
 def compare_files(first: Sequence[str], second: Sequence[str], config: CorpusConfig, column: str = "text") -> Overlap:
     """How much of each of two corpora the other has."""
-    sides = [sketch(Corpus(paths, column).texts(), config, paragraphs=True) for paths in (first, second)]
+    texts = [counted(Corpus(paths, column).texts(), "rows") for paths in (first, second)]
+    sides = [sketch(rows, config, paragraphs=True) for rows in counted(texts, "corpora", 2)]
     return overlap(*sides)
 
 
@@ -145,17 +157,17 @@ def _share(n: int, of: int) -> float:
     return round(n / of, 4) if of else 0.0
 
 
-def _listed(decided: Decisions) -> Iterator[tuple[int, int, float, bool, int]]:
+def _listed(decided: Decisions) -> Iterator[tuple[int, int, str, float, int]]:
     columns = (decided.doc, decided.partner, decided.similarity, decided.equal, decided.cluster_size)
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
     sizes: dict[int, int] = {}
     for _, partner, _, _, size in rows:
         sizes[partner] = max(size, sizes.get(partner, 0))
-    return ((doc, partner, similarity, equal, sizes[partner]) for doc, partner, similarity, equal, _ in rows)
+    reasons = ("near_duplicate", "exact_duplicate")
+    return ((doc, partner, reasons[equal], similarity, sizes[partner]) for doc, partner, similarity, equal, _ in rows)
 
 
-def _dropped(corpus: Corpus, doc: int, partner: int, similarity: float, equal: bool, size: int) -> Dropped:
-    reason = "exact_duplicate" if equal else "near_duplicate"
+def _dropped(corpus: Corpus, doc: int, partner: int, reason: str, similarity: float, size: int) -> Dropped:
     return Dropped(*corpus.place(doc), reason, *corpus.place(partner), round(similarity, 3), size)
 
 

@@ -7,7 +7,7 @@ All prints stand in memory: with 14 bands some 400 bytes a row and 8 a paragraph
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from ccbuild.dedup.decisions import Decisions, DocumentPolicy, Edges, decide_documents, matches
 from ccbuild.dedup.groups import distinct
+from ccbuild.dedup.jaccard import TextsOf, confirmed
 from ccbuild.dedup.paragraphs import NO_PRINT, ParagraphForm, document_hash, text_paragraph_hashes
 from ccbuild.dedup.prints import band_prints, document_prints
 from ccbuild.dedup.signatures import SignatureConfig, band_hashes, sign
-from ccbuild.dedup.words import shingles
 from ccbuild.errors import ConfigError
 
 __all__ = [
@@ -26,18 +26,13 @@ __all__ = [
     "Duplicate",
     "Overlap",
     "Sketch",
-    "confirmed",
     "deduplicate",
     "duplicates",
     "overlap",
     "sketch",
-    "true_jaccard",
 ]
 
 _BATCH = 4096
-
-TextsOf = Callable[[NDArray[np.uint64]], dict[int, str]]
-"""Texts of rows by number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,27 +159,6 @@ def _edges(rows: Sketch) -> tuple[Edges, Edges]:
     distinct[exact.doc] = False  # a copy has its original's bands, which are enough
     bands = band_prints(rows.bands, distinct, numbers)
     return exact, matches(bands.hash, bands.doc_id)
-
-
-def true_jaccard(a: str, b: str, ngram: int) -> float:
-    """Jaccard similarity of the shingle sets of two texts; 0 where neither has a shingle.
-
-    >>> round(true_jaccard("a b c d e f", "a b c d e g", 5), 3)
-    0.333
-    """
-    first, second = set(shingles(a, ngram)), set(shingles(b, ngram))
-    return len(first & second) / len(first | second) if first or second else 0.0
-
-
-def confirmed(edges: Edges, min_jaccard: float, ngram: int, texts_of: TextsOf) -> Edges:
-    """The edges whose true Jaccard similarity is `min_jaccard` or more; two texts in Python an edge, about 0.5 ms."""
-    keep = np.zeros(len(edges.doc), np.bool_)
-    for first in range(0, len(edges.doc), _BATCH):
-        doc, partner = edges.doc[first : first + _BATCH], edges.partner[first : first + _BATCH]
-        texts = texts_of(distinct(np.concatenate((doc, partner))))
-        pairs = zip(doc.tolist(), partner.tolist(), strict=True)
-        keep[first : first + _BATCH] = [true_jaccard(texts[d], texts[p], ngram) >= min_jaccard for d, p in pairs]
-    return Edges(edges.doc[keep], edges.partner[keep], edges.agreeing[keep])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,7 @@
-"""Compiled loops over the bytes of a page: what it would cost a parser, its text without tags, and its blocks.
+"""What a page would cost a parser, and its text without tags.
 
-The first two walk the page as the tokenizer of the HTML standard does (https://html.spec.whatwg.org/#tokenization):
-tags with quoted attributes, comments, raw text. They stand in a file of their own because numba's cache on disk
-watches only the file that a function stands in; the file is imported where it is used, as numba costs half a second to
-import.
+The page is walked as the tokenizer of the HTML standard does (https://html.spec.whatwg.org/#tokenization): tags with
+quoted attributes, comments, raw text.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["collapse", "ideographs", "scan_page", "scan_words", "split_blocks", "strip_page", "uncleanness"]
+__all__ = ["scan_page", "scan_words", "strip_page"]
 
 _compiled = njit(cache=True, nogil=True)
 
@@ -40,11 +38,6 @@ _ARTICLE_NAME, _MAIN_NAME, _SVG_NAME, _MATH_NAME = packed("article"), packed("ma
 
 _LT, _GT, _SLASH, _BANG, _QUESTION, _NEWLINE = (ord(c) for c in "<>/!?\n")
 _DASH, _EQUALS, _QUOTE, _APOSTROPHE, _SPACE, _C, _I, _N, _S, _T = (ord(c) for c in "-=\"' cinst")
-_HASH, _A = ord("#"), ord("a")
-OPEN, CLOSE = 1, 2
-"""Marks in place of the tags of a link while blocks are parsed; as controls they are no part of a cleaned text."""
-PRE = 1
-"""Number of the block element `pre`, in which an empty line ends nothing."""
 _WALK = 64
 """Open elements that an end tag is compared with; one that lies deeper stays open, which errs on the safe side."""
 _SAME = 3
@@ -259,8 +252,9 @@ def _count_root(s: Any, key: Any, closing: bool) -> Any:
 
 
 @_compiled
-def _end_tag(s: Any, key: Any, kind: int, stack: Any, tags: Any, marks: Any, floors: Any, table: Any) -> Any:
-    """Count an end tag in the state `s`."""
+def _end_tag(s: Any, key: Any, kind: int, opened: Any, table: Any) -> Any:
+    """Count an end tag in the state `s`; `opened` is (elements, formatting, its digests, formatting below a scope)."""
+    stack, tags, marks, floors = opened
     keys, kinds = table
     floor = floors[s[SCOPES]]
     if kind == FORMATTING:
@@ -278,19 +272,9 @@ def _end_tag(s: Any, key: Any, kind: int, stack: Any, tags: Any, marks: Any, flo
 
 
 @_compiled
-def _start_tag(
-    s: Any,
-    key: Any,
-    kind: int,
-    empty: bool,
-    digest: Any,
-    stack: Any,
-    tags: Any,
-    marks: Any,
-    floors: Any,
-    table: Any,
-) -> Any:
+def _start_tag(s: Any, key: Any, kind: int, empty: bool, digest: Any, opened: Any, table: Any) -> Any:
     """Count a start tag in the state `s`."""
+    stack, tags, marks, floors = opened
     s[ELEMENTS] += 1 if kind == FORMATTING else 1 + s[FORMATS]  # formatting is opened anew in each block
     s[OPTIONS] += kind == OPTION
     s[INDENT] += s[DEPTH]
@@ -325,7 +309,7 @@ def scan_page(page: Any, table: Any, words: Any, limits: Any, s: Any) -> Any:
     `limits` and the first counts of `s`: depth, open formatting, elements, attributes of one element, options.
     """
     stack, floors = np.zeros(limits[0] + 2, np.uint64), np.zeros(limits[0] + 2, np.int64)
-    tags, marks = np.zeros(limits[1] + 2, np.uint64), np.zeros(limits[1] + 2, np.uint64)
+    opened = (stack, np.zeros(limits[1] + 2, np.uint64), np.zeros(limits[1] + 2, np.uint64), floors)
     i = others = 0
     while i + 1 < len(page):
         if page[i] != _LT:
@@ -345,14 +329,14 @@ def scan_page(page: Any, table: Any, words: Any, limits: Any, s: Any) -> Any:
         if (closing and foreign) or (not foreign and kind != OTHER and kind != RAW):
             s[FOREIGN] = 0
         if closing:
-            _end_tag(s, key, kind, stack, tags, marks, floors, table)
+            _end_tag(s, key, kind, opened, table)
             continue
         others += attributes
         s[ATTRIBUTES] = max(s[ATTRIBUTES], attributes)
         if foreign and not empty:
             s[FOREIGN] = 1
         digest = _digest(page, start, i) if kind == FORMATTING and key != _A_NAME else np.uint64(0)
-        _start_tag(s, key, kind, empty, digest, stack, tags, marks, floors, table)
+        _start_tag(s, key, kind, empty, digest, opened, table)
         if kind == RAW and not s[FOREIGN]:
             i = _after_raw(page, i, key)
         s[NODES] = s[ELEMENTS] + others
@@ -443,241 +427,3 @@ def strip_page(page: Any, table: Any, words: Any, into: Any) -> Any:
             into[written] = _NEWLINE
             written += 1
     return written
-
-
-@_compiled
-def ideographs(text: Any, most: int) -> Any:
-    """How many of the first `most` characters are kana, Han or Hangul: U+3040-30FF, U+3400-9FFF, U+AC00-D7AF."""
-    chars = found = 0
-    for i in range(len(text)):
-        lead = text[i]
-        if lead & 0xC0 == 0x80:
-            continue
-        chars += 1
-        if chars > most:
-            break
-        if 0xE3 <= lead <= 0xED and i + 2 < len(text):
-            point = (lead & 0x0F) << 12 | (text[i + 1] & 0x3F) << 6 | text[i + 2] & 0x3F
-            found += 0x3040 <= point <= 0x30FF or 0x3400 <= point <= 0x9FFF or 0xAC00 <= point <= 0xD7AF
-    return found
-
-
-@_compiled
-def _follows(text: Any, i: int, end: int, what: Any) -> Any:
-    """Whether the bytes `what` stand at `i`, before `end`."""
-    if i < 0 or i + len(what) > end:
-        return False
-    for j in range(len(what)):  # noqa: SIM110  numba compiles no generator
-        if text[i + j] != what[j]:
-            return False
-    return True
-
-
-@_compiled
-def _mark_links(markup: Any, anchor: Any, flat: Any) -> Any:
-    """Write `markup` with a mark in place of each tag of a link, anchors and links within the page left out; its
-    length."""
-    n, i, written = len(markup), 0, 0
-    while i < n:
-        c = markup[i]
-        if c == _LT:
-            if _follows(markup, i, n, anchor):
-                stop = i + len(anchor)
-                while stop < n and markup[stop] != _QUOTE:
-                    stop += 1
-                if stop + 1 < n and markup[stop + 1] == _GT:
-                    if stop > i + len(anchor) and markup[i + len(anchor)] != _HASH:
-                        flat[written] = OPEN
-                        written += 1
-                    i = stop + 2
-                    continue
-            elif i + 3 < n and markup[i + 1] == _SLASH and markup[i + 2] == _A and markup[i + 3] == _GT:
-                c = CLOSE
-                i += 3
-        flat[written] = c
-        written += 1
-        i += 1
-    return written
-
-
-@_compiled
-def _block_tag(text: Any, begin: int, end: int, tags: Any) -> Any:
-    """Number of the block element that opens the line ``text[begin:end]``; 0 for none."""
-    while begin < end and (text[begin] == _SPACE or text[begin] == OPEN or text[begin] == CLOSE):
-        begin += 1
-    if begin >= end or text[begin] != _LT:
-        return 0
-    stop = begin
-    while stop < end and text[stop] != _GT:
-        stop += 1
-    stop = min(stop, end - 1)
-    if not 1 <= stop - begin - 1 <= 3:
-        return 0
-    key = 0
-    for j in range(stop - 1, begin, -1):
-        key = key << 8 | text[j]
-    for tag in range(1, len(tags)):
-        if tags[tag] == key:
-            return tag
-    return 0
-
-
-@_compiled
-def _closes(text: Any, begin: int, end: int, key: int, size: int) -> Any:
-    """Whether the line ends with the end tag of the element whose packed name, of `size` bytes, is `key`."""
-    i = end - size - 3
-    if i < begin or text[end - 1] != _GT or text[i] != _LT or text[i + 1] != _SLASH:
-        return False
-    same = True
-    for j in range(size):
-        same &= text[i + 2 + j] == key >> 8 * j & 0xFF
-    return same
-
-
-@_compiled
-def _space(text: Any, i: int, end: int) -> Any:
-    """Bytes of the white space that stands at `i`; 0 for none."""
-    if text[i] <= _SPACE:
-        return 1
-    if text[i] == 0xC2 and i + 1 < end and text[i + 1] == 0xA0:
-        return 2
-    return 3 if text[i] == 0xE3 and i + 2 < end and text[i + 1] == 0x80 and text[i + 2] == 0x80 else 0
-
-
-@_compiled
-def _space_before(text: Any, begin: int, i: int) -> Any:
-    """Bytes of the white space that ends at `i`; 0 for none."""
-    for width in range(1, min(i - begin, 3) + 1):
-        if _space(text, i - width, i) == width:
-            return width
-    return 0
-
-
-@_compiled
-def split_blocks(markup: Any, anchor: Any, tags: Any, into: Any, elements: Any, sizes: Any, linked: Any) -> Any:
-    """Write the text of each line that has some, without the white space around it, and a line feed; (lines, bytes)
-    written.
-
-    `markup` is minimal HTML in UTF-8, `tags` the packed names of block elements from 1 on. For each line `elements`
-    gets the number of its element, `sizes` its characters and `linked` the share of them that are links.
-    """
-    flat = into  # what is written is never ahead of what is read
-    n = _mark_links(markup, anchor, flat)
-    begin = written = count = tag = 0
-    in_link = False
-    while begin <= n:
-        end, opening = begin, 0
-        while end < n and flat[end] != _NEWLINE:
-            opening += flat[end] == _LT
-            end += 1
-        if end == begin:
-            if tags[tag] != tags[PRE]:
-                tag = 0
-            begin += 1
-            continue
-        closed, i, stop, chars, labels, start = False, begin, end, 0, 0, written
-        if opening:
-            named = _block_tag(flat, begin, end, tags)
-            tag = named if named else tag
-            size = 0
-            while tags[tag] >> 8 * size:
-                size += 1
-            closed = _closes(flat, begin, end, tags[tag], size)
-            if closed and opening == 2 and named and flat[begin] == _LT:  # the common line: one element, whole
-                i, stop, opening = begin + size + 2, end - size - 3, 0
-        while i < stop:
-            c = flat[i]
-            i += 1
-            if c == OPEN:
-                in_link = True
-            elif c == CLOSE:
-                in_link = False
-            elif c == _LT and opening:
-                after = i
-                while after < stop and flat[after] != _GT:
-                    after += 1
-                if after < stop:
-                    i = after + 1
-                    continue
-                opening, i = 0, i - 1  # no tag ends in the rest of the line
-            else:
-                into[written] = c
-                written += 1
-                chars += c & 0xC0 != 0x80
-                labels += in_link and c & 0xC0 != 0x80
-        first = start
-        while first < written:
-            width = _space(into, first, written)
-            if not width:
-                break
-            first, chars = first + width, chars - 1
-        while first < written:
-            width = _space_before(into, first, written)
-            if not width:
-                break
-            written, chars = written - width, chars - 1
-        if first > start:
-            for j in range(first, written):
-                into[j + start - first] = into[j]
-            written -= first - start
-        if chars:
-            elements[count], sizes[count], linked[count] = tag, chars, min(labels / chars, 1.0)
-            count += 1
-            into[written] = _NEWLINE
-            written += 1
-        tag = 0 if closed else tag
-        begin = end + 1
-    return count, written
-
-
-@_compiled
-def collapse(text: Any, into: Any) -> Any:
-    """Write the lines of `text` that are not empty, runs of spaces as one and none at either end; bytes written."""
-    written, before = 0, _NEWLINE
-    for i in range(len(text)):
-        c = text[i]
-        if c == _SPACE or c == _NEWLINE:  # noqa: SIM109
-            if before == _NEWLINE:
-                continue
-            if before == _SPACE:
-                into[written - 1] = before = min(c, before)  # a line feed
-                continue
-        into[written] = before = c
-        written += 1
-    while written and (into[written - 1] == _NEWLINE or into[written - 1] == _SPACE):
-        written -= 1
-    return written
-
-
-@_compiled
-def uncleanness(text: Any) -> Any:
-    """What keeps text in UTF-8, of three bytes or more, from being clean: bit 0 for runs of spaces and empty lines,
-    bit 1 for other white space, control characters, surrogates and the noncharacters that `ccbuild.text.clean` knows.
-
-    All conditions are met for all bytes, so that a compiler can take many bytes at once.
-    """
-    n = len(text)
-    spaces = text[0] <= _SPACE or text[n - 1] <= _SPACE or (text[0] <= _SPACE and text[1] <= _SPACE)
-    bad = text[0] == 0x7F or text[1] == 0x7F or (text[0] == 0xC2 and text[1] <= 0xA0)
-    for c in text[:2]:
-        bad |= c < _SPACE and c != _NEWLINE
-    bad |= text[0] == 0xED and text[1] >= 0xA0
-    found = np.uint8(spaces) | np.uint8(bad) << 1
-    for i in range(2, n):
-        a, b, c = text[i - 2], text[i - 1], text[i]
-        found |= np.uint8((b <= _SPACE) & (c <= _SPACE))
-        found |= np.uint8(2) * np.uint8(
-            ((c < _SPACE) & (c != _NEWLINE))
-            | (c == 0x7F)
-            | ((b == 0xC2) & (c <= 0xA0))  # C1 controls, no-break space
-            | ((a == 0xE1) & (b == 0x9A) & (c == 0x80))  # ogham space
-            | (
-                (a == 0xE2) & (b == 0x80) & ((c <= 0x8A) | (c == 0xA8) | (c == 0xA9) | (c == 0xAF))
-            )  # spaces, separators
-            | ((a == 0xE2) & (b == 0x81) & (c == 0x9F))  # mathematical space
-            | ((a == 0xE3) & (b == 0x80) & (c == 0x80))  # ideographic space
-            | ((b == 0xED) & (c >= 0xA0))  # surrogates
-            | ((a == 0xEF) & (b == 0xB7) & (c >= 0x90) & (c <= 0xAF))
-            | ((a == 0xEF) & (((b == 0xBB) & (c == 0xBF)) | ((b == 0xBF) & (c >= 0xBE))))  # byte order mark, U+FFFE
-        )
-    return found
