@@ -23,6 +23,8 @@ from ccbuild.dedup.paragraphs import document_hash
 from ccbuild.dedup.prints import Prints, band_prints, document_prints, scheme
 from ccbuild.dedup.signatures import SignatureConfig, band_hashes, sign
 from ccbuild.errors import ConfigError, DataError, InputError
+from ccbuild.ledger import Ledger
+from ccbuild.storage import Manifest, write_json
 
 WORDS = [f"w{i}" for i in range(200)]
 LONG = " ".join(WORDS)
@@ -118,6 +120,7 @@ def make_run(root: Path, shards: list[list[str]]) -> SignatureConfig:
     config = SignatureConfig(bands=20, rows=3)
     for folder in ("1-pages", "2-prints"):
         (root / folder).mkdir(parents=True)
+    (root / "run.json").write_text("{}")
     for shard, texts in enumerate(shards):
         ids = (np.uint64(shard) << np.uint64(32)) + np.arange(len(texts), dtype=np.uint64)
         signed = sign(texts, config)
@@ -128,7 +131,7 @@ def make_run(root: Path, shards: list[list[str]]) -> SignatureConfig:
         write_prints(root / "2-prints" / f"{name}.parquet", prints, scheme=scheme(config, "fast"))
         urls = [f"https://example.org/{i}" for i in ids.tolist()]
         pq.write_table(pa.table({"doc_id": ids, "url": urls, "text": texts}), root / "1-pages" / f"{name}.parquet")
-        (root / "1-pages" / f"{name}.json").write_text("{}")
+        write_json(root / "1-pages" / f"{name}.json", Manifest("extract", name, {}, {}, {}, Ledger()).to_mapping())
     return config
 
 
