@@ -25,9 +25,22 @@ from numpy.typing import NDArray
 
 from ccbuild.errors import DataError, InputError
 from ccbuild.ledger import Ledger
+from ccbuild.records import address
 from ccbuild.storage import Manifest, read_manifest
 
-__all__ = ["AUDITS", "FILES", "FOLDERS", "Input", "RunDir", "folder_of", "open_run_dir", "shard_name", "shard_number"]
+__all__ = [
+    "AUDITS",
+    "FILES",
+    "FOLDERS",
+    "Input",
+    "RunDir",
+    "column_values",
+    "folder_of",
+    "open_run_dir",
+    "shard_files",
+    "shard_name",
+    "shard_number",
+]
 
 FOLDERS = {
     "prepare": "0-models",
@@ -48,7 +61,6 @@ INNER = {
     "word parts": "6-vocabulary/words/parts",
     "token parts": "7-tokens/parts",
     "hf": "8-model/hf",
-    "run": ".",
 }
 """Folders within those of the verbs."""
 
@@ -107,9 +119,19 @@ def folder_of(place: str | Path, verb: str) -> Path:
 def shard_files(folder: Path, kind: str = "") -> Iterator[Path]:
     """The Parquet files of shards in `folder`, by number: those without a kind, or those of `kind`."""
     suffix = f".{kind}.parquet" if kind else ".parquet"
-    for path in sorted(folder.glob(f"part-*{suffix}")):
-        if path.name.count(".") == suffix.count("."):
+    for path in _in_order(folder.glob(f"part-*{suffix}")):
+        if _SHARD.fullmatch(path.name.removesuffix(suffix)):
             yield path
+
+
+def _in_order(paths: Iterable[Path]) -> list[Path]:
+    """By name, but shards by their number: the hundred thousandth has a digit more than those before it."""
+
+    def place(path: Path) -> tuple[int, str]:
+        found = _SHARD.match(path.name)
+        return (int(found[1]) if found else -1), path.name
+
+    return sorted(paths, key=place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +166,9 @@ class RunDir:
         return read_manifest(self.folder(place) / f"{unit}.json")
 
     def manifests(self, place: str, pattern: str = "*.json") -> dict[str, Manifest]:
-        """Unit name to manifest of all that is done in the folder `place`, sorted by name."""
-        return _by_unit(sorted(self.folder(place).glob(pattern)))
+        """Unit name to manifest of all that is done in the folder `place`, sorted by name, shards by number."""
+        found = map(read_manifest, _in_order(self.folder(place).glob(pattern)))
+        return {manifest.unit: manifest for manifest in found if manifest is not None}
 
     def shards(self, verb: str) -> dict[int, Manifest]:
         """Number to manifest of the shards that `verb` has done."""
@@ -154,11 +177,11 @@ class RunDir:
     def made(self, verb: str) -> Iterator[Path]:
         """The manifests of all that `verb` has made, wherever they stand; parts before what is made of them."""
         for pattern in _MADE.get(verb, (f"{FOLDERS[verb]}/*.json",)):
-            yield from sorted(self.root.glob(pattern))
+            yield from _in_order(self.root.glob(pattern))
 
     def ledger(self, verb: str) -> Ledger:
         """The ledgers of all finished units of a verb, added up."""
-        done = self.manifests(verb, "part-*.json" if verb == "match" else "*.json")
+        done = self.shards(verb) if verb == "match" else self.manifests(verb)
         return Ledger.total(manifest.ledger for manifest in done.values())
 
     def files(self, verb: str, kind: str = "") -> Iterator[Path]:
@@ -169,6 +192,11 @@ class RunDir:
     def file(self, verb: str, shard: int, kind: str = "") -> Path:
         """One of :meth:`files`."""
         return self.folder(verb) / f"{shard_name(shard)}{f'.{kind}' if kind else ''}.parquet"
+
+    def published(self, code: str) -> list[Path]:
+        """The Parquet files of a language of the corpus, in the order of their documents."""
+        manifest = self.manifest("publish", code)
+        return [self.folder("publish") / name for name in manifest.facts["shards"]] if manifest else []
 
     def inputs(self) -> list[Input]:
         """The table of inputs as it stands."""
@@ -205,10 +233,10 @@ class RunDir:
             raise DataError(f"{path} holds a {type(value).__name__}, not an object. Delete it and run again.")
         return value
 
-    def audit(self, name: str) -> dict[str, Any] | None:
-        """What a filled sheet of a language said; None for another file of that folder."""
-        found = self.mapping(f"{AUDITS}/{name}")
-        return found if found and "lang" in found else None
+    def audits(self) -> list[dict[str, Any]]:
+        """What the filled sheets of languages said."""
+        found = (self.mapping(f"{AUDITS}/{path.name}") for path in sorted((self.root / AUDITS).glob("*.json")))
+        return [audit for audit in found if audit and "lang" in audit]
 
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
         """Objects of a JSON lines file, without lines that are cut short, which a killed process leaves behind."""
@@ -228,7 +256,7 @@ class RunDir:
         """`doc_id` to its row in the folder of `verb`, of those `identifiers` that are there; reads their shards."""
         by_shard: dict[int, list[int]] = {}
         for identifier in sorted(set(identifiers)):
-            by_shard.setdefault(identifier >> 32, []).append(identifier)
+            by_shard.setdefault(address(identifier)[0], []).append(identifier)
         found: dict[int, dict[str, Any]] = {}
         for shard, wanted in by_shard.items():
             path = self.file(verb, shard)
@@ -237,11 +265,6 @@ class RunDir:
                 table = pq.read_table(path, columns=["doc_id", *columns], filters=filters)
                 found |= {row["doc_id"]: row for row in table.to_pylist()}
         return found
-
-
-def _by_unit(paths: Iterable[Path]) -> dict[str, Manifest]:
-    found = (read_manifest(path) for path in paths)
-    return {manifest.unit: manifest for manifest in found if manifest is not None}
 
 
 def column_values(paths: Iterable[Path], column: str, most: int) -> NDArray[np.float64]:

@@ -109,7 +109,10 @@ def summarise(run: RunDir) -> Summary:
 
 def table(summary: Summary, most: int = 12) -> str:
     """The summary as lines for a terminal; the `most` largest languages by name, the rest in one line."""
-    lines = [f"{summary.archives} archives, {summary.nbytes / 1e6:.1f} MB", f"{'pages in':<44}{summary.pages_in:>10,}"]
+    if not (summary.archives or summary.pages_in):
+        return "No archive is read yet: extract is the verb that does."
+    source = f"{summary.archives} archives, {summary.nbytes / 1e6:.1f} MB" if summary.archives else "imported text"
+    lines = [source, f"{'pages in':<44}{summary.pages_in:>10,}"]
     for loss in summary.losses:
         what = "quarantined" if loss.quarantined else "dropped"
         lines.append(f"  {loss.verb + ': ' + in_words(loss.reason) + ' (' + what + ')':<42}{-loss.pages:>10,}")

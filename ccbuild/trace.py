@@ -21,6 +21,8 @@ __all__ = ["trace_document", "trace_token"]
 
 def trace_token(run: RunDir, lang: str, index: int) -> dict[str, Any]:
     """:func:`trace_document` of the document that token `index` of `lang` stands in, with the token's place in it."""
+    if not any(run.made("encode")):
+        raise InputError(f"{run.root} has no tokens yet: the verb encode makes them. A doc_id can be traced without.")
     tokens = open_tokens(run.folder("encode"))
     if lang not in tokens.languages:
         raise InputError(f"{run.folder('encode')} has no tokens of {lang!r}. It has {', '.join(tokens.languages)}.")
@@ -39,7 +41,10 @@ def trace_document(run: RunDir, doc_id: int) -> dict[str, Any]:
     Reads one row of one file a verb. `InputError` for an address that the run never gave.
     """
     shard, row = address(doc_id)
-    entries = [entry for entry in run.inputs() if entry.shard == shard]
+    table = run.inputs()
+    if not table:
+        raise InputError(f"{run.root} has read no archive yet, so it has no document: the verb extract reads them.")
+    entries = [entry for entry in table if entry.shard == shard]
     if not entries:
         raise InputError(f"{doc_id} is in shard {shard}, which {run.root} does not have. Is it another run's?")
     found: dict[str, Any] = {"doc_id": doc_id, "shard": shard, "row": row}
@@ -50,6 +55,11 @@ def trace_document(run: RunDir, doc_id: int) -> dict[str, Any]:
         lang = entries[0].lang
         found |= _imported(entries[0], row)
     published = _published(run, lang, doc_id) if lang else None
+    if published is None and entries[0].lang is not None:
+        raise InputError(
+            f"{doc_id}: {run.root} has no text of document {row:,} of {entries[0].archive}: there is no such document, "
+            "it was empty, or its import has not ended."
+        )
     if published is None:
         found["publish"] = None
     else:

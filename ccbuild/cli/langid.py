@@ -28,7 +28,7 @@ from ccbuild.langid.thresholds import calibrate
 from ccbuild.langid.training import SupplementConfig, gather, train
 from ccbuild.progress import counted, note, phase, watched
 from ccbuild.prose import check_code
-from ccbuild.rundir import AUDITS, FOLDERS, RunDir
+from ccbuild.rundir import AUDITS, FOLDERS, open_run_dir
 from ccbuild.stages.language import open_cascade
 from ccbuild.storage import write_json
 
@@ -213,7 +213,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.keep:
         if not options.models:
             raise InputError(f"--keep needs --models: the folder {FOLDERS['prepare']} of the run that it belongs to.")
-        write_json(RunDir(Path(options.models).resolve().parent).path("evaluation"), mapping)
+        write_json(open_run_dir(Path(options.models).resolve().parent).path("evaluation"), mapping)
     return 0
 
 
@@ -232,8 +232,8 @@ def _calibrate(options: argparse.Namespace) -> int:
 
 def _audit(options: argparse.Namespace) -> int:
     """The sheet, or what the filled one says."""
-    root = Path(options.folder)
-    sheet = root / AUDITS / f"{check_code(options.lang)}.tsv"
+    root = open_run_dir(options.folder).root
+    sheet = Path(options.folder) / AUDITS / f"{check_code(options.lang)}.tsv"
     if not sheet.exists():
         n = write_sheet(root, options.lang, sheet, options.n, options.seed)
         note(f"{sheet} has {n} documents. Write y or n into the first column of each line, then run this again.")

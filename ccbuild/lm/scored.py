@@ -26,7 +26,7 @@ def read_perplexities(source: str | Path, lang: str | None = None) -> dict[str, 
     """
     root = folder_of(source, "refine")
     if root.is_dir():
-        files = list(shard_files(root)) or sorted(root.glob("*.parquet"))
+        files = sorted({*root.glob("*.parquet")} - {*shard_files(root, "dropped")})
         if not files:
             raise InputError(f"{root} holds no Parquet files of scored documents. Name a run's folder, or a file.")
     elif root.is_file():

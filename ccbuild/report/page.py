@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -11,15 +12,15 @@ import jinja2
 from markupsafe import Markup
 
 from ccbuild import __version__, reasons
-from ccbuild.errors import InputError
 from ccbuild.report import figures, numbers, samples
 from ccbuild.report.accounts import own_reasons, page_account, paragraph_account
 from ccbuild.report.languages import Language, languages
 from ccbuild.report.origins import origins
 from ccbuild.report.perplexity import spreads
 from ccbuild.report.training import Training, training
-from ccbuild.rundir import AUDITS, RunDir
+from ccbuild.rundir import RunDir, open_run_dir
 from ccbuild.storage import write_bytes
+from ccbuild.summary import summarise
 
 __all__ = ["render", "write_report"]
 
@@ -33,18 +34,19 @@ def write_report(root: Path) -> Path:
     """The report, from the files of the run in `root`; the same bytes for the same run.
 
     One file without any reference outside. Parts of a run that are not made yet are left out. Raises `InputError`
-    when there is no ``summary.json``, `DataError` for a file that cannot be read, `StorageError` when the page cannot
-    be written. Cost: one column of each language's table and a few rows of up to 16 shards are read: some seconds for
-    100,000 documents in 109 languages.
+    where there is no run, `DataError` for a file that cannot be read, `StorageError` when the page cannot be written.
+    Cost: one column of each language's table and a few rows of up to 16 shards are read: some seconds for 100,000
+    documents in 109 languages.
     """
-    run = RunDir(Path(root))
+    run = open_run_dir(root)
     write_bytes(run.path("report"), render(run).encode("utf-8", "replace"))
     return run.path("report")
 
 
 def render(run: RunDir) -> str:
     """The page as text."""
-    summary, settings = _summary(run), run.settings()
+    summary = run.mapping("summary") or dataclasses.asdict(summarise(run))  # a run that was cut off has written none
+    settings = run.settings()
     known = languages(run, summary, settings)
     vocabulary = run.manifest("vocab", "vocabulary")
     spread, trained = spreads(run, known), training(run)
@@ -77,23 +79,13 @@ def render(run: RunDir) -> str:
         refused=samples.refused_pages(run),
         origins=origins(run),
         names={row.code: row.name for row in known},
-        audits=[found for path in sorted((run.root / AUDITS).glob("*.json")) if (found := run.audit(path.name))],
+        audits=run.audits(),
         evaluation=run.mapping("evaluation"),
         sieved=sieved if (sieved := settings.get("languages")) and "all" not in sieved else None,
         vocabulary_size=vocabulary.facts.get("size") if vocabulary else None,
         left_out=vocabulary.facts.get("left_out", {}) if vocabulary else {},
         settings=_sections(settings),
     )
-
-
-def _summary(run: RunDir) -> dict[str, Any]:
-    summary = run.mapping("summary")
-    if summary is None:
-        raise InputError(
-            f"{run.path('summary')} does not exist. Run the command that made {run.root} again, or give the folder of "
-            "a run."
-        )
-    return summary
 
 
 def _resource(name: str) -> str:

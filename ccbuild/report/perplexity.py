@@ -38,7 +38,7 @@ def spreads(run: RunDir, languages: Sequence[Language]) -> list[Spread]:
 
 
 def _spread(run: RunDir, language: Language) -> Spread | None:
-    values = column_values(sorted((run.folder("publish") / language.code).glob("*.parquet")), "perplexity", SAMPLE)
+    values = column_values(run.published(language.code), "perplexity", SAMPLE)
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         return None

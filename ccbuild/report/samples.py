@@ -79,12 +79,9 @@ def kept_documents(run: RunDir, languages: Sequence[Language]) -> list[Sample]:
     ranks = sorted({round(i * last / max(KEPT - 1, 1)) for i in range(KEPT)})
     found = []
     for language in (languages[rank] for rank in ranks):
-        path = run.folder("publish") / language.code / f"{language.code}-00000.parquet"
-        if not path.is_file():
-            continue
-        with pq.ParquetFile(path) as file:
-            first: list[dict[str, Any]] = next((batch.to_pylist() for batch in file.iter_batches(1) if len(batch)), [])
-            found += [_kept(row) for row in first]
+        for path in run.published(language.code)[:1]:
+            with pq.ParquetFile(path) as file:
+                found += [_kept(row) for row in next(file.iter_batches(1)).to_pylist()]
     return found
 
 

@@ -61,7 +61,8 @@ class Plan:
         before = [verb for verb in verbs if VERBS.index(verb) <= VERBS.index("publish")]
         if before and any(entry.lang is not None for entry in run.inputs()):
             raise InputError(
-                f"{run.root} holds imported text: it has no pages to {before[0]}. Begin with --from vocab."
+                f"{run.root} holds imported text, so {before[0]} has nothing to do. What can follow is vocab: "
+                f"ccbuild run {run.recipe.name} --out {run.root} --from vocab."
             )
         if "extract" in verbs:
             if not self.sources:

@@ -71,7 +71,10 @@ def verbs_between(first: str | None, last: str) -> list[str]:
     start = VERBS.index(first) if first else 0
     stop = VERBS.index(last)
     if start > stop:
-        raise InputError(f"--from {first} comes after --until {last}. The order is {', '.join(VERBS)}.")
+        raise InputError(
+            f"{first} comes after {last}, with which this run ends. The order is {', '.join(VERBS)}: begin earlier, or "
+            f"end later, with --until {first}."
+        )
     return list(VERBS[start : stop + 1])
 
 
@@ -156,7 +159,7 @@ def _retire(run: Run, verb: str, planned: set[str]) -> list[str]:
 
 def missing_shards(run: Run) -> list[Failure]:
     """A failure for each shard that the table of inputs has and `extract` has not."""
-    done = {path.stem for path in run.folder("extract").glob("part-*.json")}
+    done = {path.stem for path in run.made("extract")}
     archives: dict[str, list[str]] = {}
     for entry in (entry for entry in run.inputs() if entry.lang is None):
         archives.setdefault(shard_name(entry.shard), []).append(entry.archive)

@@ -17,13 +17,15 @@ from cc100.demo.outcomes import outcomes
 from cc100.layout import Run
 from cc100.recipe import VERBS, load_recipe
 from cc100.run import balance
+from ccbuild.cli import main
 from ccbuild.errors import MismatchError
 from ccbuild.ledger import Ledger
-from ccbuild.rundir import FOLDERS
+from ccbuild.rundir import FOLDERS, open_run_dir
 from ccbuild.storage import Unit, read_manifest
-from ccbuild.summary import summarise
+from ccbuild.summary import summarise, table
 from ccbuild.tokens import open_tokens
 from tests.command import SMALL, ccbuild
+from tests.conftest import cached
 
 UP_TO_TOKENS = [folder for verb, folder in FOLDERS.items() if verb != "train"]
 
@@ -170,6 +172,44 @@ def test_a_settings_mismatch_inside_a_folder_is_seen_by_the_unit(small_run: Path
     other = {**manifest.settings, "match.keep": "none"}
     with pytest.raises(MismatchError, match="match.keep=first, the config says none"):
         Unit(folder, "refine", name, settings=other, inputs=manifest.inputs).done()
+
+
+def test_the_first_verb_alone_and_what_can_be_asked_of_its_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("eld", "gflanguages"):
+        cached(name)
+    out = str(tmp_path / "run")
+    chosen = ("--pages", "300", "--workers", "0", "--set", 'prepare.languages=["en"]')
+    assert main(["demo", "--until", "prepare", "--out", out, *chosen]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["en", "prose"]
+    assert main(["report", out]) == 0
+    page = Path(capsys.readouterr().out.strip()).read_text(encoding="utf-8")
+    assert "No archive is read yet" in page
+    assert 'id="origins"' in page, "what was prepared stands in it"
+    assert table(summarise(open_run_dir(out))).startswith("No archive is read yet")
+    for what, answer in [("7", "has read no archive yet"), ("en 7", "has no tokens yet")]:
+        assert main(["trace", *what.split(), "--run", out]) == 2
+        assert answer in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("verbs", "answer"),
+    [
+        (["--from", "match"], "holds no pages yet, so match has nothing to do. Begin with extract."),
+        (["--from", "train", "--until", "encode"], "train comes after encode, with which this run ends."),
+        ([], "No input is named."),
+    ],
+)
+def test_a_refusal_names_nothing_that_was_not_given(
+    verbs: list[str], answer: str, in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "cc100", "--out", "o", "--workers", "0", *verbs]) == 2
+    said = capsys.readouterr().err
+    assert answer in said
+    assert not list(in_folder.iterdir())
+    if "--from" not in verbs:
+        assert "--from" not in said
 
 
 def test_names_that_a_glob_or_yaml_would_misread(tmp_path: Path) -> None:

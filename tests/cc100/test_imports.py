@@ -19,6 +19,7 @@ from cc100.layout import text_sources
 from ccbuild.cli import main
 from ccbuild.corpus import open_corpus
 from ccbuild.errors import InputError
+from ccbuild.report import write_report
 from ccbuild.rundir import open_run_dir
 from ccbuild.tokens import EOS, UNK, open_tokens
 from ccbuild.trace import trace_document, trace_token
@@ -59,10 +60,25 @@ def test_cc100_s_own_files(theirs: Path, tmp_path: Path) -> None:
     ]
     traced = trace_document(open_run_dir(tmp_path / "run"), 1)
     assert (traced["imported"], traced["imported_row"], traced["text"]) == ("sw.txt.xz", 1, "Hati ya pili.")
+    with pytest.raises(InputError, match=r"no text of document 2 of sw\.txt\.xz: there is no such document"):
+        trace_document(open_run_dir(tmp_path / "run"), 2)
+    with pytest.raises(InputError, match="has no tokens yet: the verb encode makes them"):
+        trace_token(open_run_dir(tmp_path / "run"), "sw", 0)
     again = ccbuild("corpus", "import", str(theirs / "{lang}.txt.xz"), "--out", str(tmp_path / "run"))
     assert "nothing to do" in again.stderr
     assert again.stdout.splitlines()[0] == "language  documents  paragraphs  characters"
     assert len(again.stdout.splitlines()) == 3
+    page = write_report(tmp_path / "run").read_text(encoding="utf-8")
+    assert "What imported text became: a corpus in 2 languages" in page
+
+
+@pytest.mark.parametrize("command", [["prepare", "--lang", "sw"], ["run", "cc100", "--until", "match"]])
+def test_imported_text_is_not_prepared(
+    command: list[str], theirs: Path, in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["corpus", "import", str(theirs / "{lang}.txt.xz"), "--out", "o"]) == 0
+    assert main([*command, "--out", "o", "--workers", "0"]) == 2
+    assert "holds imported text, so prepare has nothing to do. What can follow is vocab: " in capsys.readouterr().err
 
 
 def test_json_lines_and_parquet_keep_what_they_say(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def reasons_in(tree: ast.Module, path: str) -> Iterator[str]:
             pairs = [(target, node.value) for target in node.targets]
             for target, value in pairs:
                 if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-                    pairs += zip(target.elts, value.elts, strict=True)
+                    pairs += zip(target.elts, value.elts, strict=False)  # a starred target takes several
                 elif (getattr(target, "id", None) or getattr(target, "attr", None)) in TARGETS:
                     yield from literals(value)
         elif isinstance(node, ast.FunctionDef) and node.name in RETURNS.get(path, ()):

@@ -120,7 +120,7 @@ class CrawlProse:
 
     def digest(self) -> str:
         """Of the documents of all languages, as their manifests have it."""
-        return str(digest_of(*self.earlier.manifests("refine", "part-*.json").values()))
+        return str(digest_of(*self.earlier.shards("refine").values()))
 
     def _documents(self, columns: list[str]) -> Iterator[tuple[float, str]]:
         for path in self.earlier.files("refine"):

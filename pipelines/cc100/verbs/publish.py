@@ -44,7 +44,7 @@ class CountClusters:
     name: str = "cluster_sizes"
 
     def unit(self) -> Unit:
-        inputs = {n: digest_of(m) for n, m in self.run.manifests("match", "part-*.json").items()}
+        inputs = {m.unit: digest_of(m) for m in self.run.shards("match").values()}
         return self.run.unit("match", self.name, inputs, "clusters")  # no setting of `publish` changes it
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:

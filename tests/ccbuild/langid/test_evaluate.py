@@ -97,6 +97,7 @@ def test_the_commands_say_the_same(in_folder: Path, capsys: pytest.CaptureFixtur
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     (tmp_path / "4-documents").mkdir()
+    (tmp_path / "run.json").write_text("{}")
     for part in range(2):
         rows = [
             {"doc_id": n, "lang": "ha" if n % 2 else "en", "lang_score": 0.9, "url": f"u{n}", "text": f"a\tb\n{n}"}

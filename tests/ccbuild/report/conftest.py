@@ -86,10 +86,9 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
                 {**page, "doc_id": n, "lang": code, "lang_score": 0.5, "perplexity": 5.0 + n % 30, "bucket": HOSTILE}
                 for n in range(documents)
             ]
-            facts = {"documents": documents, "paragraphs": 10 * (i + 1), "characters": 1000 * (i + 1)}
-            commit(
-                root / "5-corpus", "publish", code, facts, {f"{code}/{code}-00000.parquet": rows(CORPUS_SCHEMA, *texts)}
-            )
+            name = f"{code}/{code}-00000.parquet"
+            facts = {"documents": documents, "paragraphs": 10 * (i + 1), "characters": 1000 * (i + 1), "shards": [name]}
+            commit(root / "5-corpus", "publish", code, facts, {name: rows(CORPUS_SCHEMA, *texts)})
         return root
 
     return make

@@ -157,8 +157,8 @@ def test_the_verdict_is_shown_where_there_is_one(demo_run: Path) -> None:
         (("6-vocabulary", "7-tokens", "8-model"), {"training", "pieces"}),
         (("5-corpus", "6-vocabulary", "7-tokens", "8-model"), {"training", "pieces", "perplexity", "sampling", "kept"}),
         (
-            ("1-pages", "3-duplicates", "4-documents", "0-models", "crawl", "run.json", "8-model"),
-            {"dropped", "origins", "settings"},
+            ("1-pages", "3-duplicates", "4-documents", "0-models", "crawl", "8-model"),
+            {"dropped", "origins"},
         ),
     ],
 )
@@ -172,6 +172,7 @@ def test_what_is_not_made_yet_is_left_out(demo_run: Path, absent: tuple[str, ...
 def test_a_summary_alone_makes_a_page(demo_run: Path, tmp_path: Path) -> None:
     alone = tmp_path / "alone"
     alone.mkdir()
+    (alone / "run.json").write_text("{}", encoding="utf-8")
     shutil.copy(demo_run / "summary.json", alone)
     page = page_of(alone)
     assert sections(page) == {"pages", "damage", "languages"}
@@ -185,12 +186,24 @@ def test_an_unfinished_run_says_so(hostile_run: Path) -> None:
     assert "5 are not accounted for yet" in text
 
 
-def test_no_summary_is_the_users_mistake(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"summary\.json does not exist"):
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is not the folder of a run: it has no run\.json"):
         write_report(tmp_path)
 
 
+def test_a_run_that_was_cut_off_before_its_summary_has_the_same_page(demo_run: Path) -> None:
+    whole = write_report(demo_run).read_text(encoding="utf-8")
+    (demo_run / "summary.json").unlink()
+    assert write_report(demo_run).read_text(encoding="utf-8") == whole
+
+
+def test_a_run_that_has_read_nothing_says_so(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    assert "No archive is read yet" in page_of(tmp_path).text
+
+
 def test_a_broken_summary_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
     (tmp_path / "summary.json").write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match=r"summary\.json is not JSON"):
         write_report(tmp_path)

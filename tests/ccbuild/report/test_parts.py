@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ccbuild.ledger import Ledger
 from ccbuild.reasons import meaning
 from ccbuild.report import figures, numbers, training
 from ccbuild.report.accounts import page_account, paragraph_account
@@ -23,6 +24,7 @@ from ccbuild.report.languages import Language, languages, word_count
 from ccbuild.report.perplexity import BINS, spreads
 from ccbuild.report.samples import dropped_documents, kept_documents, refused_pages, repeated_paragraphs
 from ccbuild.rundir import RunDir, column_values
+from ccbuild.storage import Unit
 
 
 @pytest.mark.parametrize("module", [figures, numbers])
@@ -121,9 +123,10 @@ def test_words_are_those_of_the_text(small_run: Path) -> None:
 
 
 def corpus(root: Path, code: str, perplexities: list[float | None], group: int = 1 << 16) -> RunDir:
-    (root / "5-corpus" / code).mkdir(parents=True, exist_ok=True)
-    table = pa.table({"perplexity": pa.array(perplexities, pa.float64())})
-    pq.write_table(table, root / "5-corpus" / code / f"{code}-00000.parquet", row_group_size=group)
+    name, table = f"{code}/{code}-00000.parquet", pa.table({"perplexity": pa.array(perplexities, pa.float64())})
+    with Unit(root / "5-corpus", "publish", code, settings={}) as unit:
+        pq.write_table(table, unit.path(name), row_group_size=group)
+        unit.commit(Ledger(), facts={"shards": [name]})
     return RunDir(root)
 
 
@@ -147,7 +150,7 @@ def test_a_histogram_of_little(tmp_path: Path, values: list[float | None]) -> No
 
 def test_of_a_long_column_some_row_groups_are_read(tmp_path: Path) -> None:
     run = corpus(tmp_path, "xx", [float(n) for n in range(10_000)], group=100)
-    paths = sorted((run.folder("publish") / "xx").glob("*.parquet"))
+    paths = run.published("xx")
     values = column_values(paths, "perplexity", 1000)
     assert len(values) == 1000
     assert values.min() < 100
