@@ -24,11 +24,7 @@ from ccbuild.dedup.prints import Prints, band_prints, document_prints, scheme
 from ccbuild.dedup.signatures import SignatureConfig, band_hashes, sign
 from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.ledger import Ledger
-<<<<<<< HEAD
 from ccbuild.storage import Unit
-=======
-from ccbuild.storage import Manifest, write_json
->>>>>>> prune
 
 WORDS = [f"w{i}" for i in range(200)]
 LONG = " ".join(WORDS)
@@ -134,14 +130,9 @@ def make_run(root: Path, shards: list[list[str]]) -> SignatureConfig:
         prints = Prints.concatenate([bands, whole])
         write_prints(root / "2-prints" / f"{name}.parquet", prints, scheme=scheme(config, "fast"))
         urls = [f"https://example.org/{i}" for i in ids.tolist()]
-<<<<<<< HEAD
         with Unit(root / "1-pages", "extract", name, settings={}) as unit:
             pq.write_table(pa.table({"doc_id": ids, "url": urls, "text": texts}), unit.path(f"{name}.parquet"))
             unit.commit(Ledger())
-=======
-        pq.write_table(pa.table({"doc_id": ids, "url": urls, "text": texts}), root / "1-pages" / f"{name}.parquet")
-        write_json(root / "1-pages" / f"{name}.json", Manifest("extract", name, {}, {}, {}, Ledger()).to_mapping())
->>>>>>> prune
     return config
 
 
