@@ -97,7 +97,6 @@ class _OnDask:
         """Key to name of the units that have not ended."""
         self._heard: dict[str, tuple[float, float, str]] = {}
         """Key to (when it began, when it was heard of, what it was at); monotonic seconds of this process."""
-        client.subscribe_topic(self._topic, self._hear)
 
     def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
         said, now = event[1], time.monotonic()
@@ -120,17 +119,21 @@ class _OnDask:
         from distributed import as_completed
 
         futures = {}
-        with phase("submit"):
-            for task in counted(tasks, "units", len(tasks)):
-                future = self._client.submit(_telling, work, task, self._topic, pure=False)
-                futures[future], self._names[future.key] = task, _name(task)
-        for future in as_completed(list(futures)):
-            error = future.exception()
-            task = futures.pop(future)
-            del self._names[future.key]
-            self._heard.pop(future.key, None)
-            yield task, error if error is not None else future.result()
-            future.release()
+        self._client.subscribe_topic(self._topic, self._hear)
+        try:
+            with phase("submit"):
+                for task in counted(tasks, "units", len(tasks)):
+                    future = self._client.submit(_telling, work, task, self._topic, pure=False)
+                    futures[future], self._names[future.key] = task, _name(task)
+            for future in as_completed(list(futures)):
+                error = future.exception()
+                task = futures.pop(future)
+                del self._names[future.key]
+                self._heard.pop(future.key, None)
+                yield task, error if error is not None else future.result()
+                future.release()
+        finally:  # the client may be the user's own, and live on
+            self._client.unsubscribe_topic(self._topic)
 
 
 def _telling(work: Callable[[T], R], task: T, topic: str) -> R | Exception:

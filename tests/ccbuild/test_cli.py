@@ -78,7 +78,7 @@ MISTAKES = [
     (["run", "cc100", "--input", "nothing/*.warc.gz", "--out", "o"], "No file matches"),
     (["run", "cc100", "--input", "folder", "--out", "o"], "is a folder"),
     (["run", "cc100", "--input", "text.warc.gz", "--out", "o"], "is no WARC"),
-    (["run", "cc100", "--out", "o"], "--input is missing"),
+    (["run", "cc100", "--out", "o"], "No input is named"),
     (["run", "cc10", "--input", "sound.warc.gz", "--out", "o"], "no recipe 'cc10'"),
     (["run", "broken.yaml", "--input", "sound.warc.gz", "--out", "o"], "not YAML"),
     (
