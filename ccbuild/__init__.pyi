@@ -1,6 +1,7 @@
 """What the door offers, for those who check types; the names are imported when they are asked for."""
 
 from cc100.recipe import load_recipe as load_recipe
+from ccbuild.config import place as place
 from ccbuild.corpus import open_corpus as open_corpus
 from ccbuild.dedup.corpora.texts import deduplicate as deduplicate
 from ccbuild.door import build as build

@@ -81,7 +81,14 @@ class Place:
 
 
 def place(default: str | None = None, **known: Any) -> Any:
-    """A field that names a file or folder, with the fields of :class:`Place`."""
+    """A field that names a file or folder, with the fields of :class:`Place`.
+
+    >>> @dataclass(frozen=True)
+    ... class C:
+    ...     words: str | None = place()
+    >>> flatten(C(words="words.txt"))
+    {}
+    """
     return dataclasses.field(default=default, metadata={"place": Place(**known)})
 
 

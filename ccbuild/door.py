@@ -26,7 +26,7 @@ __all__ = ["Trainer", "build", "do", "room", "train_model"]
 
 def build(
     recipe: str | Path | Recipe = "cc100",
-    inputs: str | Iterable[str] = (),
+    inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
     out: str | Path = "runs/mine",
     *,
     stages: Sequence[str | Mapping[str, Any] | FunctionStage] = (),
@@ -46,6 +46,9 @@ def build(
     keys of the recipe, ``{"publish.tail_share": 0.5}``. `first` and `until` are verbs. `workers` are processes here
     (0: only this one; None: one a core), `cluster` a Dask cluster in their place: ``tcp://head:8786``, or a
     `distributed.Client`. `verify` hashes what is found done.
+
+    A script that starts workers needs the guard ``if __name__ == "__main__":`` around the call, as each worker imports
+    it; a notebook does not.
 
     Returns the run, opened for reading. Raises `UsageError` before anything is written when something that was asked
     cannot work, and `FailedUnitsError` at the end when units failed; the others are done.

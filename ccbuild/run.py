@@ -23,6 +23,8 @@ from ccbuild.trace import trace_document, trace_token
 
 __all__ = ["OpenRun", "Rows", "Sample", "open_run"]
 
+_GIVERS = {"extract": ("extract", "rights"), "refine": ("match", "refine")}
+"""Who gives the reasons that stand in the tables of a verb."""
 _CELL = 60
 """Characters of a cell that a person sees."""
 
@@ -124,23 +126,32 @@ class OpenRun(RunDir):
                 row["text"] = pages.get(row["doc_id"], {}).get("text")
 
         chosen = _equals("reason", reason, self._reasons("refine"))
-        return Rows(self.files("refine", "dropped"), DROPPED_SCHEMA, chosen, add_text)
+        return Rows(
+            [self.file("refine", shard, "dropped") for shard in self.shards("refine")], DROPPED_SCHEMA, chosen, add_text
+        )
 
     def refused(self, reason: str | None = None) -> Rows:
         """Pages that `extract` read and did not keep: URL, archive, offset, reason."""
         chosen = _equals("reason", reason, self._reasons("extract"))
-        return Rows(self.files("extract", "refused"), REFUSED_SCHEMA, chosen)
+        return Rows(
+            [self.file("extract", shard, "refused") for shard in self.shards("extract")], REFUSED_SCHEMA, chosen
+        )
 
     def _reasons(self, verb: str) -> set[str]:
         """Reasons that a verb gave in this run, or could have given by a stage of the user's."""
         done = self.manifests(verb).values()
         given = {reason for m in done for a in m.ledger.accounts.values() for reason in (*a.dropped, *a.quarantined)}
-        return given | {reason for m in done for reason in m.facts.get("reasons", ())} | REASONS.keys()
+        known = {reason.name for reason in REASONS.values() if reason.stage.partition(".")[0] in _GIVERS[verb]}
+        return given | {reason for m in done for reason in m.facts.get("reasons", ())} | known
 
     def documents(self, lang: str | None = None) -> Rows:
         """Documents that `refine` kept, of one language or all, before perplexity is cut."""
         known = {code for m in self.manifests("refine").values() for code in m.facts["languages"]}
-        return Rows(self.files("refine"), DOCUMENT_SCHEMA, _equals("lang", lang, known))
+        return Rows(
+            [self.file("refine", shard) for shard in self.shards("refine")],
+            DOCUMENT_SCHEMA,
+            _equals("lang", lang, known),
+        )
 
     def corpus(self, lang: str) -> CorpusLanguage:
         """A language of the published corpus; `InputError` names those that there are."""

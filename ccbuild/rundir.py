@@ -113,7 +113,7 @@ def shard_number(name: str) -> int:
 def folder_of(place: str | Path, verb: str) -> Path:
     """The folder of `verb` where `place` is a run, else `place`, which is then taken for that folder itself."""
     inside = Path(place) / FOLDERS[verb]
-    return inside if inside.is_dir() else Path(place)
+    return inside if inside.is_dir() or (Path(place) / FILES["settings"]).is_file() else Path(place)
 
 
 def shard_files(folder: Path, kind: str = "") -> Iterator[Path]:
@@ -214,7 +214,7 @@ class RunDir:
         """Dotted key to value of every setting that a verb of the run was made with; the trainer's under `train.`."""
         flat: dict[str, Any] = {}
         for verb in (self.mapping("settings") or {}).values():
-            flat.update(verb)
+            flat.update(verb if isinstance(verb, dict) else {})  # beside the verbs stands the format
         trained = self.manifest("train", "train")
         if trained is not None:
             flat.update({f"train.{key}": value for key, value in trained.settings.items()})

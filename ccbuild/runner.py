@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.http import Client
 from ccbuild.crawl.inputs import CrawlInput, open_crawl_input
 from ccbuild.errors import CcbuildError, ConfigError, LedgerError
+from ccbuild.langid.codes import is_code
 from ccbuild.ledger import Ledger
 from ccbuild.progress import phase
 from ccbuild.reasons import find
@@ -186,16 +187,40 @@ def _answers(stage: Stage, documents: Sequence[Document]) -> list[Document | Dro
     """What a stage says of `documents`; an error names the stage."""
     try:
         answers = stage.run(documents)
-    except (CcbuildError, OSError):
-        raise
-    except Exception as error:  # a user's filter may raise anything
-        raise RuntimeError(f"The stage {stage.name} failed with {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # a user's filter may raise anything
+        if isinstance(error, ConfigError) or (isinstance(error, CcbuildError | OSError) and not stage.outside):
+            raise
+        raise RuntimeError(f"The stage {stage.name} failed with {type(error).__name__}: {error}") from None
     if len(answers) != len(documents):
         raise ConfigError(
             f"The stage {stage.name} gave {len(answers)} answers to {len(documents)} documents. It must give one for "
             "each, in their order."
         )
+    if stage.outside:
+        for document, answer in zip(documents, answers, strict=True):
+            _check(stage, document, answer)
     return answers
+
+
+def _check(stage: Stage, document: Document, answer: Any) -> None:
+    """Refuse what a stage from outside must not answer."""
+    if answer is document or isinstance(answer, Dropped):
+        return
+    if not isinstance(answer, Document):
+        wrong = "is neither a document nor a drop"
+    elif answer.doc_id != document.doc_id:
+        wrong = "has another doc_id; change a document by dataclasses.replace"
+    elif not answer.paragraphs or any("\n" in paragraph for paragraph in answer.paragraphs):
+        wrong = "has no paragraph, or one with a newline in it"
+    elif (document.lang or answer.lang) and not is_code(answer.lang or ""):
+        wrong = f"has the language {answer.lang!r}, which is no code"
+    else:
+        return
+    said = repr(answer)
+    raise ConfigError(
+        f"The stage {stage.name} answered {said if len(said) < 200 else said[:200] + '…'} to document "
+        f"{document.doc_id}: it {wrong}."
+    )
 
 
 def run_stages(

@@ -235,6 +235,10 @@ def read_manifest(path: str | Path) -> Manifest | None:
     try:
         raw = json.loads(Path(path).read_text(encoding="utf-8"))
         check_format(path, raw["format"])
+        if not all(isinstance(raw[name], dict) for name in ("settings", "inputs", "outputs", "models", "facts")):
+            raise ValueError("a part of it is no object")
+        if not all({"size", "sha256"} <= facts.keys() for facts in raw["outputs"].values()):
+            raise ValueError("an output has no size or digest")
         return Manifest(
             raw["verb"],
             raw["unit"],

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccbuild.dedup.words import batches, character_classes
-from ccbuild.errors import ConfigError
+from ccbuild.errors import ConfigError, InputError
 
 __all__ = [
     "SignatureConfig",
@@ -131,6 +131,8 @@ def sign(texts: Sequence[str], config: SignatureConfig | None = None) -> Signatu
     """
     from ccbuild.dedup import kernels
 
+    if isinstance(texts, str):
+        raise InputError("signatures takes a list of texts. Give [text].")
     config = config or SignatureConfig()
     n = len(texts)
     values = np.empty((n, config.num_perm), np.uint32)

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from ccbuild import catalogue
+from ccbuild.errors import InputError
 from ccbuild.langid.cascade import Cascade, Identified, Identifier
 from ccbuild.langid.model import LanguageModel
 from ccbuild.langid.supplement import Supplement
@@ -28,6 +29,8 @@ def identify(texts: Sequence[str]) -> list[Identified]:
     >>> [answer.code for answer in identify(["Habari ya dunia, rafiki yangu mpendwa", "Ελληνικά", "12"])]
     ['sw', 'el', 'und']
     """
+    if isinstance(texts, str):
+        raise InputError("identify takes a list of texts. Give [text].")
     return default_cascade().identify(texts)
 
 

@@ -25,7 +25,7 @@ class Thresholds:
     def read(cls, path: str | Path) -> Thresholds:
         """The table in a file of `code TAB least_score TAB source` lines, as `write` makes it."""
         try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
+            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(
                 f"{path} cannot be read: {error}. `ccbuild langid calibrate` writes such a table."
@@ -42,6 +42,8 @@ class Thresholds:
             if not is_code(code) or not 0 <= least <= 1:
                 raise InputError(f"{path}, line {number}: write a code, a tab and a score from 0 to 1.")
             rows[code] = least, rest[1] if len(rest) > 1 else ""
+        if not rows:
+            raise InputError(f"{path} has no threshold. `ccbuild langid calibrate` writes such a table.")
         return cls(rows)
 
     def write(self, path: str | Path) -> None:

@@ -205,11 +205,13 @@ class CutoffTable:
         if not Path(path).is_file():
             raise InputError(f"{path} is not a file. Name a table of cutoffs.")
         try:
-            with open(path, encoding="utf-8", newline="") as stream:
-                lines = list(csv.reader(stream))
+            with open(path, encoding="utf-8-sig", newline="") as stream:
+                lines = [line for line in csv.reader(stream) if line]
             rows = _own_rows(lines) if lines and tuple(lines[0]) == _COLUMNS else _ccnet_rows(lines)
             if not any(rows.values()):
                 raise ValueError("it has no row")
+            for lang, values in rows.items():
+                _check(lang, values)
         except (ValueError, IndexError, csv.Error) as error:
             raise InputError(
                 f"{path} is no table of cutoffs ({error}). It has the columns {', '.join(_COLUMNS)}, or CCNet's: a row "
@@ -250,6 +252,15 @@ class CutoffTable:
 
 
 _THIRDS = {33.333: 1 / 3, 66.667: 2 / 3}
+
+
+def _check(lang: str, values: Mapping[float, tuple[float, int]]) -> None:
+    """`ValueError` for percentiles that are none, and perplexities that do not rise with them."""
+    ordered = [values[percentile][0] for percentile in sorted(values)]
+    if any(not 0 <= percentile <= 100 for percentile in values):
+        raise ValueError(f"{lang} has a percentile that does not lie between 0 and 100")
+    if not all(np.isfinite(ordered)) or ordered != sorted(ordered) or min(ordered, default=1.0) <= 0:
+        raise ValueError(f"the perplexities of {lang} are not positive numbers that rise with the percentile")
 
 
 def _listed(percentiles: Iterable[float]) -> str:

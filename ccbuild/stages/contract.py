@@ -24,6 +24,8 @@ class Stage:
     run: Callable[[Sequence[Document]], list[Document | Dropped]]
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Of a stage from outside: each reason that it drops for, and what it means."""
+    outside: bool = False
+    """A user's own: what it answers is looked at."""
 
 
 class StageConfig(Protocol):
@@ -34,7 +36,10 @@ class StageConfig(Protocol):
     """
 
     def build(self, models: Path) -> Stage:
-        """The stage, ready to run, once a process; `models` is the folder that `prepare` wrote."""
+        """The stage, ready to run; `models` is the folder that `prepare` wrote.
+
+        Called for each shard, so what takes long to open is best kept open by `functools.lru_cache`.
+        """
 
 
 def each(name: str, judge: Callable[[Document], Document | Dropped]) -> Stage:

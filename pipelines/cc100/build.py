@@ -16,17 +16,17 @@ from typing import Any, Protocol
 
 from cc100.demo.judge import Verdict, judge
 from cc100.demo.outcomes import outcomes
-from cc100.engines import Engine, in_process, local_cluster, on_dask, remote_cluster
+from cc100.engines import Engine, in_process, local_cluster, on_dask, refuse_inside_a_worker, remote_cluster
 from cc100.layout import Run, Source, check_snapshots, check_sources, sources_of
 from cc100.places import checked
-from cc100.recipe import VERBS, Recipe, TrainSection, load_recipe
+from cc100.recipe import VERBS, Recipe, TrainSection, load_recipe, verb_contents
 from cc100.run import Failure, balance, missing_shards, plan, run_verb, verbs_between
 from ccbuild.config import override
 from ccbuild.errors import ConfigError, InputError, MismatchError
 from ccbuild.progress import ShowProgress
 from ccbuild.rundir import Input
 from ccbuild.stages import FunctionStage
-from ccbuild.storage import locked, write_json
+from ccbuild.storage import locked, read_manifest, write_json
 from ccbuild.summary import Summary, summarise
 
 __all__ = ["Built", "How", "Plan", "build", "complaint", "planned"]
@@ -73,7 +73,24 @@ class Plan:
             raise InputError(f"{run.root} holds no pages yet, so {verbs[0]} has nothing to do. Begin with extract.")
         if "train" in verbs:
             trainer.check(run.recipe.train)
+        if "refine" in verbs:
+            run.recipe.refine.check()
         run.refuse_other_settings(verbs)
+        if "refine" not in verbs and VERBS.index(verbs[-1]) > VERBS.index("refine"):
+            self._refuse_changed_filters()
+
+    def _refuse_changed_filters(self) -> None:
+        """Documents of `refine` that a changed filter, or a changed file, would judge otherwise are not published."""
+        path = next(self.run.made("refine"), None)
+        made = read_manifest(path) if path else None
+        if made is None:
+            return
+        now = {**verb_contents(self.run.recipe, "refine"), **self.run.recipe.refine.inputs()}
+        changed = [key for key, value in now.items() if made.inputs.get(key) != value]
+        if changed:
+            raise MismatchError(
+                f"{self.run.folder('refine')} was made with another content of {', '.join(changed)}. Begin with refine."
+            )
 
     def units(self) -> dict[str, Any]:
         """What can be known now: archives, bytes, archives that were read before, new shards, units of `prepare`."""
@@ -122,7 +139,7 @@ class Built:
 
 def planned(
     recipe: str | Path | Recipe,
-    inputs: str | Iterable[str],
+    inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     out: str | Path,
     *,
     stages: Stages = (),
@@ -135,25 +152,33 @@ def planned(
 
     Reads names and sizes of inputs, and the files that settings name, which it refuses where they do not fit.
     """
-    chosen = settings if not isinstance(settings, Mapping) else [override(k, v) for k, v in settings.items()]
+    chosen = settings
+    if isinstance(settings, Mapping):
+        chosen = [override(k, os.fspath(v) if isinstance(v, os.PathLike) else v) for k, v in settings.items()]
+    elif isinstance(settings, str):
+        chosen = [settings]
     if isinstance(recipe, Recipe):
         if chosen:
             raise ConfigError("A Recipe has all its settings. Load it with them: load_recipe(name, settings).")
     else:
         recipe = load_recipe(str(recipe), chosen)
     if stages:
-        recipe = dataclasses.replace(recipe, refine=recipe.refine.with_stages(tuple(stages)))
-    root = Path(out).resolve()
+        added = (stages,) if isinstance(stages, str | Mapping | FunctionStage) else tuple(stages)
+        recipe = dataclasses.replace(recipe, refine=recipe.refine.with_stages(added))
+    if "://" in str(out):
+        raise InputError(f"{out} is a URL. A run's folder lies on a file system: name a path.")
+    root = Path(out).expanduser().resolve()
     verbs = tuple(verbs_between(first, until or recipe.until))
     recipe = checked(recipe, verbs, root)
-    named = [inputs] if isinstance(inputs, str) else list(inputs)
-    sources = sources_of(named, recipe.crawl) if "extract" in verbs else []
+    named = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
+    sources = sources_of([os.fspath(each) for each in named], recipe.crawl) if "extract" in verbs else []
     return Plan(Run(root, recipe, verify), verbs, tuple(sources))
 
 
 def build(plan: Plan, how: How) -> Built:
     """Do all verbs of a plan, then summary, verdict, report. Units that failed are told, and tried again next time."""
     run, verbs = plan.run, plan.verbs
+    refuse_inside_a_worker()
     plan.check(how.trainer)
     with locked(run.root):
         run.refuse_other_settings(verbs)  # again: another process may have been here
@@ -198,11 +223,14 @@ def _verbs(plan: Plan, inputs: Sequence[Input], how: How) -> tuple[list[Failure]
 
 @contextlib.contextmanager
 def _engine(how: How) -> Iterator[Engine]:
+    if how.workers is not None and (not isinstance(how.workers, int) or how.workers < 0):
+        raise ConfigError(f"workers is {how.workers!r}; it takes None (one a core), 0 (this process) or more.")
     if isinstance(how.cluster, str):
         with remote_cluster(how.cluster) as engine:
             yield engine
     elif how.cluster is not None:
-        yield on_dask(how.cluster)
+        client = how.cluster.get_client() if hasattr(how.cluster, "get_client") else how.cluster
+        yield on_dask(client)
     elif how.workers == 0:
         yield in_process()
     else:

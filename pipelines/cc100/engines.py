@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from ccbuild.errors import InputError
 from ccbuild.progress import Doing, asking, counted, here, phase
 
 __all__ = ["Engine", "Working", "in_process", "local_cluster", "on_dask"]
@@ -126,14 +127,23 @@ class _OnDask:
                     future = self._client.submit(_telling, work, task, self._topic, pure=False)
                     futures[future], self._names[future.key] = task, _name(task)
             for future in as_completed(list(futures)):
-                error = future.exception()
                 task = futures.pop(future)
                 del self._names[future.key]
                 self._heard.pop(future.key, None)
-                yield task, error if error is not None else future.result()
+                yield task, _answer(future)
                 future.release()
-        finally:  # the client may be the user's own, and live on
+        finally:  # the client may be the user's own, and live on: nothing goes on behind the lock
             self._client.unsubscribe_topic(self._topic)
+            self._client.cancel(list(futures))
+            self._names.clear()
+
+
+def _answer(future: Any) -> Any:
+    """The result of a unit, or what it died of; an exception that cannot travel is one too."""
+    try:
+        return future.result()
+    except Exception as error:
+        return error
 
 
 def _telling(work: Callable[[T], R], task: T, topic: str) -> R | Exception:
@@ -156,6 +166,24 @@ def on_dask(client: Any) -> Engine:
     return _OnDask(client)
 
 
+_GUARD = (
+    "Workers import the script that starts them, so what builds a run must stand under `if __name__ == '__main__':` in "
+    "it. Or do without workers: workers=0."
+)
+
+
+def _started(**options: Any) -> Any:
+    """A `distributed.LocalCluster`; `InputError` where its workers cannot start for want of a guard in the script."""
+    from distributed import LocalCluster
+
+    try:
+        return LocalCluster(**options)
+    except RuntimeError as error:
+        if "__main__" in str(error.__cause__) or "Nanny failed" in str(error):
+            raise InputError(f"No worker could be started: {error}. {_GUARD}") from error
+        raise
+
+
 @contextmanager
 def local_cluster(workers: int) -> Iterator[Engine]:
     """A cluster of `workers` processes on loopback, one thread each; its dashboard is on a port of its own choice.
@@ -167,11 +195,11 @@ def local_cluster(workers: int) -> Iterator[Engine]:
     import logging
 
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     with (
         dask.config.set({"distributed.scheduler.worker-saturation": 1.0}),
-        LocalCluster(
+        _started(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
@@ -186,6 +214,14 @@ def local_cluster(workers: int) -> Iterator[Engine]:
         yield on_dask(client)
 
 
+def refuse_inside_a_worker() -> None:
+    """Refuse to begin a run while a worker imports the script that begins it: `InputError` says what is missing."""
+    import multiprocessing
+
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise InputError(_GUARD)
+
+
 def _leave_interrupts() -> None:
     """Ctrl-C is for the process that a person started; it ends the workers itself."""
     import signal
@@ -197,8 +233,6 @@ def _leave_interrupts() -> None:
 def remote_cluster(address: str) -> Iterator[Engine]:
     """The cluster whose scheduler listens at `address`; it must see the run's folder under the same path."""
     from distributed import Client
-
-    from ccbuild.errors import InputError
 
     try:
         client = Client(address, timeout="20s")

@@ -102,7 +102,7 @@ class PrepareConfig:
     identifier: str = place("lid.176.ftz", read=_open_identifier, finer=_BY_FILE)
     """fastText model that is asked first: an entry of the catalogue, or a path. Labels like `hau_Latn` are mapped."""
     supplement: str | None = place("catalogue", read=_open_supplement, finer=_BY_FILE)
-    """What is asked where the identifier is not sure: `catalogue`, trained from its texts once and cached; the path of
+    """What is asked where the identifier is not sure: `catalogue`, the one that is shipped; the path of
     an .ftz that `ccbuild langid train` wrote; null: nothing."""
     prose: str | None = place("catalogue:eld", finer=_BY_LANGUAGE)
     """Well-formed text to estimate perplexity models from: `catalogue:eld` (60 languages); a dump of Wikipedia by its
@@ -373,4 +373,5 @@ def verb_sections(recipe: Recipe, verb: str) -> Iterator[tuple[str, Any]]:
     outside, which a recipe may name, are sections too."""
     yield from ((s, value) for s in _SECTIONS.get(verb, ()) if dataclasses.is_dataclass(value := getattr(recipe, s)))
     if verb == "refine":
-        yield from ((f"refine.stages.{name}", config) for name, config in recipe.refine.outside())
+        outside = ((name, config) for name, config in recipe.refine.outside() if dataclasses.is_dataclass(config))
+        yield from ((f"refine.stages.{name}", config) for name, config in outside)

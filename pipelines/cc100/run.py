@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import itertools
 import json
 import time
@@ -68,6 +69,10 @@ class VerbSummary:
 
 def verbs_between(first: str | None, last: str) -> list[str]:
     """The verbs from `first` (None: the first there is) to `last`."""
+    for verb in (first, last):
+        if verb is not None and verb not in VERBS:
+            near = difflib.get_close_matches(verb, VERBS, n=1)
+            raise InputError(f"There is no verb {verb!r}. {f'Did you mean {near[0]}?' if near else ', '.join(VERBS)}")
     start = VERBS.index(first) if first else 0
     stop = VERBS.index(last)
     if start > stop:

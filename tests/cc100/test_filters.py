@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +16,8 @@ import ccbuild
 from cc100.build import check_stages
 from cc100.engines import in_process, local_cluster
 from cc100.recipe import load_recipe
-from ccbuild.errors import ConfigError, FailedUnitsError, MismatchError
+from ccbuild.cli import main
+from ccbuild.errors import ConfigError, FailedUnitsError, InputError, MismatchError
 from ccbuild.records import Document
 from ccbuild.report import write_report
 from ccbuild.run import OpenRun
@@ -166,6 +169,46 @@ def test_the_guide_says_what_works(in_folder: Path, monkeypatch: pytest.MonkeyPa
     settings = {**SETTINGS, "match.documents": False, "match.paragraphs": False}
     run = ccbuild.build("mine.yaml", str(archive), "runs/one", until="refine", workers=0, settings=settings)
     assert [row["url"] for row in run.dropped("repetitive")] == ["http://example.com/2"]
-    given = "".join(f", {key}" for key in ("settings=SETTINGS", "until='refine'", "workers=0"))
+    given = ", settings=SETTINGS, until='refine', workers=0"
     exec(script.replace("stages=[brief]", f"stages=[brief]{given}"), {"SETTINGS": settings, "__name__": "__main__"})
     assert len(ccbuild.open_run("runs/mine").dropped("brief")) == 1
+
+
+def test_the_command_goes_on_behind_a_function_of_python(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = build(tmp_path, river(), until="refine")
+    stages = "refine.stages=[length, language, snapshot, perplexity, {function: no_river}]"
+    chosen = [f"--set={key}={json.dumps(value)}" for key, value in SETTINGS.items()]
+    command = ["run", "cc100", "--out", str(run.root), "--workers", "0", *chosen, f"--set={stages}"]
+    assert main([*command, "--input", str(tmp_path / "crawl" / "a.warc.gz")]) == 2
+    assert "the function no_river was given in Python" in capsys.readouterr().err
+    assert main([*command, "--from", "publish", "--until", "publish"]) == 0
+    assert list(run.corpus("en").texts()) == ["\n".join(ARTICLES[0])]
+
+
+def test_a_script_without_a_guard_is_told(tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "a.warc.gz")
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import ccbuild\nwhole = {{'first': 'extract', 'until': 'extract', 'workers': 1}}\n"
+        f"ccbuild.build('cc100', {str(archive)!r}, 'run', **whole)\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "must stand under `if __name__ == '__main__':`" in done.stderr.strip().splitlines()[-1]
+    script.write_text(script.read_text().replace("ccbuild.build", "if __name__ == '__main__': ccbuild.build"))
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_given_may_be_one_or_many(tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "a.warc.gz")
+    whole = {"first": "extract", "until": "extract", "workers": 0, "settings": {"rights.opt_out": None}}
+    assert ccbuild.build("cc100", archive, tmp_path / "one", stages=river(), **whole).summary().pages_in == 2
+    with pytest.raises(ConfigError, match="ccbuild.stage"):
+        ccbuild.build("cc100", [archive], tmp_path / "two", stages=[has_river], **whole)  # type: ignore[list-item]
+    with pytest.raises(InputError, match="There is no verb 'publsh'. Did you mean publish"):
+        ccbuild.build("cc100", [archive], tmp_path / "two", until="publsh")
+    for take in (ccbuild.identify, ccbuild.deduplicate, ccbuild.signatures):
+        with pytest.raises(InputError, match="takes a list of texts"):
+            take("a text")

@@ -24,10 +24,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def until(happened: Callable[[], object], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
+def until(happened: Callable[[], object]) -> None:
+    """Waits for it; what never happens is ended by the suite's own limit."""
     while not happened():
-        assert time.monotonic() < end, "it never happened"
         time.sleep(0.01)
 
 

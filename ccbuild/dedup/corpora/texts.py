@@ -19,7 +19,7 @@ from ccbuild.dedup.jaccard import TextsOf, confirmed
 from ccbuild.dedup.paragraphs import NO_PRINT, ParagraphForm, document_hash, text_paragraph_hashes
 from ccbuild.dedup.prints import band_prints, document_prints
 from ccbuild.dedup.signatures import SignatureConfig, band_hashes, sign
-from ccbuild.errors import ConfigError
+from ccbuild.errors import ConfigError, InputError
 
 __all__ = [
     "CorpusConfig",
@@ -141,6 +141,8 @@ def deduplicate(texts: Sequence[str], config: CorpusConfig | None = None) -> lis
     >>> [(each.row, each.partner, each.reason) for each in gone]
     [(2, 0, 'near_duplicate'), (3, 0, 'exact_duplicate')]
     """
+    if isinstance(texts, str):
+        raise InputError("deduplicate takes a list of texts. Give [text].")
     config = config or CorpusConfig()
     found = duplicates(sketch(texts, config), config, lambda rows: {int(row): texts[int(row)] for row in rows})
     columns = (found.doc, found.partner, found.equal, found.similarity)

@@ -41,8 +41,7 @@ class RefineShard:
             "models": digest_of(*self.run.manifests("prepare").values()),
             **verb_contents(self.run.recipe, "refine"),
         }
-        if sources := self.run.recipe.refine.sources():
-            inputs["stages"] = sources
+        inputs |= self.run.recipe.refine.inputs()
         return self.run.unit("refine", self.name, inputs)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:

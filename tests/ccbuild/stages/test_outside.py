@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ccbuild.config import flatten, from_mapping, to_mapping
 from ccbuild.errors import ConfigError
 from ccbuild.records import Document, Dropped
 from ccbuild.stages import RefineConfig, each, stage
-from ccbuild.stages.outside import open_stage, source_digest
+from ccbuild.stages.outside import open_stage
+from ccbuild.stages.source import source_digest
 
 LOUD, CALM = Document(paragraphs=("STOP!",), doc_id=1), Document(paragraphs=("Go on.",), doc_id=2)
 
@@ -55,7 +59,7 @@ def filters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def is_calm(document: Document) -> bool:
-    return document.text != document.text.upper()
+    return not document.text.isupper()
 
 
 @pytest.mark.parametrize(
@@ -80,8 +84,9 @@ def test_a_function_travels_with_what_it_refers_to() -> None:
     lock = threading.Lock()
     with pytest.raises(ConfigError, match="cannot travel to workers"):
         stage(lambda d: bool(lock), "loud", "capitals")
-    with pytest.raises(ConfigError, match="is no reason"):
-        stage(is_calm, "Too Loud", "capitals")
+    for reason in ("Too Loud", "snapshot"):
+        with pytest.raises(ConfigError, match="is no reason of yours"):
+            stage(is_calm, reason, "capitals")
 
 
 def in_main(source: str, name: str = "keep") -> Callable[[Document], bool]:
@@ -117,6 +122,96 @@ def test_what_a_function_holds_counts() -> None:
     assert digest != source_digest(made(3, re.compile("b")))
     two: Any = in_main("def keep(limit, d): return limit\n")
     assert source_digest(functools.partial(two, 3)) != source_digest(functools.partial(two, 4))
+
+
+class Longer:
+    """A filter with a state."""
+
+    def __init__(self, least: int, *also: Any) -> None:
+        self.least, self.also = least, also
+
+    def __call__(self, document: Document) -> bool:
+        return document.characters >= self.least
+
+    def keep(self, document: Document) -> bool:
+        return document.characters >= self.least
+
+
+def limited(least: int) -> Callable[[Document], bool]:
+    @functools.lru_cache(maxsize=1)
+    def keep(document: Document) -> bool:
+        return document.characters >= least
+
+    return keep
+
+
+def looking_at(value: Any) -> Callable[[Document], bool]:
+    return lambda document: document.characters >= value.least
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        Longer,
+        lambda least: Longer(least).keep,
+        limited,
+        lambda least: looking_at(Longer(least)),
+        lambda least: functools.partial(limited, least),
+        lambda least: looking_at(np.arange(5000) * least),
+        lambda least: looking_at([re.compile("x" * 300 + str(least))]),
+        lambda least: looking_at({"a": {"b": {str(least)}}}),
+        lambda least: looking_at(Path(str(least))),
+    ],
+)
+def test_every_value_that_a_filter_works_with_counts(made: Callable[[int], Any]) -> None:
+    assert source_digest(made(100)) == source_digest(made(100))
+    assert source_digest(made(100)) != source_digest(made(900))
+
+
+def test_a_filter_may_refer_to_itself_and_not_to_what_cannot_be_known() -> None:
+    circle: list[Any] = [1]
+    circle.append(circle)
+    assert source_digest(Longer(1, circle)) == source_digest(Longer(1, circle))
+    with pytest.raises(ConfigError, match="nobody can tell whether it has changed"):
+        source_digest(looking_at(threading.Lock()))
+
+
+def test_the_digest_is_the_same_in_every_process(tmp_path: Path) -> None:
+    script = (
+        "from ccbuild.stages.source import source_digest\n"
+        "WORDS = {'en': {'a', 'b', 'c', 'd'}, 'de': frozenset('xyz')}\n"
+        "def keep(d): return d.text in WORDS['en'] or keep\n"
+        "print(source_digest(keep))\n"
+    )
+    (tmp_path / "script.py").write_text(script, encoding="utf-8")
+    said = {
+        subprocess.run(
+            [sys.executable, "script.py"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("text", ["שלום לכולם", "你好世界", "สวัสดี", "12 34"])
+def test_scripts_without_capitals_are_calm(text: str) -> None:
+    assert is_calm(Document(paragraphs=(text,)))
+
+
+def test_a_function_of_python_is_only_named_in_a_recipe() -> None:
+    loud = stage(is_calm, "loud", "capitals")
+    entries = to_mapping(RefineConfig().with_stages((loud,)))["stages"]
+    assert entries[-1] == {"function": "loud"}
+    again = from_mapping(RefineConfig, {"stages": entries})
+    assert to_mapping(again)["stages"] == entries
+    assert again.sources() == {}
+    with pytest.raises(ConfigError, match="the function loud was given in Python. Continue this run there"):
+        again.check()
 
 
 def test_a_class_is_named_in_a_recipe(filters: Path) -> None:

@@ -124,3 +124,20 @@ def test_a_stage_that_fails_is_named() -> None:
 
     with pytest.raises(RuntimeError, match="The stage ratio failed with ZeroDivisionError: division by zero"):
         run_stages([document("a")], [each("ratio", judge)], Ledger(), Timings())
+
+
+@pytest.mark.parametrize(
+    ("answered", "message"),
+    [
+        (None, "is neither a document nor a drop"),
+        (True, "is neither a document nor a drop"),
+        (Document(paragraphs=("a",)), "has another doc_id"),
+        (document("a\nb"), "one with a newline in it"),
+        (document(), "has no paragraph"),
+        (document("a", lang="../x"), "which is no code"),
+    ],
+)
+def test_what_a_stage_from_outside_answers_is_looked_at(answered: object, message: str) -> None:
+    stage = dataclasses.replace(Stage("theirs", lambda documents: [answered]), outside=True)  # type: ignore[list-item, return-value]
+    with pytest.raises(ConfigError, match=f"The stage theirs answered .* to document 7: it .*{message}"):
+        run_stages([document("some text")], [stage], Ledger(), Timings())
