@@ -198,6 +198,7 @@ def local_cluster(workers: int) -> Iterator[Engine]:
     from distributed import Client
 
     with (
+        _kept_environment(),
         dask.config.set({"distributed.scheduler.worker-saturation": 1.0}),
         _started(
             n_workers=workers,
@@ -212,6 +213,20 @@ def local_cluster(workers: int) -> Iterator[Engine]:
     ):
         client.run(_leave_interrupts)
         yield on_dask(client)
+
+
+@contextmanager
+def _kept_environment() -> Iterator[None]:
+    """What Dask sets for its workers, such as OMP_NUM_THREADS=1, it sets here too: torch would train on one core."""
+    import os
+
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def refuse_inside_a_worker() -> None:
