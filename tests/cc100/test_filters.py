@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -212,3 +213,35 @@ def test_what_is_given_may_be_one_or_many(tmp_path: Path) -> None:
     for take in (ccbuild.identify, ccbuild.deduplicate, ccbuild.signatures):
         with pytest.raises(InputError, match="takes a list of texts"):
             take("a text")
+
+
+def test_documents_that_a_changed_filter_would_judge_otherwise_are_not_published(tmp_path: Path) -> None:
+    def keeps(least: int) -> Any:
+        return river(lambda document: document.characters >= least)
+
+    build(tmp_path, keeps(10), until="refine")
+    with pytest.raises(MismatchError, match="was made with another content of stages. Begin with refine"):
+        build(tmp_path, keeps(1000), first="publish")
+    assert build(tmp_path, keeps(10), first="publish").corpus("en").documents == 2
+
+
+def test_what_a_filter_writes_stays_in_the_run(tmp_path: Path) -> None:
+    evil = river(lambda document: dataclasses.replace(document, lang="../../evil"))
+    with pytest.raises(FailedUnitsError, match="which is no code"):
+        build(tmp_path, evil)
+    assert not list(tmp_path.rglob("*evil*"))
+
+
+@pytest.mark.parametrize("error", [OSError("no list"), SystemExit(3), PermissionError(13, "denied", "/data/words.txt")])
+def test_whatever_a_filter_raises_is_told_with_its_name(tmp_path: Path, error: BaseException) -> None:
+    def broken(document: Document) -> bool:
+        raise error
+
+    with pytest.raises(FailedUnitsError, match=f"The stage no_river failed with {type(error).__name__}"):
+        build(tmp_path, river(broken))
+
+
+@pytest.mark.parametrize("workers", [-1, 1.5])
+def test_a_number_of_workers_that_is_none(tmp_path: Path, workers: float) -> None:
+    with pytest.raises(ConfigError, match="workers is"):
+        build(tmp_path, workers=workers)
