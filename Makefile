@@ -24,7 +24,7 @@ test: $(STAMP) lint  ## install, then lint and all tests
 	@echo "== Filling the catalogue's cache (the tests read only that)"
 	$(BIN)/ccbuild catalogue fetch eld gflanguages lid.176.ftz
 	@echo "== Running the tests"
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)  ## ruff and mypy --strict
 	@echo "== Linting"
