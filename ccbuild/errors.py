@@ -14,6 +14,7 @@ A message says what happened, where (file, offset, key), and what to do next, in
     │   └── ChangedError        the file behind a URL was replaced while it was being read
     ├── CatalogueError          a named model or data set could not be had or verified
     ├── StorageError            the disk is full, a folder cannot be written
+    ├── EngineError             the processes that do the work cannot start, are gone, or stand still
     ├── LedgerError             an account that does not balance or has a reason that nobody explains: a defect
     └── FailedUnitsError        a run that ended with failed shards; the others are done
 """
@@ -26,6 +27,7 @@ __all__ = [
     "ChangedError",
     "ConfigError",
     "DataError",
+    "EngineError",
     "FailedUnitsError",
     "InputError",
     "LedgerError",
@@ -85,6 +87,10 @@ class CatalogueError(CcbuildError):
 
 class StorageError(CcbuildError):
     """The file system refused: no space, no permission, a folder in the way."""
+
+
+class EngineError(CcbuildError):
+    """The processes that do the work cannot start, are gone, or stand still."""
 
 
 class LedgerError(CcbuildError):

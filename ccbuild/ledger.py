@@ -48,6 +48,11 @@ class Account:
         self.seen += n
         self.quarantined[cause] += n
 
+    def take_back(self, cause: str, n: int = 1) -> None:
+        """Count `n` that were kept as quarantined for `cause` after all."""
+        self.kept -= n
+        self.quarantined[cause] += n
+
 
 @dataclass(slots=True)
 class Ledger:

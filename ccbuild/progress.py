@@ -29,6 +29,7 @@ __all__ = [
     "silent",
     "verb_bar",
     "watched",
+    "within",
 ]
 
 T = TypeVar("T")
@@ -153,6 +154,25 @@ def asking(ask: Callable[[], None], every: float, first: float | None = None) ->
     finally:
         ended.set()
         thread.join()
+
+
+def within(seconds: float, ask: Callable[[], T]) -> T | None:
+    """What `ask` answers, or None where it has not answered after so long: it may then wait for ever, by itself."""
+    answers: list[T] = []
+    errors: list[Exception] = []
+
+    def answer() -> None:
+        try:
+            answers.append(ask())
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=answer, name="ccbuild-question", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    return answers[0] if answers else None
 
 
 def duration(seconds: float) -> str:

@@ -23,6 +23,14 @@ class Reason(NamedTuple):
 
 _BY_STAGE: tuple[tuple[str, Mapping[str, str]], ...] = (
     (
+        "any step",
+        {
+            "failed:": "a record on which a step broke off, by the step and the name of Python's error",
+            "killed:": "a record on which a step ended its process, by the step and the signal",
+            "overtime:": "a record on which a step took longer than `guard.record_seconds`, by the step",
+        },
+    ),
+    (
         "prepare",
         {
             "no_prose": "a language for which no source of well-formed text was named",
@@ -57,7 +65,7 @@ _BY_STAGE: tuple[tuple[str, Mapping[str, str]], ...] = (
             "too_many_lines": "a list of very many very short lines",
             "empty_text": "no text once menus and markup are gone",
             "short_page": "too few characters, repeated paragraphs counted in",
-            "parser:": "a page on which the reader of HTML broke off, by the name of Python's error",
+            "parser:": "what `failed:text:` is called in runs of earlier releases",
         },
     ),
     (

@@ -6,29 +6,33 @@ import dataclasses
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
+from ccbuild.border import survivors
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.http import Client
 from ccbuild.crawl.inputs import CrawlInput, open_crawl_input
 from ccbuild.errors import CcbuildError, ConfigError, LedgerError
 from ccbuild.langid.codes import is_code
 from ccbuild.ledger import Ledger
-from ccbuild.progress import phase
+from ccbuild.progress import counted, phase
 from ccbuild.reasons import find
 from ccbuild.records import Document, Dropped, Refused
 from ccbuild.rights import RightsConfig
 from ccbuild.stages.contract import Stage
 from ccbuild.storage import open_input
-from ccbuild.text.page import ExtractConfig, page_text
+from ccbuild.text.page import ExtractConfig, PageText, page_text
 from ccbuild.text.robots import header_robots
 from ccbuild.warc.members import Damage, Limits
 from ccbuild.warc.records import Reader, Record
 
-__all__ = ["ArchiveReader", "Timings", "run_stages"]
+__all__ = ["BLOCK", "ArchiveReader", "Judged", "Timings", "run_stages"]
+
+BLOCK = 1024
+"""Documents that go through the stages at a time."""
 
 
 @dataclass(slots=True)
@@ -136,14 +140,10 @@ class ArchiveReader:
     def _page(self, record: Record) -> Document | Refused | None:
         records = self.ledger["records"]
         with self.timings.measure("text"):
-            try:
-                found = page_text(record.kind, record.status, record.content_type, record.payload, self.config)
-            except CcbuildError:
-                raise
-            except Exception as error:  # the border: a parser that fails on a hostile page must not fail the shard
-                cause = f"parser:{type(error).__name__}"
-                records.quarantine(cause)
-                return self._refused(record, cause)
+            texts, _, lost = survivors("text", [record], self._address, self._texts)
+        if lost:
+            return self._set_apart(record, lost[0][1])
+        (found,) = texts
         if isinstance(found, str):
             records.drop(found)
             return self._refused(record, found)
@@ -156,9 +156,12 @@ class ArchiveReader:
             return self._refused(record, why)
         if self.wanted:
             with self.timings.measure("sieve"):
-                if not self.wanted(found.paragraphs):
-                    records.drop("other_language")
-                    return None
+                wanted, _, lost = survivors("sieve", [record], self._address, self._sieve(found.paragraphs))
+            if lost:
+                return self._set_apart(record, lost[0][1])
+            if not wanted:
+                records.drop("other_language")
+                return None
         kept = [p for p in found.paragraphs if len(p) <= self.config.max_paragraph_chars]
         self.ledger["paragraphs"].keep(len(kept))
         self.ledger["paragraphs"].drop("over_long", len(found.paragraphs) - len(kept))
@@ -179,18 +182,28 @@ class ArchiveReader:
             paragraphs=tuple(kept),
         )
 
+    def _texts(self, records: Sequence[Record]) -> list[PageText | str]:
+        return [page_text(r.kind, r.status, r.content_type, r.payload, self.config) for r in records]
+
+    def _sieve(self, paragraphs: Sequence[str]) -> Callable[[Sequence[Record]], bool]:
+        """Whether a record of these paragraphs is wanted; none, of no record."""
+        return lambda records: bool(records and self.wanted and self.wanted(paragraphs))
+
+    def _address(self, record: Record) -> str:
+        return f"{self.name} at {record.offset}"  # as `page_address`
+
+    def _set_apart(self, record: Record, cause: str) -> Refused:
+        """The record is quarantined."""
+        self.ledger["records"].quarantine(cause)
+        return self._refused(record, cause)
+
     def _refused(self, record: Record, reason: str) -> Refused:
         return Refused(url=record.url, archive=self.name, offset=record.offset, length=record.length, reason=reason)
 
 
 def _answers(stage: Stage, documents: Sequence[Document]) -> list[Document | Dropped]:
-    """What a stage says of `documents`; an error names the stage."""
-    try:
-        answers = stage.run(documents)
-    except (Exception, SystemExit) as error:  # a user's filter may raise anything
-        if isinstance(error, ConfigError) or (isinstance(error, CcbuildError | OSError) and not stage.outside):
-            raise
-        raise RuntimeError(f"The stage {stage.name} failed with {type(error).__name__}: {error}") from None
+    """What a stage says of `documents`, looked at where the stage is a user's."""
+    answers = stage.run(documents)
     if len(answers) != len(documents):
         raise ConfigError(
             f"The stage {stage.name} gave {len(answers)} answers to {len(documents)} documents. It must give one for "
@@ -200,6 +213,19 @@ def _answers(stage: Stage, documents: Sequence[Document]) -> list[Document | Dro
         for document, answer in zip(documents, answers, strict=True):
             _check(stage, document, answer)
     return answers
+
+
+def _judged(
+    stage: Stage, documents: Sequence[Document]
+) -> tuple[list[Document | Dropped], Sequence[Document], list[tuple[Document, str]]]:
+    """(answers, the documents that they answer, each other with the cause why it is set apart); an error that is no
+    matter of single documents names the stage."""
+    try:
+        return survivors(stage.name, documents, lambda d: d.doc_id, lambda batch: _answers(stage, batch))
+    except (Exception, SystemExit) as error:  # a user's filter may raise anything
+        if isinstance(error, ConfigError) or (isinstance(error, CcbuildError | OSError) and not stage.outside):
+            raise
+        raise RuntimeError(f"The stage {stage.name} failed with {type(error).__name__}: {error}") from None
 
 
 def _check(stage: Stage, document: Document, answer: Any) -> None:
@@ -223,28 +249,50 @@ def _check(stage: Stage, document: Document, answer: Any) -> None:
     )
 
 
-def run_stages(
-    documents: Sequence[Document], stages: Iterable[Stage], ledger: Ledger, timings: Timings
-) -> tuple[list[Document], list[tuple[Document, str]]]:
-    """(kept, dropped with the reason), in the order of `documents`; ``ledger["documents"]`` counts both."""
-    kept, dropped = list(documents), []
-    account = ledger["documents"]
+@dataclass(slots=True)
+class Judged:
+    """What the stages say of documents; each list in the order of the documents."""
+
+    kept: list[Document] = field(default_factory=list)
+    dropped: list[tuple[Document, str]] = field(default_factory=list)
+    """With the reason."""
+    lost: list[tuple[Document, str]] = field(default_factory=list)
+    """Set apart, since a stage broke off on them: with the cause."""
+
+
+def run_stages(documents: Sequence[Document], stages: Sequence[Stage], ledger: Ledger, timings: Timings) -> Judged:
+    """The documents through all stages, `BLOCK` at a time; ``ledger["documents"]`` counts what becomes of them."""
+    judged = Judged()
     for stage in stages:
         ledger.know(stage.reasons)
-        with timings.measure(stage.name):
-            answers = _answers(stage, kept)
-        survivors = []
-        for document, answer in zip(kept, answers, strict=True):
-            if isinstance(answer, Dropped):
-                if answer.reason not in ledger.reasons and find(answer.reason) is None:
-                    raise ConfigError(
-                        f"The stage {stage.name} drops for {answer.reason!r}, which nothing explains. Add it to "
-                        "the `reasons` of its class, with its meaning."
-                    )
-                dropped.append((document, answer.reason))
-                account.drop(answer.reason)
-            else:
-                survivors.append(answer)
-        kept = survivors
-    account.keep(len(kept))
-    return kept, dropped
+    blocks = [documents[start : start + BLOCK] for start in range(0, len(documents), BLOCK)]
+    for block in counted(blocks, f"times {BLOCK:,} documents", len(blocks)):
+        for stage in stages:
+            block = _through(stage, block, judged, ledger, timings)
+        judged.kept += block
+    ledger["documents"].keep(len(judged.kept))
+    return judged
+
+
+def _through(
+    stage: Stage, documents: Sequence[Document], judged: Judged, ledger: Ledger, timings: Timings
+) -> list[Document]:
+    """The documents that a stage passes on; the others are noted."""
+    with timings.measure(stage.name):
+        answers, answered, lost = _judged(stage, documents)
+    judged.lost += lost
+    for _, cause in lost:
+        ledger["documents"].quarantine(cause)
+    passed = []
+    for document, answer in zip(answered, answers, strict=True):
+        if isinstance(answer, Dropped):
+            if answer.reason not in ledger.reasons and find(answer.reason) is None:
+                raise ConfigError(
+                    f"The stage {stage.name} drops for {answer.reason!r}, which nothing explains. Add it to "
+                    "the `reasons` of its class, with its meaning."
+                )
+            judged.dropped.append((document, answer.reason))
+            ledger["documents"].drop(answer.reason)
+        else:
+            passed.append(answer)
+    return passed

@@ -66,9 +66,9 @@ def _refine(options: argparse.Namespace) -> int:
     numbered = enumerate(read_texts(options.file))
     while batch := list(itertools.islice(numbered, BATCH)):
         documents = [Document.from_record({"doc_id": number, **record}) for number, record in batch]
-        kept, dropped = run_stages(documents, stages, ledger, timings)
-        print_records(document.to_record() for document in kept)
-        for document, reason in dropped:
+        judged = run_stages(documents, stages, ledger, timings)
+        print_records(document.to_record() for document in judged.kept)
+        for document, reason in judged.dropped + judged.lost:
             sys.stderr.write(json.dumps({"url": document.url, "dropped": reason}, ensure_ascii=False) + "\n")
     note(json.dumps(ledger.close(options.file).to_mapping(), ensure_ascii=False))
     return 0

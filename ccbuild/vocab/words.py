@@ -17,6 +17,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from sentencepiece import SentencePieceNormalizer
 
+from ccbuild.border import survivors
 from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.progress import counted
 from ccbuild.vocab.config import VocabularyConfig
@@ -99,14 +102,17 @@ class WordCounts:
 
 def count_words(
     lines: Iterable[str], config: VocabularyConfig, path: str | Path, scratch: Callable[[str], Path]
-) -> None:
+) -> list[str]:
     """The words in `lines` (clean text, a paragraph each) and how often each occurs, after `nmt_nfkc`, to `path`.
 
     Nothing is sampled. Memory: `config.memory_megabytes` of distinct words; more are written to files that `scratch`
     names, and merged at the end: the same bytes whatever the memory. Cost: about a second for 10 MB of text.
+
+    Returns the causes for which lines were set apart (:func:`ccbuild.border.survivors`).
     """
     parts: list[Path] = []
-    found = _counted(counted(lines, "paragraphs"), config)
+    lost: list[str] = []
+    found = _counted(counted(lines, "paragraphs"), config, lost)
     counts = next(found)
     for more in found:
         parts.append(scratch(f"{Path(path).stem}.{len(parts)}.words"))
@@ -114,12 +120,13 @@ def count_words(
         counts = more
     if not parts:
         write_counts(path, counts)
-        return
+        return lost
     parts.append(scratch(f"{Path(path).stem}.{len(parts)}.words"))
     write_counts(parts[-1], counts)
     merge_counts(parts, path)
     for part in parts:
         part.unlink()
+    return lost
 
 
 def words_of(lines: Iterable[str], config: VocabularyConfig) -> WordCounts:
@@ -129,20 +136,23 @@ def words_of(lines: Iterable[str], config: VocabularyConfig) -> WordCounts:
     >>> counts.as_counter()["▁word,"], counts.as_counter()["▁five"], counts.lines
     (2, 1, 2)
     """
-    (counts,) = _counted(lines, replace(config, memory_megabytes=1 << 20))
+    (counts,) = _counted(lines, replace(config, memory_megabytes=1 << 20), [])
     return counts
 
 
-def _counted(lines: Iterable[str], config: VocabularyConfig) -> Iterator[WordCounts]:
-    """Counts whose sum is that of all lines, at least one; each as many words as the memory holds."""
+def _counted(lines: Iterable[str], config: VocabularyConfig, lost: list[str]) -> Iterator[WordCounts]:
+    """Counts whose sum is that of all lines, at least one; each as many words as the memory holds. Takes to `lost` why
+    a line was set apart."""
     # escape_whitespaces off: words are split on the space, and ▁ that stood in the text is no other thing than a space
     normalizer = SentencePieceNormalizer(rule_name="nmt_nfkc", add_dummy_prefix=False, escape_whitespaces=False)
     pending: Counter[str] = Counter()
     words: Counter[str] = Counter()
     with_text = 0
     most = max(config.memory_megabytes * 1_000_000 // _WORD_BYTES, 1)
-    for batch in _batches(lines):
-        normalized = [line.replace(SPACE, " ") for line in normalizer.normalize(batch)]
+    for batch in _batches(enumerate(lines)):
+        found, _, gone = survivors("words", batch, itemgetter(0), partial(_normalized, normalizer))
+        lost += [cause for _, cause in gone]
+        normalized = [line.replace(SPACE, " ") for line in found]
         for line in normalized:
             pending.update(line.split(" "))  # on the space alone: so does SentencePiece
         with_text += sum(1 for line in normalized if line.strip(" "))
@@ -157,11 +167,17 @@ def _counted(lines: Iterable[str], config: VocabularyConfig) -> Iterator[WordCou
     yield WordCounts.of(words, with_text)
 
 
-def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
+def _normalized(normalizer: SentencePieceNormalizer, lines: Sequence[tuple[int, str]]) -> list[str]:
+    found: list[str] = normalizer.normalize([line for _, line in lines])
+    return found
+
+
+def _batches(lines: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    """Numbered lines, some `_BATCH_CHARS` of text at a time."""
+    batch: list[tuple[int, str]] = []
     chars = 0
-    for line in lines:
-        batch.append(line)
+    for number, line in lines:
+        batch.append((number, line))
         chars += len(line)
         if chars >= _BATCH_CHARS:
             yield batch

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from cc100.apart import GuardConfig
 from cc100.demo.judge import Verdict, judge
 from cc100.demo.outcomes import outcomes
-from cc100.engines import Engine, in_process, local_cluster, on_dask, refuse_inside_a_worker, remote_cluster
+from cc100.engines import Engine, beside, local_cluster, on_dask, refuse_inside_a_worker, remote_cluster
 from cc100.layout import Run, Source, check_snapshots, check_sources, sources_of
 from cc100.places import checked
 from cc100.recipe import VERBS, Recipe, TrainSection, load_recipe, verb_contents
@@ -202,7 +203,7 @@ def build(plan: Plan, how: How) -> Built:
 def _verbs(plan: Plan, inputs: Sequence[Input], how: How) -> tuple[list[Failure], int]:
     """(failures, units done now) of the verbs that run on an engine."""
     run, failures, fresh = plan.run, list[Failure](), 0
-    with _engine(how) as engine:
+    with _engine(how, run.recipe.guard) as engine:
         check_stages(run.recipe, engine)
         for verb in plan.verbs:
             if verb == "train":
@@ -222,19 +223,19 @@ def _verbs(plan: Plan, inputs: Sequence[Input], how: How) -> tuple[list[Failure]
 
 
 @contextlib.contextmanager
-def _engine(how: How) -> Iterator[Engine]:
+def _engine(how: How, guard: GuardConfig) -> Iterator[Engine]:
     if how.workers is not None and (not isinstance(how.workers, int) or how.workers < 0):
         raise ConfigError(f"workers is {how.workers!r}; it takes None (one a core), 0 (this process) or more.")
     if isinstance(how.cluster, str):
-        with remote_cluster(how.cluster) as engine:
+        with remote_cluster(how.cluster, guard, how.tell) as engine:
             yield engine
     elif how.cluster is not None:
         client = how.cluster.get_client() if hasattr(how.cluster, "get_client") else how.cluster
-        yield on_dask(client)
+        yield on_dask(client, guard, how.tell)
     elif how.workers == 0:
-        yield in_process()
+        yield beside(guard)
     else:
-        with local_cluster(how.workers or os.cpu_count() or 1) as engine:
+        with local_cluster(how.workers or os.cpu_count() or 1, guard, how.tell) as engine:
             yield engine
 
 

@@ -1,19 +1,32 @@
-"""How units of work are run: a `for` loop, or Dask. Tasks return results only; data goes through files."""
+"""How units of work are run: a `for` loop, a process of its own, or Dask. Tasks return results only; data goes through
+files.
+
+Whoever runs units watches over them. A worker that dies costs its unit a second try, record by record
+(:mod:`cc100.apart`); a unit that stands still is taken from its worker; a scheduler or workers that stay away end the
+run in words.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import queue
 import time
 import uuid
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from ccbuild.errors import InputError
-from ccbuild.progress import Doing, asking, counted, here, phase
+from cc100.apart import Child, Ended, GuardConfig, carefully, guarded
+from cc100.crew import Crew, ProgramError
+from cc100.program import Program, program
+from ccbuild.errors import EngineError, InputError
+from ccbuild.progress import Doing, asking, duration, here, note, phase, within
 
-__all__ = ["Engine", "Working", "in_process", "local_cluster", "on_dask"]
+__all__ = ["Engine", "Working", "beside", "in_process", "local_cluster", "on_dask", "remote_cluster"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -52,33 +65,36 @@ class Engine(Protocol):
     def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]: ...
 
 
-def _guarded(work: Callable[[T], R], task: T) -> R | Exception:
-    """The result, or the exception as a result: a bad shard is recorded, the others go on, no traceback is printed."""
-    try:
-        return work(task)
-    except Exception as error:
-        return error
-
-
 def _name(task: Any) -> str:
     return str(getattr(task, "name", task))
 
 
 class _InProcess:
+    """Each unit in turn: in this process, or in one beside it."""
+
     workers = 1
 
-    def __init__(self) -> None:
+    def __init__(self, guard: GuardConfig | None = None) -> None:
+        self._guard = guard
         self._at: tuple[str, float, Doing] | None = None
 
     def everywhere(self, ask: Callable[[], R]) -> dict[str, R]:
         return {"this process": ask()}
 
     def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
-        for task in tasks:
-            self._at = _name(task), time.monotonic(), here()
-            answer = _guarded(work, task)
-            self._at = None
-            yield task, answer
+        with contextlib.nullcontext() if self._guard is None else Child(self._guard) as child:
+            for task in tasks:
+                self._at = _name(task), time.monotonic(), here()
+                answer = guarded(work, task) if child is None else self._beside(child, work, task)
+                self._at = None
+                yield task, answer
+
+    def _beside(self, child: Child, work: Callable[[T], R], task: T) -> R | Exception:
+        """In the process beside this one, and record by record where the unit ended that process."""
+        assert self._guard is not None
+        with phase(""):
+            answer = child.ask(work, task)
+        return carefully(work, task, self._guard) if isinstance(answer, Ended) else answer
 
     def working(self) -> list[Working]:
         at = self._at
@@ -86,84 +102,250 @@ class _InProcess:
 
 
 def in_process() -> Engine:
-    """One after the other in this process: for tests, and to debug with."""
+    """One after the other in this process: to debug with. A record that ends the process ends everything."""
     return _InProcess()
 
 
+def beside(guard: GuardConfig) -> Engine:
+    """One after the other in a process beside this one, which a record may end."""
+    return _InProcess(guard)
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A unit that was given to the workers."""
+
+    task: Any
+    name: str
+    alone: bool = False
+    """It ended a worker before, or stood still: now record by record, in a process of its own."""
+    deaths: int = 0
+    worker: str = ""
+    began: float = 0.0
+    """Monotonic seconds of this process; of `moved` and `heard` too. 0: not heard of yet."""
+    heard: float = 0.0
+    moved: float = 0.0
+    """When it was last heard of something else than before."""
+    what: str = ""
+
+    def hear(self, said: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if not self.moved or said["what"] != self.what:
+            self.moved = now
+        self.worker, self.began, self.heard, self.what = said["worker"], now - said["seconds"], now, said["what"]
+
+
 class _OnDask:
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(
+        self,
+        client: Any,
+        guard: GuardConfig,
+        tell: Callable[[str], None],
+        renew: Callable[[], Any] | None = None,
+        wanted: int = 0,
+    ) -> None:
+        """`renew` starts all workers anew where they are ours, `wanted` of them, and returns a client of them."""
+        self._client, self._guard, self._tell, self._renew, self._wanted = client, guard, tell, renew, wanted
         self._topic = f"ccbuild-{uuid.uuid4().hex}"
-        self._names: dict[str, str] = {}
-        """Key to name of the units that have not ended."""
-        self._heard: dict[str, tuple[float, float, str]] = {}
-        """Key to (when it began, when it was heard of, what it was at); monotonic seconds of this process."""
+        self._flying: dict[str, tuple[Any, _Flight]] = {}
+        """Key to future and unit."""
+        self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._crew = Crew(client, tell, wanted)
+        self._renewed = 0
+        self._looked = 0.0
 
     def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
-        said, now = event[1], time.monotonic()
-        self._heard[said["key"]] = now - said["seconds"], now, said["what"]
+        found = self._flying.get(event[1]["key"])
+        if found:
+            found[1].hear(event[1])
 
     def working(self) -> list[Working]:
-        now, heard = time.monotonic(), [(key, self._heard.get(key)) for key in list(self._names)]
-        return [Working(self._names.get(key, key), now - it[0], it[2], now - it[1]) for key, it in heard if it]
+        now = time.monotonic()
+        flights = [flight for _, flight in list(self._flying.values()) if flight.began]
+        return [Working(f.name, now - f.began, f.what, now - f.heard) for f in flights]
 
     @property
     def workers(self) -> int:
-        hosts = Counter(worker["host"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values())
-        return max(hosts.values(), default=1)
+        return self._crew.most_on_one_host()
 
     def everywhere(self, ask: Callable[[], R]) -> dict[str, R]:
         answers: dict[str, R] = self._client.run(ask)
         return answers
 
     def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
-        from distributed import as_completed
-
-        futures = {}
+        waiting = deque(_Flight(task, _name(task)) for task in tasks)
         self._client.subscribe_topic(self._topic, self._hear)
+        self._looked = self._renewed = 0
         try:
-            with phase("submit"):
-                for task in counted(tasks, "units", len(tasks)):
-                    future = self._client.submit(_telling, work, task, self._topic, pure=False)
-                    futures[future], self._names[future.key] = task, _name(task)
-            for future in as_completed(list(futures)):
-                task = futures.pop(future)
-                del self._names[future.key]
-                self._heard.pop(future.key, None)
-                yield task, _answer(future)
-                future.release()
+            while waiting or self._flying:
+                self._look(waiting)
+                self._fill(waiting, work)
+                flight, answer = self._next()
+                if flight is None:
+                    continue
+                if self._is_tried_again(flight, answer):
+                    waiting.appendleft(flight)
+                else:
+                    self._renewed = 0
+                    yield flight.task, _in_words(flight, answer)
         finally:  # the client may be the user's own, and live on: nothing goes on behind the lock
-            self._client.unsubscribe_topic(self._topic)
-            self._client.cancel(list(futures))
-            self._names.clear()
+            futures = [future for future, _ in self._flying.values()]
+            self._flying.clear()
+            if self._client.status == "running":
+                self._client.unsubscribe_topic(self._topic)
+                self._client.cancel(futures)
+
+    def _fill(self, waiting: deque[_Flight], work: Callable[[Any], Any]) -> None:
+        """Keep some units more than there are workers in flight: 90,000 futures would cost 2 GiB."""
+        most = AHEAD * self._crew.count
+        while waiting and len(self._flying) < most:
+            flight = waiting.popleft()
+            flight.began = flight.moved = 0.0
+            arguments = work, flight.task, self._topic, program(), self._guard if flight.alone else None
+            future = self._client.submit(_telling, *arguments, workers=self._crew.only, pure=False)
+            self._flying[future.key] = future, flight
+            future.add_done_callback(self._ended.put)
+
+    def _next(self) -> tuple[_Flight | None, Any]:
+        """A unit that has ended, and its answer; None when none has within a second."""
+        try:
+            future = self._ended.get(timeout=1.0)
+        except queue.Empty:
+            return None, None
+        if future.key not in self._flying:  # it was given up before
+            return None, None
+        try:
+            if not future.done():
+                raise TimeoutError
+            answer = future.result(timeout=ANSWER_SECONDS)
+        except TimeoutError:  # its worker died with the result: it is in work again
+            self._flying[future.key][1].moved = 0.0
+            future.add_done_callback(self._ended.put)
+            return None, None
+        except (Exception, CancelledError) as error:  # what it died of; an exception that cannot travel is one too
+            answer = error
+        _, flight = self._flying.pop(future.key)
+        future.release()
+        return flight, answer
+
+    def _is_tried_again(self, flight: _Flight, answer: Any) -> bool:
+        """Whether a unit goes once more: its worker died, or was none of ours."""
+        kind = type(answer).__name__
+        if kind not in _LOST and not isinstance(answer, ProgramError) and not _lacks_ccbuild(answer):
+            return False
+        flight.deaths += 1
+        flight.alone = flight.alone or kind == "KilledWorker"
+        self._looked = 0.0
+        return flight.deaths <= MOST_DEATHS
+
+    def _look(self, waiting: deque[_Flight]) -> None:
+        """Every few seconds: who is there, and who stands still. Raises `EngineError` where nothing more can come."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        self._crew.look(self._guard.worker_seconds)
+        if self._renew is not None and self._crew.missing_for() > START_SECONDS:
+            self._start_anew(waiting)
+        for key, (_, flight) in list(self._flying.items()):
+            if self._stands_still(key, flight):
+                self._take_away(key, flight)
+                waiting.appendleft(flight)
+
+    def _stands_still(self, key: str, flight: _Flight) -> bool:
+        """Whether a unit, of which each record has its bound, has not moved for as long as one record may take."""
+        if flight.alone or not getattr(flight.task, "by_record", False):
+            return False
+        if not flight.moved:  # never heard of: a native call may hold the interpreter from the first second
+            flight.worker = self._crew.at_work_on(key)
+            flight.moved = time.monotonic() if flight.worker else 0.0
+            return False
+        return time.monotonic() - flight.moved > self._guard.record_seconds
+
+    def _take_away(self, key: str, flight: _Flight) -> None:
+        """Take a unit from the worker that stands still with it, and start that worker anew."""
+        future, _ = self._flying.pop(key)
+        self._tell(
+            f"{flight.name} has stood still for {duration(self._guard.record_seconds)} on {flight.worker}"
+            f"{f' ({flight.what})' if flight.what else ''}: it is begun again, record by record."
+        )
+        flight.alone, flight.deaths = True, flight.deaths + 1
+        self._client.cancel([future], force=True)
+        self._crew.restart(flight.worker)
+
+    def _start_anew(self, waiting: deque[_Flight]) -> None:
+        """Our own workers are gone, or too few of them: begin with new ones, a few times."""
+        assert self._renew is not None
+        self._renewed += 1
+        if self._renewed > MOST_DEATHS:
+            raise EngineError(
+                f"Workers end while they start, {self._renewed} times one after the other. See whether the machine has "
+                "memory left, choose fewer --workers (0: one process beside this one), and run the same command again."
+            )
+        self._tell("Workers are missing: all are started anew, and the units that they had begun are begun again.")
+        waiting.extendleft(flight for _, flight in self._flying.values())
+        self._flying.clear()
+        self._client = self._renew()
+        self._crew = Crew(self._client, self._tell, self._wanted)
+        self._client.subscribe_topic(self._topic, self._hear)
+        self._looked = 0.0
 
 
-def _answer(future: Any) -> Any:
-    """The result of a unit, or what it died of; an exception that cannot travel is one too."""
-    try:
-        return future.result()
-    except Exception as error:
-        return error
+_LOST = ("KilledWorker", "FutureCancelledError", "CancelledError", "FutureLostError", "LostData")
+"""What Dask says of a unit whose worker or scheduler went away, by the name of its error."""
+AHEAD = 4
+"""Units in flight for each worker: one in work, and the next ones near."""
+MOST_DEATHS = 3
+"""How often a unit may end its worker, and how often all workers may end while they start."""
+LOOK_SECONDS = 5.0
+"""How often the workers are counted."""
+STARTUP_SECONDS = 120.0
+"""How long our own workers may take to start, all together."""
+ANSWER_SECONDS = 2.0
+"""How long a result that is there may take to come."""
+CLOSE_SECONDS = 30.0
+"""How long anything of Dask may take to end."""
+START_SECONDS = 20.0
+"""How long a worker of ours may take to come back before all are started anew."""
 
 
-def _telling(work: Callable[[T], R], task: T, topic: str) -> R | Exception:
-    """On a worker: the result, while a thread tells whoever listens to `topic` what the unit is at."""
+def _lacks_ccbuild(answer: Any) -> bool:
+    """Whether a worker answered that it has none of our packages."""
+    return isinstance(answer, ModuleNotFoundError) and str(answer.name).partition(".")[0] in ("ccbuild", "cc100")
+
+
+def _in_words(flight: _Flight, answer: Any) -> Any:
+    """An answer without what only Dask understands."""
+    if type(answer).__name__ not in _LOST:
+        return answer
+    return EngineError(
+        f"It ended {flight.deaths} workers, the last one at {flight.worker or 'an unknown address'}"
+        f"{f', which was at {flight.what}' if flight.what else ''}. See whether that machine has memory left, and run "
+        "the same command again."
+    )
+
+
+def _telling(work: Callable[[T], R], task: T, topic: str, ours: Program, guard: GuardConfig | None) -> R | Exception:
+    """On a worker: the result, while a thread tells whoever listens to `topic` what the unit is at. `guard` is not
+    None: record by record, in a process of its own."""
     from distributed import get_worker
 
+    if differs := ours.differs(program()):
+        return ProgramError(differs)
     worker, doing, start = get_worker(), here(), time.monotonic()
     key = worker.get_current_task()
 
     def tell() -> None:
-        said = {"key": key, "seconds": time.monotonic() - start, "what": doing.text()}
+        said = {"key": key, "worker": worker.address, "seconds": time.monotonic() - start, "what": doing.text()}
         worker.log_event(topic, said)
 
     with asking(tell, NEXT_WORD, FIRST_WORD):
-        return _guarded(work, task)
+        return guarded(work, task) if guard is None else carefully(work, task, guard)
 
 
-def on_dask(client: Any) -> Engine:
-    """On the workers of a `distributed.Client`. A worker that dies takes only its own unit along: one thread each."""
-    return _OnDask(client)
+def on_dask(client: Any, guard: GuardConfig | None = None, tell: Callable[[str], None] = note) -> Engine:
+    """On the workers of a `distributed.Client`, which must have one thread each."""
+    return _OnDask(client, guard or GuardConfig(), tell)
 
 
 _GUARD = (
@@ -172,47 +354,102 @@ _GUARD = (
 )
 
 
-def _started(**options: Any) -> Any:
-    """A `distributed.LocalCluster`; `InputError` where its workers cannot start for want of a guard in the script."""
+class _Local:
+    """A cluster of our own on loopback, which can be started anew."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._cluster: Any = None
+        self.client: Any = None
+
+    def start(self) -> Any:
+        """A client of new workers; those of before are ended."""
+        from distributed import Client
+
+        self.close()
+        self._cluster = _started(self._workers)
+        self.client = Client(self._cluster)
+        self.client.run(_leave_interrupts)
+        return self.client
+
+    def close(self) -> None:
+        """End everything, whether it answers or not."""
+        _close(self.client)
+        _close(self._cluster)
+        self._cluster = self.client = None
+
+
+def _close(what: Any) -> None:
+    """End a client or a cluster, if there is one, and whether it answers or not."""
+    if what is not None:
+        with contextlib.suppress(Exception):
+            within(CLOSE_SECONDS, lambda: what.close(timeout=CLOSE_SECONDS))
+
+
+def _started(workers: int) -> Any:
+    """A `distributed.LocalCluster`; `EngineError` where its workers do not start, `InputError` where the script lacks a
+    guard."""
     from distributed import LocalCluster
 
     try:
-        return LocalCluster(**options)
+        cluster = within(
+            STARTUP_SECONDS,
+            lambda: LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",
+                memory_limit=None,
+                host="127.0.0.1",
+                silence_logs=logging.CRITICAL,
+            ),
+        )
     except RuntimeError as error:
         if "__main__" in str(error.__cause__) or "Nanny failed" in str(error):
             raise InputError(f"No worker could be started: {error}. {_GUARD}") from error
         raise
+    if cluster is None:
+        raise EngineError(
+            f"No worker has started within {duration(STARTUP_SECONDS)}. See whether the machine has memory left, "
+            "choose fewer --workers (0: one process beside this one), and run the same command again."
+        )
+    return cluster
 
 
 @contextmanager
-def local_cluster(workers: int) -> Iterator[Engine]:
+def local_cluster(
+    workers: int, guard: GuardConfig | None = None, tell: Callable[[str], None] = note
+) -> Iterator[Engine]:
     """A cluster of `workers` processes on loopback, one thread each; its dashboard is on a port of its own choice.
 
-    No memory limit is set: Dask's would stop a worker by how much memory the machine has at that
-    moment, and what a unit may use is bounded by the recipe. A unit that kills its worker is tried
-    four times, then given up, and only it: no other waits on the same worker.
+    No memory limit is set: Dask's would stop a worker by how much memory the machine has at that moment, and what a
+    unit may use is bounded by the recipe. No unit that ended a worker is given to another as it was: it is done record
+    by record.
     """
-    import logging
-
     import dask
-    from distributed import Client
+    import distributed  # noqa: F401  its defaults come first: what is set below is taken back at the end
 
-    with (
-        _kept_environment(),
-        dask.config.set({"distributed.scheduler.worker-saturation": 1.0}),
-        _started(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",
-            memory_limit=None,
-            host="127.0.0.1",
-            silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        client.run(_leave_interrupts)
-        yield on_dask(client)
+    local = _Local(workers)
+    settings = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 0}
+    with _kept_environment(), _quiet(), dask.config.set(settings):
+        try:
+            yield _OnDask(local.start(), guard or GuardConfig(), tell, local.start, workers)
+        finally:
+            local.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No traceback of Dask reaches a person when a worker or a scheduler goes away: that is told in words."""
+    loud = [logging.getLogger(name) for name in ("asyncio", "distributed", "tornado")]
+    before = [logger.level for logger in loud]
+    for logger in loud:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loud, before, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
@@ -245,15 +482,20 @@ def _leave_interrupts() -> None:
 
 
 @contextmanager
-def remote_cluster(address: str) -> Iterator[Engine]:
+def remote_cluster(
+    address: str, guard: GuardConfig | None = None, tell: Callable[[str], None] = note
+) -> Iterator[Engine]:
     """The cluster whose scheduler listens at `address`; it must see the run's folder under the same path."""
     from distributed import Client
 
-    try:
-        client = Client(address, timeout="20s")
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"No Dask scheduler answers at {address}: {error}. Start one, or leave --scheduler out."
-        ) from error
-    with client:
-        yield on_dask(client)
+    with _quiet():
+        try:
+            client = Client(address, timeout="20s")
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"No Dask scheduler answers at {address}: {error}. Start one, or leave --scheduler out."
+            ) from error
+        try:
+            yield on_dask(client, guard, tell)
+        finally:
+            _close(client)

@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from cc100.apart import GuardConfig
 from ccbuild import catalogue
 from ccbuild.config import (
     Settings,
@@ -284,6 +285,8 @@ class Recipe:
     """Last verb of `ccbuild run`. Training is a job of its own on GPUs, so it is not the default."""
     crawl: CrawlConfig = field(default_factory=CrawlConfig)
     """Where Common Crawl is had from, and how politely."""
+    guard: GuardConfig = field(default_factory=GuardConfig)
+    """What a record and a unit of work may take, and how long a run waits."""
     languages: tuple[str, ...] = ("all",)
     """Codes that this run is for: `extract` stores no page that is surely in none of them, so duplicates are sought
     among these languages only, and `refine` keeps these. `all`: every page is stored."""

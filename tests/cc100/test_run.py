@@ -118,9 +118,9 @@ def test_a_page_on_which_a_parser_breaks_off_costs_that_page(
     extract, _ = go(tmp_path / "o", archives)
     assert not extract.failures
     records = RunDir(tmp_path / "o").ledger("extract")["records"]
-    assert (records.kept, records.quarantined) == (4, {"parser:ZeroDivisionError": 1})
+    assert (records.kept, records.quarantined) == (4, {"failed:text:ZeroDivisionError": 1})
     refused = pq.read_table(tmp_path / "o" / FOLDERS["extract"] / "part-00002.refused.parquet")
-    assert refused["reason"].to_pylist() == ["parser:ZeroDivisionError"]
+    assert refused["reason"].to_pylist() == ["failed:text:ZeroDivisionError"]
 
 
 def test_a_new_archive_is_growth(tmp_path: Path, archives: list[Source]) -> None:

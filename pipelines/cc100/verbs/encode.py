@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from cc100.layout import Run
 from cc100.verbs.task import Step
 from cc100.verbs.vocab import corpus_of, largest_first, published
+from ccbuild.border import survivors
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.progress import counted
@@ -35,6 +37,7 @@ class EncodeShard:
     run: Run
     lang: str
     shard: int
+    by_record: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -58,6 +61,7 @@ class EncodeLanguage:
 
     run: Run
     lang: str
+    by_record: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -87,6 +91,8 @@ class EncodeLanguage:
                     link(self.run.folder("token parts") / f"{shard['name']}.{suffix}", unit.path(f"{joined}.{suffix}"))
                 written.append({**shard, "name": joined})
         facts = {key: sum(m.facts[key] for _, m in parts if m) for key in SUMMED}
+        if lost := [cause for _, m in parts if m for cause in m.facts.get("set_apart", ())]:
+            facts["set_apart"] = lost
         same = {key: m.facts[key] for _, m in parts if m for key in ("vocabulary_size", "vocabulary_sha256")}
         ledger = Ledger.total(m.ledger for _, m in parts if m)
         return unit.commit(ledger, facts={**facts, **same, "shards": written})
@@ -101,7 +107,7 @@ def _encode(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str
     if vocabulary is None:
         raise InputError(f"{run.folder('vocab')} holds no vocabulary. Run the verb vocab first.")
     encoder = _encoder(run.folder("vocab") / MODEL_NAME, vocabulary.outputs[MODEL_NAME]["sha256"])
-    ledger = Ledger()
+    ledger, lost = Ledger(), list[str]()
     with TokenWriter(
         unit,
         name,
@@ -111,8 +117,13 @@ def _encode(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str
     ) as writer:
         batches = corpus_of(run, lang).batches(["doc_id", "text"], _BATCH, shards)
         for batch in counted(batches, f"times {_BATCH:,} documents"):
+            rows = range(len(batch))
+            (ids, lengths), kept, gone = survivors("encode", rows, _address_in(batch), _encoded_from(encoder, batch))
+            for _, cause in gone:
+                ledger["documents"].quarantine(cause)
+                lost.append(cause)
+            batch = batch.take(pa.array(kept, pa.int64())) if gone else batch
             text = batch["text"]
-            ids, lengths = encoder.encode_batch(text.to_pylist())
             sums = (
                 pc.sum(count).as_py()
                 for count in (pc.count_substring(text, "\n"), pc.utf8_length(text), pc.binary_length(text))
@@ -121,8 +132,20 @@ def _encode(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str
             writer.add_batch(batch["doc_id"].to_numpy(), ids, lengths, breaks + len(text), characters, nbytes)
             ledger["documents"].keep(len(text))
             ledger["tokens"].keep(len(ids) + len(text))
-        facts = writer.close()
+        facts = writer.close() | ({"set_apart": lost} if lost else {})
     return unit.commit(ledger, facts=facts)
+
+
+def _address_in(batch: pa.Table) -> Callable[[int], int]:
+    """From the number of a row to its `doc_id`."""
+    ids = batch["doc_id"]
+    return lambda row: int(ids[row].as_py())
+
+
+def _encoded_from(encoder: Encoder, batch: pa.Table) -> Callable[[Sequence[int]], tuple[Any, Any]]:
+    """From numbers of rows to the tokens of their texts, and how many each has."""
+    texts = batch["text"].to_pylist()
+    return lambda rows: encoder.encode_batch([texts[row] for row in rows])
 
 
 @lru_cache(maxsize=1)

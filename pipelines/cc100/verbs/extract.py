@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from cc100.layout import Run, Source
 from cc100.recipe import verb_contents
 from cc100.verbs.task import Step
+from ccbuild.border import is_set_apart, page_address, survivors
 from ccbuild.dedup.external.printfile import write_prints
 from ccbuild.dedup.paragraphs import document_hash, text_paragraph_hashes
 from ccbuild.dedup.prints import Prints, band_prints, document_prints, paragraph_prints, scheme, url_prints
@@ -41,6 +42,7 @@ class ExtractShard:
     run: Run
     shard: int
     sources: tuple[Source, ...]
+    by_record: ClassVar[bool] = True
     prints_first: bool = False
     """Numba compiles for 8 s each for pages and for prints, once a machine: two workers begin at two ends of that."""
 
@@ -69,7 +71,7 @@ class ExtractShard:
             pq.ParquetWriter(unit.path(f"{self.name}.parquet"), PAGE_SCHEMA, **PARQUET) as pages,
             pq.ParquetWriter(unit.path(f"{self.name}.refused.parquet"), REFUSED_SCHEMA, **PARQUET) as refused,
         ):
-            out = _Output(self, pages, refused, timings)
+            out = _Output(self, pages, refused, ledger, timings)
             for source in self.sources:
                 reader = ArchiveReader(
                     path=source.path,
@@ -93,6 +95,8 @@ class ExtractShard:
             made = scheme(self.run.recipe.dedup.signature, self.run.recipe.dedup.paragraphs)
             counts = write_prints(unit.path(f"../{FOLDERS['prints']}/{self.name}.parquet"), prints, scheme=made)
         facts = {"archives": archives, "damage": damage, "prints": counts, "documents": out.rows}
+        if out.lost:
+            facts["set_apart"] = out.lost
         facts["unparsed"] = {limit: unparsed[limit] for limit in sorted(unparsed)}
         if sieve:
             facts["duplicates_sought_within"] = list(recipe.languages)
@@ -106,31 +110,54 @@ class _Output:
     task: ExtractShard
     pages: Any
     refused: Any
+    ledger: Ledger
     timings: Timings
     rows: int = 0
+    lost: list[str] = field(default_factory=list)
+    """Causes for which pages were set apart."""
     prints: list[Prints] = field(default_factory=list)
     _kept: list[Document] = field(default_factory=list)
     _lost: list[Refused] = field(default_factory=list)
 
     def add(self, page: Document | Refused) -> None:
         if isinstance(page, Document):
-            self._kept.append(dataclasses.replace(page, doc_id=doc_id(self.task.shard, self.rows)))
-            self.rows += 1
+            self._kept.append(page)
         else:
             self._lost.append(page)
+            if is_set_apart(page.reason):
+                self.lost.append(page.reason)
         if len(self._kept) + len(self._lost) >= BATCH:
             self.flush()
 
     def flush(self) -> None:
         if self._kept:
-            self.prints += sketch(self._kept, self.task.run, self.timings)
+            (numbered, prints), _, lost = survivors("prints", self._kept, page_address, self._printed)
+            for page, cause in lost:
+                self._take_back(page, cause)
+            self.prints += prints
+            self.rows += len(numbered)
             with self.timings.measure("write"):
-                self.pages.write_table(to_table(self._kept, PAGE_SCHEMA))
+                self.pages.write_table(to_table(numbered, PAGE_SCHEMA))
         if self._lost:
             with self.timings.measure("write"):
                 self.refused.write_table(to_table(self._lost, REFUSED_SCHEMA))
         self._kept.clear()
         self._lost.clear()
+
+    def _printed(self, pages: Sequence[Document]) -> tuple[list[Document], list[Prints]]:
+        """The pages with their addresses, and their prints."""
+        first = doc_id(self.task.shard, self.rows)
+        numbered = [dataclasses.replace(page, doc_id=first + n) for n, page in enumerate(pages)]
+        return numbered, sketch(numbered, self.task.run, self.timings) if numbered else []
+
+    def _take_back(self, page: Document, cause: str) -> None:
+        """A page that was kept is set apart after all."""
+        self.ledger["records"].take_back(cause)
+        self.ledger["paragraphs"].take_back(cause, len(page.paragraphs))
+        self._lost.append(
+            Refused(url=page.url, archive=page.archive, offset=page.offset, length=page.length, reason=cause)
+        )
+        self.lost.append(cause)
 
 
 def sketch(documents: Sequence[Document], run: Run, timings: Timings) -> list[Prints]:

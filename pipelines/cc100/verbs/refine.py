@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,6 +29,7 @@ class RefineShard:
 
     run: Run
     shard: int
+    by_record: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -51,11 +52,14 @@ class RefineShard:
             documents, gone = self._documents(whole, parts, ledger)
         with timings.measure("open"):
             stages = self.run.recipe.refine.build(self.run.folder("prepare"))
-        kept, dropped = run_stages(documents, stages, ledger, timings)
+        judged = run_stages(documents, stages, ledger, timings)
+        kept, dropped = judged.kept, judged.dropped
         with timings.measure("write"):
             kept.sort(key=lambda d: (d.lang or "", d.doc_id))
             languages = _write_documents(unit.path(f"{self.name}.parquet"), kept)
-            rows = [(d, reason, None, None) for d, reason in dropped] + [(d, *whole[_id(d)]) for d in gone]
+            rows = [(d, reason, None, None) for d, reason in dropped + judged.lost] + [
+                (d, *whole[_id(d)]) for d in gone
+            ]
             write_table(unit.path(f"{self.name}.dropped.parquet"), _dropped_table(rows))
         for document in kept:
             ledger["paragraphs"].keep(len(document.paragraphs))
@@ -65,8 +69,13 @@ class RefineShard:
             raise LedgerError(f"refine {self.name}: {ledger['documents'].seen:,} documents seen, extract kept others.")
         for document, reason in dropped:
             _count(ledger, reason, document)
+        for document, cause in judged.lost:
+            ledger["paragraphs"].quarantine(cause, len(document.paragraphs))
+            ledger["characters"].quarantine(cause, document.characters)
         models = {name: digest_of(m) or "" for name, m in self.run.manifests("prepare").items()}
         facts: dict[str, Any] = {"languages": languages}
+        if judged.lost:
+            facts["set_apart"] = [cause for _, cause in judged.lost]
         if reasons := {reason: meaning for stage in stages for reason, meaning in stage.reasons.items()}:
             facts["reasons"] = reasons
         return unit.commit(ledger, models=models, facts=facts)

@@ -15,7 +15,11 @@ __all__ = ["Result", "Step", "Steps", "Task", "execute"]
 
 
 class Task(Protocol):
-    """One unit of work. Travels to a worker, so it holds settings and paths, never models or text."""
+    """One unit of work. Travels to a worker, so it holds settings and paths, never models or text.
+
+    A class variable `by_record` that is true says: its work goes record by record, so that no single one may hold it up
+    (`guard.record_seconds`), and says where it is (`ccbuild.progress.counted`).
+    """
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from cc100.layout import Run
 from cc100.verbs.task import Step
@@ -43,6 +44,7 @@ class CountShard:
     run: Run
     lang: str
     shard: int
+    by_record: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -56,8 +58,8 @@ class CountShard:
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         ledger = Ledger()
         with timings.measure("count"):
-            _count(self.run, self.lang, [self.shard], unit, self.name, ledger)
-        return unit.commit(ledger)
+            lost = _count(self.run, self.lang, [self.shard], unit, self.name, ledger)
+        return unit.commit(ledger, facts={"set_apart": lost} if lost else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class CountWords:
 
     run: Run
     lang: str
+    by_record: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -76,31 +79,39 @@ class CountWords:
         return self.run.unit("vocab", self.lang, {"corpus": corpus}, "words")
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        ledger, shards = Ledger(), len(corpus_of(self.run, self.lang).paths)
+        ledger, shards, lost = Ledger(), len(corpus_of(self.run, self.lang).paths), list[str]()
         with timings.measure("count"):
             if shards == 1:
-                _count(self.run, self.lang, None, unit, self.lang, ledger)
+                lost = _count(self.run, self.lang, None, unit, self.lang, ledger)
             else:
                 parts = [CountShard(self.run, self.lang, shard).name for shard in range(shards)]
                 for name in parts:
                     made = self.run.manifest("word parts", name)
                     if made is None:
                         raise InputError(f"{name} is not counted. Run the same command again.")
-                    ledger["paragraphs"].keep(made.ledger["paragraphs"].kept)
+                    ledger["paragraphs"].keep(made.ledger["paragraphs"].seen)
+                    lost += made.facts.get("set_apart", ())
                 merge_counts(
                     [self.run.folder("word parts") / f"{name}.parquet" for name in parts],
                     unit.path(f"{self.lang}.parquet"),
                 )
-        return unit.commit(ledger)
+                for cause in lost:
+                    ledger["paragraphs"].take_back(cause)
+        return unit.commit(ledger, facts={"set_apart": lost} if lost else {})
 
 
-def _count(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str, ledger: Ledger) -> None:
+def _count(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str, ledger: Ledger) -> list[str]:
+    """The causes for which paragraphs were set apart."""
+
     def counted() -> Iterator[str]:
         for paragraph in corpus_of(run, lang).paragraphs(shards):
             ledger["paragraphs"].keep()
             yield paragraph
 
-    count_words(counted(), run.recipe.vocab, unit.path(f"{name}.parquet"), unit.scratch)
+    lost = count_words(counted(), run.recipe.vocab, unit.path(f"{name}.parquet"), unit.scratch)
+    for cause in lost:
+        ledger["paragraphs"].take_back(cause)
+    return lost
 
 
 @dataclass(frozen=True, slots=True)

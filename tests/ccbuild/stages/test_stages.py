@@ -98,9 +98,9 @@ def test_the_stages_in_their_order(models: Path) -> None:
     assert [stage.name for stage in stages] == ["length", "language", "snapshot", "perplexity"]
     ledger, timings = Ledger(), Timings()
     asked = [document("short"), document(ENGLISH), document("0123 4567 8910 1112 1314")]
-    kept, dropped = run_stages(asked, stages, ledger, timings)
-    assert [(each.lang, each.pieces is not None) for each in kept] == [("en", True)]
-    assert [(each.text, reason) for each, reason in dropped] == [
+    judged = run_stages(asked, stages, ledger, timings)
+    assert [(each.lang, each.pieces is not None) for each in judged.kept] == [("en", True)]
+    assert [(each.text, reason) for each, reason in judged.dropped] == [
         (asked[0].text, "too_short"),
         (asked[2].text, "no_letters"),
     ]
@@ -114,8 +114,8 @@ def test_a_stage_answers_for_every_document() -> None:
     with pytest.raises(ConfigError, match="The stage forgetful gave 1 answers to 2 documents"):
         run_stages([document("a"), document("b")], [forgetful], Ledger(), Timings())
     stage = each("half", lambda d: d if d.doc_id == 1 else Dropped("too_short"))
-    kept, dropped = run_stages([document("a", doc_id=1), document("b")], [stage], Ledger(), Timings())
-    assert (len(kept), len(dropped)) == (1, 1)
+    judged = run_stages([document("a", doc_id=1), document("b")], [stage], Ledger(), Timings())
+    assert (len(judged.kept), len(judged.dropped)) == (1, 1)
 
 
 def test_a_stage_that_fails_is_named() -> None:
@@ -123,7 +123,21 @@ def test_a_stage_that_fails_is_named() -> None:
         raise ZeroDivisionError("division by zero")
 
     with pytest.raises(RuntimeError, match="The stage ratio failed with ZeroDivisionError: division by zero"):
-        run_stages([document("a")], [each("ratio", judge)], Ledger(), Timings())
+        run_stages([document("a"), document("b")], [each("ratio", judge)], Ledger(), Timings())
+
+
+def test_a_document_that_a_stage_fails_on_is_set_apart() -> None:
+    def judge(document: Document) -> Document:
+        if document.doc_id == 3:
+            raise ZeroDivisionError("division by zero")
+        return document
+
+    ledger, asked = Ledger(), [document("a", doc_id=n) for n in range(5)]
+    judged = run_stages(asked, [each("ratio", judge)], ledger, Timings())
+    assert judged.kept == [*asked[:3], asked[4]]
+    assert judged.lost == [(asked[3], "failed:ratio:ZeroDivisionError")]
+    account = ledger.close("example")["documents"]
+    assert (account.seen, account.kept, account.quarantined) == (5, 4, {"failed:ratio:ZeroDivisionError": 1})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,78 @@
+"""A unit of work of 20 records of which one does harm; workers import it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from ccbuild.border import survivors
+from ccbuild.progress import phase
+
+__all__ = ["HARM", "Deaf", "Unit", "harm", "work"]
+
+HARM = {
+    "segfault": "killed:judge:SIGSEGV",
+    "exit": "killed:judge:exit 139",
+    "exception": "failed:judge:ValueError",
+    "loop": "overtime:judge",
+    "native loop": "overtime:judge",
+    "allocation": "failed:judge:MemoryError",
+}
+"""What a record may do to a process, and the cause for which it is then set apart."""
+
+
+def harm(kind: str) -> None:
+    """Do it."""
+    if kind == "segfault":
+        ctypes.string_at(0)
+    elif kind == "exit":
+        os._exit(139)
+    elif kind == "exception":
+        raise ValueError("a page that a parser breaks off on")
+    elif kind == "loop":
+        while True:
+            time.sleep(0.01)
+    elif kind == "native loop":
+        re.match(r"(a+)+$", "a" * 60 + "b")  # holds the interpreter for years
+    elif kind == "allocation":
+        bytearray(1 << 40)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit whose record 7 does harm of a kind; none, where it is empty."""
+
+    name: str
+    kind: str = ""
+    by_record: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Deaf:
+    """A unit that ends when a file is there."""
+
+    path: Path
+    by_record: ClassVar[bool] = False
+
+
+def work(unit: Unit | Deaf) -> tuple[int, list[tuple[int, str]]]:
+    """(how many records were kept, those that were set apart)."""
+    if isinstance(unit, Deaf):
+        with phase("train"):
+            while not unit.path.exists():
+                time.sleep(0.01)
+        return 0, []
+
+    def judge(records: Sequence[int]) -> list[int]:
+        if 7 in records:
+            harm(unit.kind)
+        return list(records)
+
+    answer, _, lost = survivors("judge", range(20), str, judge)
+    return len(answer), lost

@@ -1,0 +1,237 @@
+"""The engines: what a record, a worker, a scheduler may do to a run, and what a person is told of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import pytest
+
+from cc100 import apart, crew, engines
+from cc100.apart import GuardConfig
+from cc100.engines import Engine, beside, local_cluster, remote_cluster
+from cc100.program import Program, program
+from ccbuild.errors import EngineError, MismatchError
+from tests.chaos.poison import HARM, Deaf, Unit, work
+
+T = TypeVar("T")
+SHORT = GuardConfig(record_seconds=2, memory_megabytes=2000, worker_seconds=6)
+
+
+def poisoned() -> list[Unit]:
+    """A unit for each kind of harm, among others."""
+    return [Unit("first"), *(Unit(kind, kind) for kind in HARM), Unit("last")]
+
+
+def answers(engine: Engine, units: list[Unit]) -> dict[str, object]:
+    return {unit.name: answer for unit, answer in engine(work, units)}
+
+
+EXPECTED = {"first": (20, []), "last": (20, []), **{kind: (19, [(7, cause)]) for kind, cause in HARM.items()}}
+
+
+def test_a_record_costs_itself_in_a_process_beside() -> None:
+    assert answers(beside(SHORT), poisoned()) == EXPECTED
+
+
+def test_a_record_costs_itself_on_workers(capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[str] = []
+    with local_cluster(2, SHORT, told.append) as engine:
+        assert answers(engine, poisoned()) == EXPECTED
+    assert any("native loop has stood still for 2 s on tcp://" in line for line in told)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_process_that_ends_outside_of_a_record_fails_its_unit() -> None:
+    (found,) = (answer for _, answer in beside(SHORT)(_end, [Unit("x")]))
+    assert isinstance(found, EngineError)
+    assert "ended (exit 3) in work that belongs to no single record" in str(found)
+
+
+def _end(unit: Unit) -> None:
+    os._exit(3)
+
+
+def test_records_that_go_on_ending_their_process_fail_the_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "MOST_SET_APART", 0)
+    (found,) = (answer for _, answer in beside(SHORT)(work, [Unit("x", "exit")]))
+    assert isinstance(found, EngineError)
+
+
+def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import sys; from pathlib import Path; from cc100.engines import beside; from cc100.apart import GuardConfig\n"
+        "from tests.chaos.poison import Deaf, work\n"
+        "list(beside(GuardConfig())(work, [Deaf(Path(sys.argv[1]))]))",
+        encoding="utf-8",
+    )
+    parent = subprocess.Popen([sys.executable, script, tmp_path / "never"], env={**os.environ, **_path()})
+    child = _wait_for(lambda: next(iter(psutil.Process(parent.pid).children()), None))
+    parent.kill()
+    parent.wait()
+    _wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def _path() -> dict[str, str]:
+    return {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
+
+
+def _wait_for(ask: Callable[[], T]) -> T:
+    while not (found := ask()):
+        time.sleep(0.02)
+    return found
+
+
+def workers_of(process: psutil.Process) -> list[psutil.Process]:
+    """The workers below a process: they are spawned, and start as Python's spawn does."""
+    found = []
+    for child in process.children(recursive=True):
+        try:
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+        except psutil.Error:
+            continue
+    return found
+
+
+@contextmanager
+def killing(age: float, most: int) -> Iterator[list[int]]:
+    """While the block runs, kill every worker of this process that is `age` seconds old, `most` in all."""
+    killed: list[int] = []
+    ended = threading.Event()
+
+    def kill() -> None:
+        while not ended.wait(0.02) and len(killed) < most:
+            for worker in workers_of(psutil.Process()):
+                try:
+                    if worker.pid not in killed and time.time() - worker.create_time() >= age and len(killed) < most:
+                        worker.send_signal(signal.SIGKILL)
+                        killed.append(worker.pid)
+                except psutil.Error:
+                    continue
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("age", [0.5, 1.5, 2.5])
+def test_workers_and_their_successors_are_killed(age: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "START_SECONDS", 6.0)
+    monkeypatch.setattr(engines, "LOOK_SECONDS", 1.0)
+    units = [Unit(f"u{n}") for n in range(12)]
+    with local_cluster(2, GuardConfig(), lambda line: None) as engine, killing(age, 6) as killed:
+        assert answers(engine, units) == {unit.name: (20, []) for unit in units}
+        while len(killed) < 6:  # where the units were done before
+            assert answers(engine, units) == {unit.name: (20, []) for unit in units}
+
+
+@contextmanager
+def scheduler() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A Dask scheduler in a process of its own, and its address."""
+    program = (
+        "import asyncio\nfrom distributed import Scheduler\n"
+        "async def go():\n async with Scheduler(host='127.0.0.1', port=0, dashboard=False) as s:\n"
+        "  print(s.address, flush=True)\n  await s.finished()\nasyncio.run(go())"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    try:
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@contextmanager
+def worker(address: str, *options: str, without: str = "") -> Iterator[None]:
+    """A worker of that scheduler, in which the package `without` cannot be imported."""
+    block = f"import sys; sys.modules[{without!r}] = None; " if without else ""
+    program = block + "from distributed.cli.dask_worker import main; main()"
+    command = [sys.executable, "-c", program, address, "--no-dashboard", "--no-nanny", *options]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **_path()}
+    )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_scheduler_without_workers_is_told_and_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(crew, "FIRST_SECONDS", 1.0)
+    told: list[str] = []
+    with (
+        scheduler() as (_, address),
+        remote_cluster(address, SHORT, told.append) as engine,
+        pytest.raises(EngineError, match=r"No worker has been at tcp://.* Start one: dask worker"),
+    ):
+        answers(engine, [Unit("x")])
+    assert told[0].endswith("The run ends after 6 s without one.")
+
+
+def test_a_scheduler_that_goes_ends_the_run_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (
+        scheduler() as (process, address),
+        worker(address, "--nthreads", "1"),
+        remote_cluster(address, SHORT, lambda line: None) as engine,
+    ):
+        threading.Timer(6.0, process.kill).start()
+        with pytest.raises(EngineError, match="The Dask scheduler at .* (is gone|has not answered)"):
+            list(engine(work, [Deaf(tmp_path / "never")]))
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "without", "why"),
+    [
+        (("--nthreads", "1"), "ccbuild", "it has no ccbuild"),
+        (("--nthreads", "2"), "", r"it has 2 threads; start it with one \(--nthreads 1"),
+    ],
+)
+def test_a_worker_that_cannot_do_it_is_named(options: tuple[str, ...], without: str, why: str) -> None:
+    told: list[str] = []
+    with (
+        scheduler() as (_, address),
+        worker(address, *options, without=without),
+        remote_cluster(address, SHORT, told.append) as engine,
+        pytest.raises(MismatchError, match=f"No worker can do this run: tcp://.*: {why}"),
+    ):
+        answers(engine, [Unit("x")])
+    assert any(line.startswith("The worker tcp://") for line in told)
+
+
+def test_another_program_on_a_worker_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = os.getpid()
+
+    def another_here() -> Program:
+        return replace(program(), source="of another day") if os.getpid() == here else program()
+
+    monkeypatch.setattr(crew, "program", another_here)
+    told: list[str] = []
+    with (
+        local_cluster(1, SHORT, told.append) as engine,
+        pytest.raises(MismatchError, match=r"No worker can do this run: .* another source of ccbuild"),
+    ):
+        answers(engine, [Unit("x")])
+    assert told[0].endswith("is left out: it has another source of ccbuild; install the same version there.")

@@ -1,0 +1,144 @@
+"""A page that breaks off a step, or takes its process along, costs that page: in every step that pages go through."""
+
+from __future__ import annotations
+
+import dataclasses
+import pkgutil
+import random
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+import ccbuild
+from cc100.apart import GuardConfig
+from cc100.build import planned
+from cc100.engines import Working, beside
+from cc100.run import run_verb
+from cc100.verbs.task import Result, execute
+from ccbuild.border import is_set_apart
+from ccbuild.progress import silent
+from ccbuild.rundir import FOLDERS
+from ccbuild.storage import read_manifest
+from tests.chaos.poison import HARM, harm
+from tests.conftest import cached
+from tests.folder import ARTICLES, write_archive
+
+WORD = "Quicksilver"
+"""Stands in the last page alone, and does the harm."""
+SETTINGS: dict[str, Any] = {
+    "prepare.supplement": None,
+    "prepare.prose": None,
+    "refine.length.min_chars": 20,
+    "refine.snapshot.default": [],
+    "refine.snapshot.languages": {},
+    "publish.min_documents": 1,
+    "vocab.size": 400,
+}
+STEPS = {
+    "text": ("extract", "ccbuild.runner.page_text", lambda arguments: WORD.encode() in arguments[3]),
+    "prints": ("extract", "cc100.verbs.extract.sign", lambda arguments: _holds(arguments[0])),
+    "language": ("refine", "ccbuild.stages.language.vote", lambda arguments: _holds(arguments[1])),
+    "words": ("vocab", "ccbuild.vocab.words._normalized", lambda arguments: _holds(arguments[1])),
+    "encode": ("encode", "ccbuild.vocab.tokenizer.Encoder.encode_batch", lambda arguments: _holds(arguments[1])),
+}
+"""Step to its verb, the function that is harmed, and whether its arguments hold the page."""
+
+
+def _holds(found: Any) -> bool:
+    if isinstance(found, str):
+        return WORD in found
+    return isinstance(found, Sequence) and any(map(_holds, found))
+
+
+def poisoned(step: str, kind: str, task: Any) -> Result:
+    """The unit, in a process in which the page does harm of a kind in a step."""
+    _, function, holds = STEPS[step]
+    real = pkgutil.resolve_name(function)
+
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        if holds(arguments):
+            harm(kind)
+        return real(*arguments, **named)
+
+    with mock.patch(function, wrapped):
+        return execute(task)
+
+
+@dataclasses.dataclass
+class Poisoning:
+    """An engine whose processes are harmed."""
+
+    step: str
+    kind: str
+    workers: int = 1
+
+    def everywhere(self, ask: Callable[[], Any]) -> dict[str, Any]:
+        return {"this process": ask()}
+
+    def working(self) -> list[Working]:
+        return []
+
+    def __call__(self, work: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+        guard = GuardConfig(record_seconds=2, memory_megabytes=3000)
+        yield from beside(guard)(partial(poisoned, self.step, self.kind), tasks)
+
+
+def pages() -> list[tuple[str, ...]]:
+    """Eleven pages of English, no two alike, and the one with the word."""
+    rng, words = random.Random(3), " ".join(sum(ARTICLES, ())).replace(".", "").replace(",", "").lower().split()
+    made = [tuple(" ".join(rng.sample(words, 24)) + "." for _ in range(3)) for _ in range(11)]
+    return [*made, (*(" ".join(rng.sample(words, 24)) + "." for _ in range(2)), f"{WORD} ran over the stones.")]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run of all pages, and one of an archive without the page that does harm."""
+    cached("lid.176.ftz")
+    made = {}
+    for name, count in (("all", 12), ("less", 11)):
+        root = tmp_path_factory.mktemp(name)
+        archive = write_archive(root / "crawl" / "a.warc.gz", tuple(pages()[:count]))
+        ccbuild.build("cc100", str(archive), root / "run", until="encode", settings=SETTINGS, workers=0)
+        made[name] = root
+    return made
+
+
+def cases() -> Iterator[Any]:
+    for step in STEPS:
+        for kind in HARM:
+            marks = () if kind == "segfault" or (step, kind) == ("language", "exception") else pytest.mark.full
+            yield pytest.param(step, kind, marks=marks, id=f"{step}-{kind}")
+
+
+@pytest.mark.parametrize(("step", "kind"), list(cases()))
+def test_it_costs_that_page(step: str, kind: str, runs: dict[str, Path], tmp_path: Path) -> None:
+    verb = STEPS[step][0]
+    shutil.copytree(runs["all"], tmp_path / "it")
+    out = tmp_path / "it" / "run"
+    for later in list(FOLDERS)[list(FOLDERS).index(verb) :]:
+        shutil.rmtree(out / FOLDERS[later], ignore_errors=True)
+    archive = runs["all"] / "crawl" / "a.warc.gz"
+    plan = planned("cc100", str(archive), out, first="extract", until="encode", settings=SETTINGS)
+    done = run_verb(plan.run, verb, Poisoning(step, kind), silent, plan.sources, plan.run.inputs())
+    assert done.failures == []
+    cause = HARM[kind].replace("judge", step)
+    manifests = [m for path in plan.run.made(verb) if (m := read_manifest(path))]
+    assert [m.facts["set_apart"] for m in manifests if "set_apart" in m.facts] == [[cause]]
+    assert {cause: 1} in [
+        {c: n for c, n in account.quarantined.items() if is_set_apart(c)}
+        for manifest in manifests
+        for account in manifest.ledger.accounts.values()
+    ]
+    less = runs["less"] / "run"
+    if verb in ("extract", "refine"):
+        name = "part-00000.parquet"
+        assert (out / FOLDERS[verb] / name).read_bytes() == (less / FOLDERS[verb] / name).read_bytes()
+    if verb == "extract":
+        assert (out / FOLDERS["prints"] / "part-00000.parquet").read_bytes() == (
+            less / FOLDERS["prints"] / "part-00000.parquet"
+        ).read_bytes()
