@@ -15,6 +15,7 @@ from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.http import Client
 from ccbuild.crawl.inputs import CrawlInput, inputs_of
 from ccbuild.errors import ConfigError, DataError, InputError, MismatchError
+from ccbuild.lock import Lease
 from ccbuild.prose import find_prose
 from ccbuild.rundir import Input, RunDir
 from ccbuild.stages.snapshot import snapshot_of
@@ -65,6 +66,8 @@ class Run(RunDir):
     """Hash what is found done before it is taken as done."""
     workers: int = 1
     """Processes on one machine, which share the memory that the recipe sets for it."""
+    lease: Lease | None = None
+    """That this process holds the folder; units are committed while it does."""
 
     def unit(self, verb: str, name: str, inputs: Mapping[str, Any], place: str | None = None) -> Unit:
         """A unit of work of `verb`, in its folder or in another `place`, as `folder` knows them."""
@@ -75,6 +78,7 @@ class Run(RunDir):
             settings=verb_settings(self.recipe, verb),
             inputs=inputs,
             verify=self.verify,
+            lease=self.lease,
         )
 
     def refuse_other_settings(self, verbs: Iterable[str]) -> dict[str, Any]:
