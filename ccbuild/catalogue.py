@@ -30,6 +30,7 @@ from typing import cast
 
 from ccbuild import config
 from ccbuild.errors import CatalogueError, InputError
+from ccbuild.refusals import refusal
 
 __all__ = [
     "Entry",
@@ -188,7 +189,7 @@ def fetch(name: str | Entry, cache: Path | None = None, progress: Progress | Non
             os.replace(temporary, path)
             cached(entry, cache)  # records a digest where none is stated
     except OSError as error:
-        raise CatalogueError(
+        raise refusal(path, error, "set CCBUILD_CACHE to another folder") or CatalogueError(
             f"{entry.name} could not be kept at {path}: {error.strerror or error}. "
             "Free space there, or set CCBUILD_CACHE to another folder."
         ) from error

@@ -19,8 +19,9 @@ _SAYS_FULL = re.compile("|".join([r"\d+ requested and \d+ written", *(re.escape(
 """What numpy says of a short write, and what libraries say that hand on the text of an error without its number."""
 
 
-def refusal(where: str | Path, error: BaseException) -> StorageError | None:
-    """What to raise in the place of `error`; None where it is no refusal of the file system.
+def refusal(where: str | Path, error: BaseException, instead: str = "choose another --out") -> StorageError | None:
+    """What to raise in the place of `error`; None where it is no refusal of the file system. `instead`: what else the
+    person can do.
 
     A full disk is found behind whatever was raised because of it: a library's own error, a model that could not be
     kept.
@@ -29,9 +30,11 @@ def refusal(where: str | Path, error: BaseException) -> StorageError | None:
     full = _full(error)
     if full is not None:
         said = os.strerror(full.errno) if isinstance(full, OSError) and full.errno else " ".join(str(full).split())
-        return StorageError(f"No space left to write {where} ({said}). Free some, or choose another --out. {nothing}")
+        return StorageError(f"No space left to write {where} ({said}). Free some, or {instead}. {nothing}")
     if isinstance(error, OSError) and error.errno in _DENIED:
-        return StorageError(f"{where} cannot be written: {error.strerror}. Choose another --out. {nothing}")
+        return StorageError(
+            f"{where} cannot be written: {error.strerror}. {instead[0].upper()}{instead[1:]}. {nothing}"
+        )
     return None
 
 

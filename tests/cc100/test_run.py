@@ -17,7 +17,7 @@ from cc100.recipe import load_recipe
 from cc100.run import VerbSummary, balance, run_steps, run_verb, verbs_between
 from cc100.verbs import extract
 from cc100.verbs.task import Step
-from ccbuild.errors import InputError, LedgerError
+from ccbuild.errors import InputError, LedgerError, StorageError
 from ccbuild.ledger import Ledger
 from ccbuild.progress import silent
 from ccbuild.records import doc_id
@@ -207,3 +207,42 @@ def test_a_bar_tells_the_unit_that_takes_its_time(tmp_path: Path, monkeypatch: p
     summary, _ = run_steps(run, "prepare", steps, in_process(), lambda verb: contextlib.nullcontext(Telling()))
     assert (summary.fresh, summary.failures) == (1, [])
     assert "sw 0 s (train)" in told
+
+
+@dataclasses.dataclass(frozen=True)
+class Writes:
+    """A unit that reads and writes so many bytes, or finds the disk full."""
+
+    folder: Path
+    name: str
+    nbytes: int
+    full: bool = False
+
+    def unit(self) -> Unit:
+        return Unit(self.folder, "prepare", self.name, settings={})
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        if self.full:
+            raise OSError(f"{self.nbytes} requested and 7 written")
+        unit.path(f"{self.name}.bin").write_bytes(bytes(2 * self.nbytes))
+        return unit.commit(Ledger())
+
+
+def test_a_full_disk_says_what_the_rest_needs(tmp_path: Path) -> None:
+    run, units = Run(tmp_path, load_recipe("cc100", [])), tmp_path / "units"
+    sizes = {"a": 300_000, "b": 200_000, "c": 1_000_000, "d": 4_000_000}
+
+    def go(*full: str) -> None:
+        steps = iter([Step("shards", [Writes(units, name, size, name in full) for name, size in sizes.items()])])
+        run_steps(run, "extract", steps, in_process(), silent)
+
+    with pytest.raises(StorageError, match=r"4 units of extract \(shards\) are left, and as none is done yet, nobody"):
+        go("a")
+    for _ in range(2):  # units found done count too
+        with pytest.raises(
+            StorageError, match=r"No space left to write .*units \(1000000 requested and 7 written\)"
+        ) as e:
+            go("c")
+        assert "2 units of extract (shards) are left, which need about 10.0 MB: those before wrote 1.0 MB." in str(
+            e.value
+        )

@@ -48,6 +48,11 @@ class ExtractShard:
     def name(self) -> str:
         return shard_name(self.shard)
 
+    @property
+    def nbytes(self) -> int:
+        """What it reads, as far as is known."""
+        return sum(source.size or 0 for source in self.sources)
+
     def unit(self) -> Unit:
         inputs: dict[str, Any] = {source.name: source.facts for source in self.sources}
         inputs |= verb_contents(self.run.recipe, "extract")
@@ -163,6 +168,6 @@ def steps(run: Run, sources: Sequence[Source], table: Sequence[Input]) -> Iterat
                 f"{entry.archive} is in one shard with archives that --input names, but is not named itself. "
                 "Name all archives that the run has read before."
             )
-    nbytes = {shard: sum(source.size or 0 for source in found) for shard, found in shards.items()}
-    largest = sorted(shards, key=lambda shard: (-nbytes[shard], shard))
-    yield Step("shards", [ExtractShard(run, n, tuple(shards[n]), i % 2 == 1) for i, n in enumerate(largest)])
+    tasks = [ExtractShard(run, shard, tuple(found)) for shard, found in shards.items()]
+    tasks.sort(key=lambda task: (-task.nbytes, task.shard))
+    yield Step("shards", [dataclasses.replace(task, prints_first=i % 2 == 1) for i, task in enumerate(tasks)])
