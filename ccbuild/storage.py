@@ -277,14 +277,17 @@ class Unit:
         options: Mapping[str, str] | None = None,
         verify: bool = False,
         lease: Lease | None = None,
+        archives: Mapping[str, str] | None = None,
     ) -> None:
         """`options` are those of :func:`check_same`; `verify` hashes outputs before they are taken as done.
 
         `lease`: that of the run, which must still hold when the unit is committed; temporary names bear its token.
+        `archives`: name to path of what `verify` compares with the SHA-256 that the manifest has of it.
         """
         self.folder, self.verb, self.name, self._options, self._verify = Path(folder), verb, name, options, verify
         self.settings = settings if isinstance(settings, Settings) else Settings(settings)
         self.inputs = dict(inputs or {})
+        self._archives = archives or {}
         self._lease, self._owner = lease, lease.token if lease else ""
         self._token = self._owner + uuid.uuid4().hex
         self._written: dict[str, Path] = {}
@@ -298,8 +301,8 @@ class Unit:
     def done(self) -> Manifest | None:
         """The manifest, when this very work is done; None when it is not, or when its inputs have changed since.
 
-        Raises `MismatchError` with the keys that differ when it was made with other settings, and for a manifest of a
-        later format: that is no damage, and doing it again would lose what is newer.
+        Raises `MismatchError` with the keys that differ when it was made with other settings, for a manifest of a later
+        format (that is no damage, and doing it again would lose what is newer), and for an archive that was changed.
         """
         try:
             manifest = read_manifest(self.manifest_path)
@@ -312,6 +315,8 @@ class Unit:
             return None
         if any(manifest.settings.get(key) is not None for key in self.settings.by_path):
             return None  # it noted the path of a file, so nobody knows what stood in it
+        if self._verify:
+            self._compare_archives(manifest)
         for name, facts in manifest.outputs.items():
             path = self.folder / name
             if not path.is_file() or path.stat().st_size != facts["size"]:
@@ -319,6 +324,15 @@ class Unit:
             if self._verify and sha256_file(path) != facts["sha256"]:
                 return None
         return manifest
+
+    def _compare_archives(self, manifest: Manifest) -> None:
+        for name, path in self._archives.items():
+            was, now = manifest.facts["archives"][name]["sha256"], sha256_file(path)
+            if was != now:
+                raise MismatchError(
+                    f"{path} is not the archive that {self.manifest_path} was made of, though its size is the same: "
+                    f"SHA-256 {was} then, {now} now. Put back the one that was read, or start a new --out."
+                )
 
     def path(self, name: str) -> Path:
         """A temporary path; at `commit` its file gets `name` (relative to the unit's folder)."""

@@ -83,6 +83,35 @@ def test_a_bad_shard_is_recorded_and_the_others_go_on(tmp_path: Path, archives: 
     assert dropped(tmp_path / "o") == dropped_all
 
 
+@pytest.mark.parametrize("change", [b"\x1f\x8b more of it", b""], ids=["grew", "shrank"])
+def test_an_archive_that_changes_while_it_is_read_fails_its_shard(
+    change: bytes, tmp_path: Path, archives: list[Source]
+) -> None:
+    path = Path(archives[1].path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + change if change else whole[: len(whole) // 2])
+    (extract,) = go(tmp_path / "o", archives, verbs=("extract",))
+    (failure,) = extract.failures
+    assert (failure.unit, extract.fresh) == ("part-00001", 2)
+    assert f"while it was read: {len(whole):,} bytes admitted, {path.stat().st_size:,} read" in failure.error
+    path.write_bytes(whole)
+    (extract,) = go(tmp_path / "o", archives, verbs=("extract",))
+    assert (extract.fresh, extract.before, extract.failures) == (1, 2, [])
+
+
+def test_a_byte_that_changed_in_an_archive_is_found(tmp_path: Path, archives: list[Source]) -> None:
+    go(tmp_path / "o", archives, verbs=("extract",))
+    run = Run(tmp_path / "o", load_recipe("cc100", ["extract.text=all"]), verify=True)
+    path = Path(archives[1].path)
+    whole = path.read_bytes()
+    for content in (whole[:99] + bytes([whole[99] ^ 1]) + whole[100:], whole):
+        path.write_bytes(content)
+        found = run_verb(run, "extract", in_process(), silent, archives, run.admit(archives))
+        said = [f.error for f in found.failures]
+        assert [f"{path} is not the archive that" in error for error in said] == [True] * (content != whole)
+        assert (found.fresh, found.before) == (0, 3 - len(said))
+
+
 dropped_all = {
     doc_id(0, 1): {(4, "duplicate_paragraph")},
     doc_id(1, 0): {(None, "exact_duplicate")},
