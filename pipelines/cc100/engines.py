@@ -197,6 +197,7 @@ def local_cluster(workers: int) -> Iterator[Engine]:
     import dask
     from distributed import Client
 
+    _shield_tracker()
     with (
         _kept_environment(),
         dask.config.set({"distributed.scheduler.worker-saturation": 1.0}),
@@ -242,6 +243,21 @@ def _leave_interrupts() -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _shield_tracker() -> None:
+    """The process that counts what workers share outlives a closed terminal, as the driver ends the workers itself;
+    started again after it, it would complain of each thing that it has not seen."""
+    import signal
+    import threading
+    from multiprocessing import resource_tracker
+
+    if threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a new process inherits it
+        try:
+            resource_tracker.ensure_running()
+        finally:
+            signal.signal(signal.SIGHUP, before)
 
 
 @contextmanager
