@@ -174,7 +174,8 @@ def fetch(name: str | Entry, cache: Path | None = None, progress: Progress | Non
 
     A new file is written under a temporary name in the cache and renamed when its digest is right, so
     callers at the same time are safe: the last rename wins, with the same bytes.
-    Raises `CatalogueError` when it cannot be had, and when its bytes are not the stated ones.
+    Raises `CatalogueError` when it cannot be had, and when its bytes are not the stated ones; `StorageError` when the
+    cache has no space or cannot be written.
     """
     entry = _entry(name)
     path = cached(entry, cache)

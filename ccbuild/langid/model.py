@@ -50,13 +50,13 @@ def plain(line: str) -> str:
 
 
 _TRIAL = """
-import os, sys, fasttext
+import os, shutil, sys, fasttext
 model = fasttext.load_model(sys.argv[1])
 model.save_model(sys.argv[2])
-more = os.path.getsize(sys.argv[1]) - os.path.getsize(sys.argv[2])
-with open(sys.argv[2], "ab") as again:
-    again.write(bytes(max(more, 0)))  # fastText does not look whether there was space: a full disk says so here
-assert not more, "it is cut short"
+longer = os.path.getsize(sys.argv[2]) - os.path.getsize(sys.argv[1])
+if longer < 0:
+    shutil.copyfile(sys.argv[1], sys.argv[2])  # fastText does not see that there is no space; this does
+assert not longer, "it is cut short"
 for line in sys.argv[3:]:
     model.f.predict(line + "\\n", 5, 0.0, "strict")
 """

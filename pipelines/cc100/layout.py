@@ -144,9 +144,12 @@ class Run(RunDir):
                     raise InputError(_twin(source, same, same in named))
                 new.append(source)
             elif source.size is not None and (entry.size, entry.digest) != (source.size, source.digest):
+                how = f"{entry.size} bytes then, {source.size} now"
+                if entry.size == source.size:
+                    how = f"{entry.size} bytes, but others than then"
                 raise MismatchError(
                     f"{source.path} is not the archive that {self.root / 'inputs.jsonl'} calls {source.name} "
-                    f"({entry.size} bytes then, {source.size} now). Put it back, or start a new --out."
+                    f"({how}). Put it back, or start a new --out."
                 )
         first = max((entry.shard for entry in known), default=-1) + 1
         for index, source in enumerate(sorted(new, key=lambda s: s.name)):
