@@ -30,6 +30,7 @@ from typing import cast
 
 from ccbuild import config
 from ccbuild.errors import CatalogueError, InputError
+from ccbuild.refusals import refusal
 
 __all__ = [
     "Entry",
@@ -173,7 +174,8 @@ def fetch(name: str | Entry, cache: Path | None = None, progress: Progress | Non
 
     A new file is written under a temporary name in the cache and renamed when its digest is right, so
     callers at the same time are safe: the last rename wins, with the same bytes.
-    Raises `CatalogueError` when it cannot be had, and when its bytes are not the stated ones.
+    Raises `CatalogueError` when it cannot be had, and when its bytes are not the stated ones; `StorageError` when the
+    cache has no space or cannot be written.
     """
     entry = _entry(name)
     path = cached(entry, cache)
@@ -188,7 +190,7 @@ def fetch(name: str | Entry, cache: Path | None = None, progress: Progress | Non
             os.replace(temporary, path)
             cached(entry, cache)  # records a digest where none is stated
     except OSError as error:
-        raise CatalogueError(
+        raise refusal(path, error, "set CCBUILD_CACHE to another folder") or CatalogueError(
             f"{entry.name} could not be kept at {path}: {error.strerror or error}. "
             "Free space there, or set CCBUILD_CACHE to another folder."
         ) from error

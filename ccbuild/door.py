@@ -36,6 +36,7 @@ def build(
     workers: int | None = None,
     cluster: Any = None,
     verify: bool = False,
+    take_over: bool = False,
 ) -> OpenRun:
     """A run: what ``ccbuild run`` does, with all that it watches over; the same call again goes on where it stopped.
 
@@ -45,7 +46,8 @@ def build(
     `stages` of yours come after the recipe's; where the list names one of ours, it is the whole order. `settings` are
     keys of the recipe, ``{"publish.tail_share": 0.5}``. `first` and `until` are verbs. `workers` are processes here
     (0: only this one; None: one a core), `cluster` a Dask cluster in their place: ``tcp://head:8786``, or a
-    `distributed.Client`. `verify` hashes what is found done.
+    `distributed.Client`. `verify` hashes what is found done, and the archives that it was made of. `take_over` goes on
+    in a folder that a process of another machine held, of which nothing was heard for a minute.
 
     A script that starts workers needs the guard ``if __name__ == "__main__":`` around the call, as each worker imports
     it; a notebook does not.
@@ -59,15 +61,16 @@ def build(
     """
     chosen: dict[str, Any] = {"stages": stages, "settings": settings, "first": first, "until": until, "verify": verify}
     plan = planned(recipe, inputs, out, **chosen)
-    built = do(plan, workers=workers, cluster=cluster)
+    built = do(plan, workers=workers, cluster=cluster, take_over=take_over)
     if built.failures:
         raise FailedUnitsError(complaint(built.failures))
     return OpenRun(plan.run.root)
 
 
-def do(plan: Plan, *, workers: int | None = None, cluster: Any = None) -> Built:
+def do(plan: Plan, *, workers: int | None = None, cluster: Any = None, take_over: bool = False) -> Built:
     """Do a plan, with bars and the trainer of this house; failed units stand in the answer."""
-    return build_plan(plan, How(show=verb_bar, tell=note, trainer=Trainer(), workers=workers, cluster=cluster))
+    how = How(show=verb_bar, tell=note, trainer=Trainer(), workers=workers, cluster=cluster, take_over=take_over)
+    return build_plan(plan, how)
 
 
 class Trainer:

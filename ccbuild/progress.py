@@ -184,10 +184,11 @@ def duration(seconds: float) -> str:
 
 
 def note(message: str) -> None:
-    """A line for the person, on stderr."""
+    """A line for the person, on stderr; where nobody reads it any more, work goes on."""
     from tqdm import tqdm
 
-    tqdm.write(message, file=sys.stderr)
+    with contextlib.suppress(OSError):
+        tqdm.write(message, file=sys.stderr)
 
 
 def _tqdm() -> Any:
@@ -264,7 +265,8 @@ class Bar:
         self._told, self._drawn = now, True
         count = f"{self._done:,}/{self._total:,} " if self._total else ""
         line = f"{self._label:<9} {count}{duration(now - self._start)} {self._what}"
-        print(line.rstrip(), file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):
+            print(line.rstrip(), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """The last state stays on the screen."""

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
-import fcntl
 import glob
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import uuid
@@ -31,6 +30,8 @@ import pyarrow.parquet as pq
 from ccbuild.config import Settings, differing_keys, fingerprint, override
 from ccbuild.errors import DataError, InputError, MismatchError, StorageError
 from ccbuild.ledger import Ledger
+from ccbuild.lock import Lease
+from ccbuild.refusals import refusal, refusals
 
 __all__ = [
     "Manifest",
@@ -42,7 +43,6 @@ __all__ = [
     "facts_of",
     "fingerprint_file",
     "link",
-    "locked",
     "open_input",
     "read_manifest",
     "retire",
@@ -58,6 +58,8 @@ MANIFEST_FORMAT = 1
 PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "version": "2.6", "store_schema": False}
 """How every Parquet file is written."""
 _EDGE = 1 << 16
+_VERB = re.compile(r"\d-[a-z]+")
+"""A folder of a run; a link in its place is the user's own."""
 
 
 def expand(pattern: str) -> list[str]:
@@ -92,25 +94,6 @@ def _remove(folder: Path, names: Iterable[str]) -> None:
     for parent in {Path(name).parent for name in names} - {Path()}:
         with contextlib.suppress(OSError):
             (folder / parent).rmdir()
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process: `InputError` when another holds it. Removes what killed processes left behind."""
-    with _refusals(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise InputError(f"Another process works in {folder}. Wait for it, or choose another --out.") from error
-            except OSError:  # a file system without locks
-                pass
-            for left in folder.glob("*/**/.*.tmp"):
-                left.unlink(missing_ok=True)
-            for left in folder.glob("*/**/.*.scratch"):
-                shutil.rmtree(left, ignore_errors=True)
-            yield
 
 
 @contextmanager
@@ -173,16 +156,16 @@ def link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def write_json(path: str | Path, value: Any) -> None:
+def write_json(path: str | Path, value: Any, owner: str = "") -> None:
     """`value` as JSON with sorted keys at `path`, whole or not at all."""
-    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode(), owner)
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
-    """`content` at `path`, whole or not at all: by temporary name, fsync and rename."""
+def write_bytes(path: str | Path, content: bytes, owner: str = "") -> None:
+    """`content` at `path`, whole or not at all: by temporary name (with that of its `owner`), fsync and rename."""
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    with _refusals(target):
+    temporary = target.with_name(f".{target.name}.{owner}{uuid.uuid4().hex}.tmp")
+    with refusals(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.write_bytes(content)
@@ -230,7 +213,8 @@ class Manifest:
 def read_manifest(path: str | Path) -> Manifest | None:
     """The manifest at `path`; None when the unit is not done.
 
-    `DataError` for one that is damaged, `MismatchError` for one of a later format.
+    `DataError` for one that is damaged, or that names another unit or a file outside its folder: whoever takes the unit
+    back removes what it names. `MismatchError` for one of a later format.
     """
     try:
         raw = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -239,6 +223,11 @@ def read_manifest(path: str | Path) -> Manifest | None:
             raise ValueError("a part of it is no object")
         if not all({"size", "sha256"} <= facts.keys() for facts in raw["outputs"].values()):
             raise ValueError("an output has no size or digest")
+        if raw["unit"] != Path(path).name.removesuffix(".json"):
+            raise ValueError(f"it is that of the unit {raw['unit']}")
+        for name in raw["outputs"]:
+            if _leads_out(Path(path).parent, name):
+                raise ValueError(f"the output {name} lies outside its folder")
         return Manifest(
             raw["verb"],
             raw["unit"],
@@ -253,6 +242,16 @@ def read_manifest(path: str | Path) -> Manifest | None:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is not a manifest of ccbuild ({error!r}). Delete it to do this unit again.") from error
+
+
+def _leads_out(folder: Path, name: str) -> bool:
+    """Whether an output lies elsewhere than in `folder`, or beside it in another folder of the run."""
+    parts = name.split("/")
+    inner = parts[1:] if parts[0] == ".." and len(parts) == 3 and _VERB.fullmatch(parts[1]) else parts
+    if "\0" in name or {"", ".", ".."} & set(inner):
+        return True
+    folders = [folder.joinpath(*parts[:end]) for end in range(1, len(parts))]
+    return any(path.is_symlink() for path in folders if not _VERB.fullmatch(path.name))
 
 
 class Unit:
@@ -277,12 +276,20 @@ class Unit:
         inputs: Mapping[str, Any] | None = None,
         options: Mapping[str, str] | None = None,
         verify: bool = False,
+        lease: Lease | None = None,
+        archives: Mapping[str, str] | None = None,
     ) -> None:
-        """`options` are those of :func:`check_same`; `verify` hashes outputs before they are taken as done."""
+        """`options` are those of :func:`check_same`; `verify` hashes outputs before they are taken as done.
+
+        `lease`: that of the run, which must still hold when the unit is committed; temporary names bear its token.
+        `archives`: name to path of what `verify` compares with the SHA-256 that the manifest has of it.
+        """
         self.folder, self.verb, self.name, self._options, self._verify = Path(folder), verb, name, options, verify
         self.settings = settings if isinstance(settings, Settings) else Settings(settings)
         self.inputs = dict(inputs or {})
-        self._token = uuid.uuid4().hex
+        self._archives = archives or {}
+        self._lease, self._owner = lease, lease.token if lease else ""
+        self._token = self._owner + uuid.uuid4().hex
         self._written: dict[str, Path] = {}
         self._scratch: Path | None = None
 
@@ -294,8 +301,8 @@ class Unit:
     def done(self) -> Manifest | None:
         """The manifest, when this very work is done; None when it is not, or when its inputs have changed since.
 
-        Raises `MismatchError` with the keys that differ when it was made with other settings, and for a manifest of a
-        later format: that is no damage, and doing it again would lose what is newer.
+        Raises `MismatchError` with the keys that differ when it was made with other settings, for a manifest of a later
+        format (that is no damage, and doing it again would lose what is newer), and for an archive that was changed.
         """
         try:
             manifest = read_manifest(self.manifest_path)
@@ -308,6 +315,8 @@ class Unit:
             return None
         if any(manifest.settings.get(key) is not None for key in self.settings.by_path):
             return None  # it noted the path of a file, so nobody knows what stood in it
+        if self._verify:
+            self._compare_archives(manifest)
         for name, facts in manifest.outputs.items():
             path = self.folder / name
             if not path.is_file() or path.stat().st_size != facts["size"]:
@@ -316,17 +325,26 @@ class Unit:
                 return None
         return manifest
 
+    def _compare_archives(self, manifest: Manifest) -> None:
+        for name, path in self._archives.items():
+            was, now = manifest.facts["archives"][name]["sha256"], sha256_file(path)
+            if was != now:
+                raise MismatchError(
+                    f"{path} is not the archive that {self.manifest_path} was made of, though its size is the same: "
+                    f"SHA-256 {was} then, {now} now. Put back the one that was read, or start a new --out."
+                )
+
     def path(self, name: str) -> Path:
         """A temporary path; at `commit` its file gets `name` (relative to the unit's folder)."""
         final = self.folder / name
-        with _refusals(final):
+        with refusals(final):
             final.parent.mkdir(parents=True, exist_ok=True)
         return self._written.setdefault(name, final.with_name(f".{final.name}.{self._token}.tmp"))
 
     def scratch(self, name: str) -> Path:
         """A path in a temporary folder beside the unit's files, removed when the unit ends."""
         folder = self.folder / f".{self.name}.{self._token}.scratch"
-        with _refusals(folder):
+        with refusals(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._scratch = folder
         return folder / name
@@ -347,11 +365,13 @@ class Unit:
         """Close the ledger, give the files their names, write the manifest last."""
         ledger.close(f"{self.verb} {self.name}")
         outputs = {}
-        with _refusals(self.folder):
+        with refusals(self.folder):
             for name, temporary in sorted(self._written.items()):
                 _fsync(temporary)
                 outputs[name] = {"size": temporary.stat().st_size, "sha256": sha256_file(temporary)}
             before = self._outputs_before()
+            if self._lease:
+                self._lease.check()
             self.manifest_path.unlink(missing_ok=True)  # from here to the new manifest nothing counts as done
             for name, temporary in self._written.items():
                 os.replace(temporary, self.folder / name)
@@ -362,7 +382,7 @@ class Unit:
         manifest = Manifest(
             self.verb, self.name, self.settings, self.inputs, outputs, ledger, dict(models or {}), dict(facts or {})
         )
-        write_json(self.manifest_path, manifest.to_mapping())
+        write_json(self.manifest_path, manifest.to_mapping(), self._owner)
         return manifest
 
     def _outputs_before(self) -> set[str]:
@@ -377,13 +397,15 @@ class Unit:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Remove what was not committed; turn a full disk into a `StorageError`."""
+        """Remove what was not committed; turn a full disk, and what it led to, into a `StorageError`."""
         self.discard()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
         error = exc[1] if len(exc) > 1 else None
-        if isinstance(error, OSError) and error.errno in _REFUSALS:
-            raise _refusal(self.folder, error) from error
+        if isinstance(error, Exception) and not isinstance(error, StorageError):
+            refused = refusal(self.folder, error)
+            if refused is not None:
+                raise refused from error
 
 
 def check_same(
@@ -417,36 +439,6 @@ def check_format(where: str | Path, found: int) -> None:
             f"{where} is of format {found}; this release reads formats up to {MANIFEST_FORMAT}. Go on with the release "
             "that wrote it, or start a new --out."
         )
-
-
-_REFUSALS = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.EFBIG,
-)
-
-
-def _refusal(where: Path, error: OSError) -> StorageError:
-    nothing = "Nothing half-written was taken as done; run the same command again."
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return StorageError(f"No space left to write {where}. Free some, or choose another --out. {nothing}")
-    return StorageError(f"{where} cannot be written: {error.strerror}. Choose another --out. {nothing}")
-
-
-@contextmanager
-def _refusals(where: Path) -> Iterator[None]:
-    """Turn the file system's refusals into a `StorageError` that names `where`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _REFUSALS or isinstance(error, FileExistsError | FileNotFoundError):
-            raise _refusal(where, error) from error
-        raise
 
 
 def _fsync(path: Path) -> None:

@@ -2,20 +2,20 @@
 
 Results go to stdout, one JSON object a line where they are records; progress and messages go to
 stderr. Only here do errors become one line and an exit code: 2 for the user's mistake, 1 for a run
-with failed shards or a machine that refused, 130 for an interruption. Only this room may import
-cc100 and xlmr.
+with failed shards or a machine that refused, 130 for an interruption, 128 and its number for
+another signal. Only this room may import cc100 and xlmr.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import os
 import sys
 from collections.abc import Sequence
 
 from ccbuild import __version__
 from ccbuild.cli import corpus, crawl, dedup, files, langid, lm, model, runs, tokens, vocab
+from ccbuild.cli.ending import ended_by_signals, flushed, open_streams, say
 from ccbuild.errors import CcbuildError
 
 __all__ = ["main", "parser"]
@@ -23,26 +23,39 @@ __all__ = ["main", "parser"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    open_streams()
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace" if stream is sys.stderr else "strict")
+    with ended_by_signals() as heard:
+        try:
+            code, said = _run(arguments)
+        except (Exception, KeyboardInterrupt) as error:
+            if not heard.number and not isinstance(error, KeyboardInterrupt):
+                raise
+            code, said = 130, "interrupted. What is done stays done; run the same command again to go on."
+        finally:
+            flushed()
+        if heard.number:  # whatever its cleaning met: a terminal that is closed takes no word
+            code, said = heard.exit_code, heard.message
+        if said:
+            say(said)
+        return code
+
+
+def _run(arguments: Sequence[str] | None) -> tuple[int, str]:
+    """(exit code, what went wrong)."""
     try:
         options = parser().parse_args(arguments)
         code = options.run(options)
         sys.stdout.flush()
-        return int(code or 0)
+        return int(code or 0), ""
     except CcbuildError as error:
-        print(f"ccbuild: {error}", file=sys.stderr)
-        return error.exit_code
+        return error.exit_code, str(error)
     except BrokenPipeError:  # `ccbuild … | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0, ""
     except (OSError, UnicodeError) as error:
-        print(f"ccbuild: {type(error).__name__}: {error}. What is done stays done; run it again.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("ccbuild: interrupted. What is done stays done; run the same command again to go on.", file=sys.stderr)
-        return 130
+        return 1, f"{type(error).__name__}: {error}. What is done stays done; run it again."
 
 
 def parser() -> argparse.ArgumentParser:

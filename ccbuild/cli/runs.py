@@ -70,7 +70,16 @@ def add(commands: Any) -> None:
         made.add_argument("--until", choices=VERBS, help="last verb (default: what the recipe says)")
     for made in (demo, run, prepare):
         made.add_argument("--workers", type=_count, default=os.cpu_count() or 1, help="processes; 0: only this one")
-        made.add_argument("--verify", action="store_true", help="hash what is found done before it is taken as done")
+        made.add_argument(
+            "--verify",
+            action="store_true",
+            help="hash what is found done, and the archives it was made of, before it is taken as done",
+        )
+        made.add_argument(
+            "--take-over",
+            action="store_true",
+            help="go on in a folder that a process of another machine held, of which nothing was heard for a minute",
+        )
         made.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the recipe"
         )
@@ -143,7 +152,7 @@ def _prepare(options: argparse.Namespace) -> int:
 
 def _do(plan: Plan, options: argparse.Namespace, cluster: str | None = None) -> int:
     """Do it and print what became of it; units that failed are told last."""
-    built = do(plan, workers=options.workers, cluster=cluster)
+    built = do(plan, workers=options.workers, cluster=cluster, take_over=options.take_over)
     if built.fresh == 0 and not built.failures:
         note(f"Everything in {options.out} was done before: nothing to do.")
     if plan.verbs == ("prepare",):

@@ -14,6 +14,7 @@ import fasttext
 
 from ccbuild.errors import DataError, InputError
 from ccbuild.langid.codes import from_label, is_code
+from ccbuild.refusals import refusal
 
 __all__ = ["CANARIES", "LABEL", "LONG", "LanguageModel", "escape", "plain"]
 
@@ -49,10 +50,13 @@ def plain(line: str) -> str:
 
 
 _TRIAL = """
-import os, sys, fasttext
+import os, shutil, sys, fasttext
 model = fasttext.load_model(sys.argv[1])
 model.save_model(sys.argv[2])
-assert os.path.getsize(sys.argv[1]) == os.path.getsize(sys.argv[2]), "it is cut short"
+longer = os.path.getsize(sys.argv[2]) - os.path.getsize(sys.argv[1])
+if longer < 0:
+    shutil.copyfile(sys.argv[1], sys.argv[2])  # fastText does not see that there is no space; this does
+assert not longer, "it is cut short"
 for line in sys.argv[3:]:
     model.f.predict(line + "\\n", 5, 0.0, "strict")
 """
@@ -70,7 +74,10 @@ def _try_apart(path: Path) -> None:
         )
     if done.returncode:
         said = done.stderr.strip().splitlines()[-1:] or [f"it ended the process that asked it, {done.returncode}"]
-        raise DataError(f"{path} is no fastText model: {said[0][:200]}. Fetch the model again.")
+        full = refusal(
+            f"{tempfile.gettempdir()}, where {path} is tried", RuntimeError(said[0]), "set TMPDIR to another folder"
+        )
+        raise full or DataError(f"{path} is no fastText model: {said[0][:200]}. Fetch the model again.")
 
 
 class LanguageModel:

@@ -29,6 +29,7 @@ _SANITY = struct.Struct("<56s3f3IQ")
 """What KenLM compares to know that the machine is of the kind that wrote: floats, widths, the order of bytes."""
 _FIXED = struct.Struct("<B3xfIB3xI")
 """Order, buckets an entry, kind of model (0: probing), whether the words follow, version of the search."""
+_CHUNK = 1 << 20
 _MULTIPLIER = 1.5
 """Buckets an entry: KenLM's default."""
 _CHAIN, _WORD = np.uint64(8978948897894561157), np.uint64(17894857484156487943)
@@ -136,7 +137,9 @@ def _write_entries(out: BinaryIO, grams: NGrams, above: NGrams | None, key: Colu
     from ccbuild.lm.kernels import enter
 
     kind, start = _ENTRY[2 if above is not None else 1], out.tell()
-    out.truncate(start + kind.itemsize * _buckets(count))
+    nbytes = kind.itemsize * _buckets(count)
+    for first in range(0, nbytes, _CHUNK):  # and not only made long: a full disk shows here, and not in the mapping
+        out.write(bytes(min(_CHUNK, nbytes - first)))
     out.flush()
     table = np.memmap(out.name, kind, "r+", start, (_buckets(count),))
     left, right = _signs(grams, above)

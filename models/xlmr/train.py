@@ -17,7 +17,8 @@ import torch
 
 from ccbuild.errors import CcbuildError, ConfigError, MismatchError
 from ccbuild.ledger import Ledger
-from ccbuild.storage import Unit, digest_of, locked
+from ccbuild.lock import locked
+from ccbuild.storage import Unit, digest_of
 from ccbuild.vocab.alpha import WARN_REPETITION
 from xlmr import checkpoint as checkpoints
 from xlmr.config import TrainConfig

@@ -24,10 +24,11 @@ from cc100.recipe import VERBS, Recipe, TrainSection, load_recipe, verb_contents
 from cc100.run import Failure, balance, missing_shards, plan, run_verb, verbs_between
 from ccbuild.config import override
 from ccbuild.errors import ConfigError, InputError, MismatchError
+from ccbuild.lock import locked
 from ccbuild.progress import ShowProgress
 from ccbuild.rundir import Input
 from ccbuild.stages import FunctionStage
-from ccbuild.storage import locked, read_manifest, write_json
+from ccbuild.storage import read_manifest, write_json
 from ccbuild.summary import Summary, summarise
 
 __all__ = ["Built", "How", "Plan", "build", "complaint", "planned"]
@@ -122,6 +123,8 @@ class How:
     """Processes on this machine; 0: only this one; None: as many as it has cores."""
     cluster: Any = None
     """The address of a Dask scheduler that exists, ``tcp://host:port``, or a `distributed.Client`."""
+    take_over: bool = False
+    """Also a folder that a process of another machine holds, once nothing was heard of it for a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,10 +181,11 @@ def planned(
 
 def build(plan: Plan, how: How) -> Built:
     """Do all verbs of a plan, then summary, verdict, report. Units that failed are told, and tried again next time."""
-    run, verbs = plan.run, plan.verbs
     refuse_inside_a_worker()
     plan.check(how.trainer)
-    with locked(run.root):
+    with locked(plan.run.root, take_over=how.take_over, tell=how.tell) as lease:
+        plan = dataclasses.replace(plan, run=dataclasses.replace(plan.run, lease=lease))
+        run, verbs = plan.run, plan.verbs
         run.refuse_other_settings(verbs)  # again: another process may have been here
         inputs = run.admit(plan.sources) if "extract" in verbs else run.inputs()
         run.note_settings(verbs)
@@ -190,6 +194,7 @@ def build(plan: Plan, how: How) -> Built:
             balance(run, verbs)
             if "train" in verbs:
                 fresh += _train(run, how, failures)
+        lease.check()
         summary = summarise(run)
         write_json(run.path("summary"), dataclasses.asdict(summary))
         verdict = judge(plan.truth, outcomes(run)) if plan.truth and "refine" in verbs and not failures else None

@@ -429,6 +429,7 @@ def local_cluster(
     import dask
     import distributed  # noqa: F401  its defaults come first: what is set below is taken back at the end
 
+    _shield_tracker()
     local = _Local(workers)
     settings = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 0}
     with _kept_environment(), _quiet(), dask.config.set(settings):
@@ -479,6 +480,21 @@ def _leave_interrupts() -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _shield_tracker() -> None:
+    """The process that counts what workers share outlives a closed terminal, as the driver ends the workers itself;
+    started again after it, it would complain of each thing that it has not seen."""
+    import signal
+    import threading
+    from multiprocessing import resource_tracker
+
+    if threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a new process inherits it
+        try:
+            resource_tracker.ensure_running()
+        finally:
+            signal.signal(signal.SIGHUP, before)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.http import Client
 from ccbuild.crawl.inputs import CrawlInput, inputs_of
 from ccbuild.errors import ConfigError, DataError, InputError, MismatchError
+from ccbuild.lock import Lease
 from ccbuild.prose import find_prose
 from ccbuild.rundir import Input, RunDir
 from ccbuild.stages.snapshot import snapshot_of
@@ -65,9 +66,21 @@ class Run(RunDir):
     """Hash what is found done before it is taken as done."""
     workers: int = 1
     """Processes on one machine, which share the memory that the recipe sets for it."""
+    lease: Lease | None = None
+    """That this process holds the folder; units are committed while it does."""
 
-    def unit(self, verb: str, name: str, inputs: Mapping[str, Any], place: str | None = None) -> Unit:
-        """A unit of work of `verb`, in its folder or in another `place`, as `folder` knows them."""
+    def unit(
+        self,
+        verb: str,
+        name: str,
+        inputs: Mapping[str, Any],
+        place: str | None = None,
+        archives: Mapping[str, str] | None = None,
+    ) -> Unit:
+        """A unit of work of `verb`, in its folder or in another `place`, as `folder` knows them.
+
+        `archives` as of `Unit`.
+        """
         return Unit(
             self.folder(place or verb),
             verb,
@@ -75,6 +88,8 @@ class Run(RunDir):
             settings=verb_settings(self.recipe, verb),
             inputs=inputs,
             verify=self.verify,
+            lease=self.lease,
+            archives=archives,
         )
 
     def refuse_other_settings(self, verbs: Iterable[str]) -> dict[str, Any]:
@@ -114,7 +129,8 @@ class Run(RunDir):
 
     def admit(self, sources: Iterable[Source]) -> list[Input]:
         """Append new archives to the table; refuse one whose size has changed. Returns the whole table."""
-        known = self.inputs()
+        known, sources = self.inputs(), list(sources)
+        named = {source.name for source in sources}
         by_name = {entry.archive: entry for entry in known}
         by_digest = {entry.digest: entry.archive for entry in known if entry.digest}
         new = []
@@ -125,15 +141,15 @@ class Run(RunDir):
                 if source.digest and source.lang is None:
                     same = by_digest.setdefault(source.digest, source.name)
                 if same != source.name:
-                    raise InputError(
-                        f"{source.path} holds the same bytes as {same}, which this run has. Leave one of them out: "
-                        "every page of it would be a duplicate."
-                    )
+                    raise InputError(_twin(source, same, same in named))
                 new.append(source)
             elif source.size is not None and (entry.size, entry.digest) != (source.size, source.digest):
+                how = f"{entry.size} bytes then, {source.size} now"
+                if entry.size == source.size:
+                    how = f"{entry.size} bytes, but others than then"
                 raise MismatchError(
                     f"{source.path} is not the archive that {self.root / 'inputs.jsonl'} calls {source.name} "
-                    f"({entry.size} bytes then, {source.size} now). Put it back, or start a new --out."
+                    f"({how}). Put it back, or start a new --out."
                 )
         first = max((entry.shard for entry in known), default=-1) + 1
         for index, source in enumerate(sorted(new, key=lambda s: s.name)):
@@ -143,6 +159,20 @@ class Run(RunDir):
         text = "".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in known)
         write_bytes(self.path("inputs"), text.encode())
         return known
+
+
+def _twin(source: Source, same: str, named: bool) -> str:
+    """Why an archive is not admitted whose bytes the run has as `same`, which is `named` beside it, or is not."""
+    if named:
+        return (
+            f"{source.path} holds the same bytes as {same}, which is named too. Leave one of them out: every page of "
+            "it would be a duplicate."
+        )
+    return (
+        f"{source.path} holds the same bytes as {same}, which this run has read and which is not named now: it looks "
+        f"renamed from {same} to {source.name}. The names of a run are fixed, so put the name back. If it is a copy, "
+        f"name {same} in its place."
+    )
 
 
 def check_sources(sources: Iterable[Source]) -> None:

@@ -122,9 +122,10 @@ def run_steps(
     ):
         while (step := _next(steps)) is not None:
             bar.add(len(step.tasks))
+            need = _Need(f"{label} ({step.label})", {task.name: getattr(task, "nbytes", 0) or 1 for task in step.tasks})
             for task, answer in engine(execute, step.tasks):
                 bar.advance(task.name)
-                log.write(json.dumps(_count(summary, task.name, answer)) + "\n")
+                log.write(json.dumps(_count(summary, task.name, answer, need)) + "\n")
             planned |= {task.name for task in step.tasks}
     summary.seconds = time.monotonic() - start
     return summary, planned
@@ -172,9 +173,34 @@ def missing_shards(run: Run) -> list[Failure]:
     return [Failure("extract", n, why.format(", ".join(a))) for n, a in sorted(archives.items()) if n not in done]
 
 
-def _count(summary: VerbSummary, name: str, answer: Result | Exception) -> dict[str, Any]:
+@dataclass(slots=True)
+class _Need:
+    """How much the rest of a step will write, if it goes on as it went so far."""
+
+    what: str
+    left: dict[str, int]
+    """Unit to the bytes that it reads, or 1 where nobody knows them."""
+    read: int = 0
+    written: int = 0
+
+    def take(self, name: str, nbytes: int) -> None:
+        """The unit `name` is done, and has files of so many bytes."""
+        self.read += self.left.pop(name, 0)
+        self.written += nbytes
+
+    def __str__(self) -> str:
+        units = f"{len(self.left):,} units of {self.what} are left"
+        if not self.read:
+            return f"{units}, and as none is done yet, nobody knows how much they need."
+        need = self.written * sum(self.left.values()) / self.read
+        return f"{units}, which need about {need / 1e6:,.1f} MB: those before wrote {self.written / 1e6:,.1f} MB."
+
+
+def _count(summary: VerbSummary, name: str, answer: Result | Exception, need: _Need) -> dict[str, Any]:
     """Take one answer into the summary; returns its line for the log."""
-    if isinstance(answer, StorageError | LedgerError):
+    if isinstance(answer, StorageError):
+        raise StorageError(f"{answer} {need}") from answer
+    if isinstance(answer, LedgerError):
         raise answer
     if isinstance(answer, Exception):
         error = f"{type(answer).__name__}: {' '.join(str(answer).split())}"
@@ -182,6 +208,7 @@ def _count(summary: VerbSummary, name: str, answer: Result | Exception) -> dict[
         return {"unit": name, "error": error}
     summary.fresh += answer.fresh
     summary.before += not answer.fresh
+    need.take(name, answer.nbytes)
     for stage, seconds in answer.cpu.items():
         summary.cpu[stage] = summary.cpu.get(stage, 0.0) + seconds
     for change, count in answer.changes.items():

@@ -45,8 +45,10 @@ def test_an_archive_that_changed_is_refused(tmp_path: Path) -> None:
 def test_the_same_bytes_under_another_name_are_refused(tmp_path: Path) -> None:
     run = run_in(tmp_path)
     run.admit([source("a", 5, "x")])
-    with pytest.raises(InputError, match="same bytes as a"):
+    with pytest.raises(InputError, match="same bytes as a, .* it looks renamed from a to b.* put the name back"):
         run.admit([source("b", 5, "x")])
+    with pytest.raises(InputError, match="same bytes as a, which is named too. Leave one of them out"):
+        run.admit([source("b", 5, "x"), source("a", 5, "x")])
     with pytest.raises(InputError, match="same bytes"):
         run_in(tmp_path / "new").admit([source("a", 5, "x"), source("b", 5, "x")])
 

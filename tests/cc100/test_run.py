@@ -17,7 +17,7 @@ from cc100.recipe import load_recipe
 from cc100.run import VerbSummary, balance, run_steps, run_verb, verbs_between
 from cc100.verbs import extract
 from cc100.verbs.task import Step
-from ccbuild.errors import InputError, LedgerError
+from ccbuild.errors import InputError, LedgerError, StorageError
 from ccbuild.ledger import Ledger
 from ccbuild.progress import silent
 from ccbuild.records import doc_id
@@ -81,6 +81,35 @@ def test_a_bad_shard_is_recorded_and_the_others_go_on(tmp_path: Path, archives: 
     extract, match = go(tmp_path / "o", archives)
     assert (extract.fresh, extract.before, extract.failures, match.failures) == (1, 2, [], [])
     assert dropped(tmp_path / "o") == dropped_all
+
+
+@pytest.mark.parametrize("change", [b"\x1f\x8b more of it", b""], ids=["grew", "shrank"])
+def test_an_archive_that_changes_while_it_is_read_fails_its_shard(
+    change: bytes, tmp_path: Path, archives: list[Source]
+) -> None:
+    path = Path(archives[1].path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + change if change else whole[: len(whole) // 2])
+    (extract,) = go(tmp_path / "o", archives, verbs=("extract",))
+    (failure,) = extract.failures
+    assert (failure.unit, extract.fresh) == ("part-00001", 2)
+    assert f"while it was read: {len(whole):,} bytes admitted, {path.stat().st_size:,} read" in failure.error
+    path.write_bytes(whole)
+    (extract,) = go(tmp_path / "o", archives, verbs=("extract",))
+    assert (extract.fresh, extract.before, extract.failures) == (1, 2, [])
+
+
+def test_a_byte_that_changed_in_an_archive_is_found(tmp_path: Path, archives: list[Source]) -> None:
+    go(tmp_path / "o", archives, verbs=("extract",))
+    run = Run(tmp_path / "o", load_recipe("cc100", ["extract.text=all"]), verify=True)
+    path = Path(archives[1].path)
+    whole = path.read_bytes()
+    for content in (whole[:99] + bytes([whole[99] ^ 1]) + whole[100:], whole):
+        path.write_bytes(content)
+        found = run_verb(run, "extract", in_process(), silent, archives, run.admit(archives))
+        said = [f.error for f in found.failures]
+        assert [f"{path} is not the archive that" in error for error in said] == [True] * (content != whole)
+        assert (found.fresh, found.before) == (0, 3 - len(said))
 
 
 dropped_all = {
@@ -207,3 +236,42 @@ def test_a_bar_tells_the_unit_that_takes_its_time(tmp_path: Path, monkeypatch: p
     summary, _ = run_steps(run, "prepare", steps, in_process(), lambda verb: contextlib.nullcontext(Telling()))
     assert (summary.fresh, summary.failures) == (1, [])
     assert "sw 0 s (train)" in told
+
+
+@dataclasses.dataclass(frozen=True)
+class Writes:
+    """A unit that reads and writes so many bytes, or finds the disk full."""
+
+    folder: Path
+    name: str
+    nbytes: int
+    full: bool = False
+
+    def unit(self) -> Unit:
+        return Unit(self.folder, "prepare", self.name, settings={})
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        if self.full:
+            raise OSError(f"{self.nbytes} requested and 7 written")
+        unit.path(f"{self.name}.bin").write_bytes(bytes(2 * self.nbytes))
+        return unit.commit(Ledger())
+
+
+def test_a_full_disk_says_what_the_rest_needs(tmp_path: Path) -> None:
+    run, units = Run(tmp_path, load_recipe("cc100", [])), tmp_path / "units"
+    sizes = {"a": 300_000, "b": 200_000, "c": 1_000_000, "d": 4_000_000}
+
+    def go(*full: str) -> None:
+        steps = iter([Step("shards", [Writes(units, name, size, name in full) for name, size in sizes.items()])])
+        run_steps(run, "extract", steps, in_process(), silent)
+
+    with pytest.raises(StorageError, match=r"4 units of extract \(shards\) are left, and as none is done yet, nobody"):
+        go("a")
+    for _ in range(2):  # units found done count too
+        with pytest.raises(
+            StorageError, match=r"No space left to write .*units \(1000000 requested and 7 written\)"
+        ) as e:
+            go("c")
+        assert "2 units of extract (shards) are left, which need about 10.0 MB: those before wrote 1.0 MB." in str(
+            e.value
+        )

@@ -25,7 +25,7 @@ from ccbuild.catalogue import (
     fetch,
     place,
 )
-from ccbuild.errors import CatalogueError, InputError
+from ccbuild.errors import CatalogueError, InputError, StorageError
 
 PAYLOAD = b"hello, catalogue\n" * 100
 
@@ -249,7 +249,7 @@ def test_a_body_cut_short_is_not_kept(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch, PAYLOAD)
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(CatalogueError, match="CCBUILD_CACHE"):
+    with pytest.raises(StorageError, match="file/tiny/words.txt cannot be written: .*Set CCBUILD_CACHE"):
         fetch(entry("https://a.invalid/words.txt"), tmp_path / "file")
 
 

@@ -13,7 +13,7 @@ import torch
 
 from ccbuild.config import from_mapping, places
 from ccbuild.errors import ConfigError, InputError, MismatchError, StorageError
-from ccbuild.storage import locked
+from ccbuild.lock import locked
 from xlmr.checkpoint import find, open_step
 from xlmr.config import TrainConfig
 from xlmr.hf import export

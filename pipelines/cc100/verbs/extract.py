@@ -19,7 +19,7 @@ from ccbuild.dedup.external.printfile import write_prints
 from ccbuild.dedup.paragraphs import document_hash, text_paragraph_hashes
 from ccbuild.dedup.prints import Prints, band_prints, document_prints, paragraph_prints, scheme, url_prints
 from ccbuild.dedup.signatures import band_hashes, sign
-from ccbuild.errors import InputError
+from ccbuild.errors import DataError, InputError
 from ccbuild.langid.sieve import Sieve
 from ccbuild.ledger import Ledger
 from ccbuild.progress import counted
@@ -50,12 +50,18 @@ class ExtractShard:
     def name(self) -> str:
         return shard_name(self.shard)
 
+    @property
+    def nbytes(self) -> int:
+        """What it reads, as far as is known."""
+        return sum(source.size or 0 for source in self.sources)
+
     def unit(self) -> Unit:
         inputs: dict[str, Any] = {source.name: source.facts for source in self.sources}
         inputs |= verb_contents(self.run.recipe, "extract")
         if self.run.recipe.sieved:
             inputs["identifier"] = digest_of(self.run.manifest("prepare", "identifier"))
-        return self.run.unit("extract", self.name, inputs)
+        local = {s.name: s.path for s in self.sources if s.crawl is None and "://" not in s.path}
+        return self.run.unit("extract", self.name, inputs, archives=local)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         if self.prints_first:
@@ -86,6 +92,7 @@ class ExtractShard:
                 )
                 for page in counted(reader, "pages"):
                     out.add(page)
+                _check_size(source, reader.size)
                 unparsed.update(reader.unparsed)
                 archives[source.name] = {"size": reader.size, "sha256": reader.sha256}
                 damage += [{"archive": source.name, **dataclasses.asdict(d)} for d in reader.damage]
@@ -101,6 +108,16 @@ class ExtractShard:
         if sieve:
             facts["duplicates_sought_within"] = list(recipe.languages)
         return unit.commit(ledger, facts=facts)
+
+
+def _check_size(source: Source, read: int) -> None:
+    """Raise `DataError` where a file changed between the table of inputs and its end."""
+    if source.crawl is None and source.size not in (None, read):
+        how = "grew" if read > (source.size or 0) else "shrank"
+        raise DataError(
+            f"{source.path} {how} while it was read: {source.size:,} bytes admitted, {read:,} read. Wait until nothing "
+            "writes it; then put back the file that was admitted, or start a new --out."
+        )
 
 
 @dataclass(slots=True)
@@ -190,6 +207,6 @@ def steps(run: Run, sources: Sequence[Source], table: Sequence[Input]) -> Iterat
                 f"{entry.archive} is in one shard with archives that --input names, but is not named itself. "
                 "Name all archives that the run has read before."
             )
-    nbytes = {shard: sum(source.size or 0 for source in found) for shard, found in shards.items()}
-    largest = sorted(shards, key=lambda shard: (-nbytes[shard], shard))
-    yield Step("shards", [ExtractShard(run, n, tuple(shards[n]), i % 2 == 1) for i, n in enumerate(largest)])
+    tasks = [ExtractShard(run, shard, tuple(found)) for shard, found in shards.items()]
+    tasks.sort(key=lambda task: (-task.nbytes, task.shard))
+    yield Step("shards", [dataclasses.replace(task, prints_first=i % 2 == 1) for i, task in enumerate(tasks)])

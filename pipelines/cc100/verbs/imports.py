@@ -19,12 +19,13 @@ from cc100.verbs.task import Step
 from ccbuild.corpus import CORPUS_SCHEMA, CorpusWriter
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
+from ccbuild.lock import locked
 from ccbuild.progress import ShowProgress, counted
 from ccbuild.prose import check_code, read_documents
 from ccbuild.records import Document, doc_id, to_table
 from ccbuild.rundir import Input
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, locked, sha256_file
+from ccbuild.storage import Manifest, Unit, sha256_file
 from ccbuild.text.clean import paragraphs
 
 __all__ = ["ImportLanguage", "Split", "import_corpus", "steps"]
@@ -115,7 +116,8 @@ def import_corpus(
     run = Run(Path(out).resolve(), load_recipe("cc100", settings))
     sources = text_sources(patterns, lang)
     names = {source.name for source in sources}
-    with locked(run.root):
+    with locked(run.root) as lease:
+        run = dataclasses.replace(run, lease=lease)
         for entry in run.inputs():
             if entry.lang is None:
                 raise InputError(f"{run.root} holds a crawl. Import into a new --out.")

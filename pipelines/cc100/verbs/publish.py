@@ -229,6 +229,7 @@ class DescribeCorpus:
             settings=settings.only(()),
             inputs={**inputs, "publish.settings": fingerprint(settings)},
             verify=self.run.verify,
+            lease=self.run.lease,
         )
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:

@@ -55,6 +55,8 @@ class Result:
     cpu: dict[str, float] = field(default_factory=dict)
     changes: dict[str, int] = field(default_factory=dict)
     """What it decided otherwise than the time before."""
+    nbytes: int = 0
+    """Bytes of its files."""
 
 
 def execute(task: Task) -> Result:
@@ -64,7 +66,10 @@ def execute(task: Task) -> Result:
     with phase("check"):
         unit = task.unit()
         done = unit.done()
-    if done is None:
+    manifest = done
+    if manifest is None:
         with unit, phase("write"):
-            task.work(unit, timings)
-    return Result(task.name, done is None, time.monotonic() - start, dict(timings.seconds), dict(timings.changes))
+            manifest = task.work(unit, timings)
+    nbytes = sum(output["size"] for output in manifest.outputs.values())
+    seconds = time.monotonic() - start
+    return Result(task.name, done is None, seconds, dict(timings.seconds), dict(timings.changes), nbytes)
