@@ -36,6 +36,7 @@ def build(
     workers: int | None = None,
     cluster: Any = None,
     verify: bool = False,
+    allow_missing: bool = False,
 ) -> OpenRun:
     """A run: what ``ccbuild run`` does, with all that it watches over; the same call again goes on where it stopped.
 
@@ -45,7 +46,8 @@ def build(
     `stages` of yours come after the recipe's; where the list names one of ours, it is the whole order. `settings` are
     keys of the recipe, ``{"publish.tail_share": 0.5}``. `first` and `until` are verbs. `workers` are processes here
     (0: only this one; None: one a core), `cluster` a Dask cluster in their place: ``tcp://head:8786``, or a
-    `distributed.Client`. `verify` hashes what is found done.
+    `distributed.Client`. `verify` hashes what is found done. After a verb of which units failed no other starts, unless
+    `allow_missing`: then it is made of the rest, and the run, its report and its corpus say so.
 
     A script that starts workers needs the guard ``if __name__ == "__main__":`` around the call, as each worker imports
     it; a notebook does not.
@@ -58,10 +60,11 @@ def build(
     2
     """
     chosen: dict[str, Any] = {"stages": stages, "settings": settings, "first": first, "until": until, "verify": verify}
+    chosen["allow_missing"] = allow_missing
     plan = planned(recipe, inputs, out, **chosen)
     built = do(plan, workers=workers, cluster=cluster)
-    if built.failures:
-        raise FailedUnitsError(complaint(built.failures))
+    if built.missing:
+        raise FailedUnitsError(complaint(built.missing, built.waiting))
     return OpenRun(plan.run.root)
 
 

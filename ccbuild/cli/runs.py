@@ -19,7 +19,7 @@ from ccbuild.config import override, to_mapping
 from ccbuild.door import Trainer, do
 from ccbuild.errors import FailedUnitsError, InputError
 from ccbuild.progress import Bar, note
-from ccbuild.rundir import FILES, FOLDERS, RunDir, open_run_dir
+from ccbuild.rundir import FOLDERS, RunDir, open_run_dir
 from ccbuild.summary import table
 
 __all__ = ["add"]
@@ -50,6 +50,11 @@ def add(commands: Any) -> None:
     run.add_argument("--out", required=True, help="folder of the run; the same command again goes on where it stopped")
     run.add_argument("--from", dest="first", choices=VERBS, help="first verb (default: prepare)")
     run.add_argument("--scheduler", metavar="ADDR", help="a Dask scheduler, tcp://host:port, in place of local workers")
+    run.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="go on after a failed unit: the rest says what it lacks",
+    )
     run.add_argument("--dry-run", action="store_true", help="print the resolved recipe and the units, do nothing")
     prepare = command(
         commands,
@@ -117,6 +122,7 @@ def _run(options: argparse.Namespace) -> int:
         first=options.first,
         until=options.until,
         verify=options.verify,
+        allow_missing=options.allow_missing,
     )
     if not options.dry_run:
         return _do(plan, options, cluster=options.scheduler)
@@ -144,7 +150,7 @@ def _prepare(options: argparse.Namespace) -> int:
 def _do(plan: Plan, options: argparse.Namespace, cluster: str | None = None) -> int:
     """Do it and print what became of it; units that failed are told last."""
     built = do(plan, workers=options.workers, cluster=cluster)
-    if built.fresh == 0 and not built.failures:
+    if built.fresh == 0 and not built.missing:
         note(f"Everything in {options.out} was done before: nothing to do.")
     if plan.verbs == ("prepare",):
         _print_models(plan.run, options.json)
@@ -156,9 +162,8 @@ def _do(plan: Plan, options: argparse.Namespace, cluster: str | None = None) -> 
         if built.verdict:
             print("\n" + built.verdict.table())
         print("\n" + _places(Path(options.out), plan.run, built.report))
-    if built.failures:
-        where = Path(options.out) / FILES["failures"]
-        raise FailedUnitsError(complaint(built.failures, f" All are in {where}."))
+    if built.missing:
+        raise FailedUnitsError(complaint(built.missing, built.waiting))
     return 0
 
 

@@ -65,6 +65,8 @@ class Run(RunDir):
     """Hash what is found done before it is taken as done."""
     workers: int = 1
     """Processes on one machine, which share the memory that the recipe sets for it."""
+    allow_missing: bool = False
+    """Make a verb of the rest where a unit before it failed."""
 
     def unit(self, verb: str, name: str, inputs: Mapping[str, Any], place: str | None = None) -> Unit:
         """A unit of work of `verb`, in its folder or in another `place`, as `folder` knows them."""
