@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ccbuild.errors import DataError
+from ccbuild.records import without_account
 from ccbuild.rundir import FOLDERS, RunDir, shard_name
 from ccbuild.storage import write_json
 
@@ -61,7 +62,9 @@ def note_failures(run: RunDir, verb: str, errors: Mapping[str, str], tried: Cont
     """
     kept = [m for m in _noted(run) if m.verb != verb or (tried is not None and m.unit not in tried)]
     archives = _archives(run) if errors and verb in _BY_SHARD else {}
-    kept += [Missing(verb, unit, error, archives.get(unit, ())) for unit, error in errors.items()]
+    for unit, error in errors.items():
+        told = " ".join(map(without_account, error.split(" ")))  # the report is shown to others
+        kept.append(Missing(verb, unit, told, archives.get(unit, ())))
     write_json(run.path("failures"), [dataclasses.asdict(each) for each in kept])
 
 

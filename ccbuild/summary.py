@@ -9,6 +9,7 @@ from typing import Any
 from ccbuild.langid.codes import CC100
 from ccbuild.ledger import Ledger
 from ccbuild.missing import Missing, missing_units
+from ccbuild.progress import visible
 from ccbuild.reasons import in_words, meaning
 from ccbuild.rundir import RunDir
 
@@ -141,7 +142,7 @@ def table(summary: Summary, most: int = 12) -> str:
     for entry in summary.damage[:DAMAGE_LINES]:
         saved = f"; {entry['saved']} records saved" if entry.get("saved") else ""
         place = f"{entry['archive']} at byte {entry['offset']:,}, {entry['length']:,} bytes"
-        lines.append(f"damaged: {place}: {entry['cause']}{saved}")
+        lines.append(visible(f"damaged: {place}: {entry['cause']}{saved}"))
     if len(summary.damage) > DAMAGE_LINES:
         lines.append(f"damaged: {len(summary.damage) - DAMAGE_LINES:,} more, all in summary.json")
     return "\n".join(lines)
@@ -152,7 +153,7 @@ def _missing_lines(missing: Sequence[Missing]) -> list[str]:
     if not missing:
         return []
     more = [f"  and {len(missing) - MISSING_LINES:,} more"] if len(missing) > MISSING_LINES else []
-    return [incomplete(missing), *(f"  {each}" for each in missing[:MISSING_LINES]), *more, ""]
+    return [incomplete(missing), *(f"  {visible(str(each))}" for each in missing[:MISSING_LINES]), *more, ""]
 
 
 def incomplete(missing: Sequence[Missing]) -> str:

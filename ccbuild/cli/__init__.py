@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from ccbuild import __version__
 from ccbuild.cli import corpus, crawl, dedup, files, langid, lm, model, runs, tokens, vocab
 from ccbuild.errors import CcbuildError
+from ccbuild.progress import visible
 
 __all__ = ["main", "parser"]
 
@@ -32,13 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except CcbuildError as error:
-        print(f"ccbuild: {error}", file=sys.stderr)
+        print(visible(f"ccbuild: {error}", keep="\n"), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # `ccbuild … | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (OSError, UnicodeError) as error:
-        print(f"ccbuild: {type(error).__name__}: {error}. What is done stays done; run it again.", file=sys.stderr)
+        said = visible(f"{type(error).__name__}: {error}")
+        print(f"ccbuild: {said}. What is done stays done; run it again.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("ccbuild: interrupted. What is done stays done; run the same command again to go on.", file=sys.stderr)

@@ -17,7 +17,15 @@ from typing import Any, Protocol
 
 from cc100.demo.judge import Verdict, judge
 from cc100.demo.outcomes import outcomes
-from cc100.engines import Engine, in_process, local_cluster, on_dask, refuse_inside_a_worker, remote_cluster
+from cc100.engines import (
+    Engine,
+    in_process,
+    local_cluster,
+    on_dask,
+    refuse_insecure,
+    refuse_inside_a_worker,
+    remote_cluster,
+)
 from cc100.layout import Run, Source, check_snapshots, check_sources, sources_of
 from cc100.places import checked
 from cc100.recipe import VERBS, Recipe, TrainSection, load_recipe, verb_contents
@@ -25,7 +33,7 @@ from cc100.run import balance, plan, run_verb, verbs_between
 from ccbuild.config import override
 from ccbuild.errors import ConfigError, InputError, MismatchError
 from ccbuild.missing import Missing, missing_units, note_failures
-from ccbuild.progress import ShowProgress
+from ccbuild.progress import ShowProgress, visible
 from ccbuild.rundir import Input, shard_name
 from ccbuild.stages import FunctionStage
 from ccbuild.storage import locked, read_manifest, write_bytes, write_json
@@ -122,7 +130,9 @@ class How:
     workers: int | None = None
     """Processes on this machine; 0: only this one; None: as many as it has cores."""
     cluster: Any = None
-    """The address of a Dask scheduler that exists, ``tcp://host:port``, or a `distributed.Client`."""
+    """The address of a Dask scheduler that exists, ``tls://host:port``, or a `distributed.Client`."""
+    insecure_scheduler: bool = False
+    """Take an address of another machine without TLS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +197,8 @@ def build(plan: Plan, how: How) -> Built:
     """
     run, verbs = plan.run, plan.verbs
     refuse_inside_a_worker()
+    if isinstance(how.cluster, str) and not how.insecure_scheduler:
+        refuse_insecure(how.cluster)
     plan.check(how.trainer)
     with locked(run.root):
         run.refuse_other_settings(verbs)  # again: another process may have been here
@@ -301,5 +313,5 @@ def complaint(missing: Sequence[Missing], waiting: Sequence[str] = ()) -> str:
     lines[0] += f" To try again, run the same command, from {missing[0].verb} on."
     if waiting:
         lines[0] += " To go on without, add --allow-missing (in Python allow_missing=True)."
-    lines += [f"  {each}" for each in missing[:10]]
+    lines += [f"  {visible(str(each))}" for each in missing[:10]]
     return "\n".join(lines) + (f"\n  and {len(missing) - 10:,} more" if len(missing) > 10 else "")
