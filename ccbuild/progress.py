@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import re
 import sys
 import threading
 import time
@@ -28,6 +29,7 @@ __all__ = [
     "phase",
     "silent",
     "verb_bar",
+    "visible",
     "watched",
     "within",
 ]
@@ -183,12 +185,26 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""`text` for a terminal: what would steer it or turn the order of its letters is told by number, but for `keep`.
+
+    JSON stays what it says.
+
+    >>> print(visible("a\x1b[2J\u202egnp.exe"))
+    a\u001b[2J\u202egnp.exe
+    """
+    return _UNSEEN.sub(lambda found: found[0] if found[0] in keep else f"\\u{ord(found[0]):04x}", text)
+
+
 def note(message: str) -> None:
     """A line for the person, on stderr; where nobody reads it any more, work goes on."""
     from tqdm import tqdm
 
     with contextlib.suppress(OSError):
-        tqdm.write(message, file=sys.stderr)
+        tqdm.write(visible(message), file=sys.stderr)
 
 
 def _tqdm() -> Any:
@@ -235,6 +251,7 @@ class Bar:
 
     def to(self, done: int, total: int, what: str = "") -> None:
         """Stand at `done` of `total`; `total` 0: nobody knows how many there are."""
+        what = visible(what)
         with self._lock:
             more, new_total, new_text = done - self._done, total != self._total, what != self._what
             self._done, self._total, self._what = done, total, what

@@ -6,6 +6,7 @@ never holds a newline. Every stored document has an address, `doc_id`, that ever
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -26,6 +27,7 @@ __all__ = [
     "doc_id",
     "from_table",
     "to_table",
+    "without_account",
 ]
 
 ROW_BITS = 32
@@ -44,6 +46,18 @@ def address(identifier: int) -> tuple[int, int]:
     (42, 7)
     """
     return identifier >> ROW_BITS, identifier & (1 << ROW_BITS) - 1
+
+
+_ACCOUNT = re.compile(r"^([^:/?#]+://)[^/?#\\]*@|(://)[^/?#\\&=;@\s]+:[^/?#\\&=;@\s]*@")
+
+
+def without_account(url: str) -> str:
+    """`url` without ``user:password@``, neither its own nor that of a URL within it: nobody meant to publish these.
+
+    >>> without_account("https://ann:secret@example.com/a?mail=b@c")
+    'https://example.com/a?mail=b@c'
+    """
+    return _ACCOUNT.sub(lambda found: found[1] or found[2], url) if "@" in url else url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +120,8 @@ class Document:
         ('One.', 'Two.')
         """
         known = {name: value for name, kind in _KINDS.items() if isinstance(value := record.get(name), kind)}
+        if "url" in known:
+            known["url"] = without_account(known["url"])
         robots = tuple(record.get("robots") or ())
         return cls(paragraphs=tuple(record["text"].split("\n")), robots=robots, **known)
 

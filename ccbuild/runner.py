@@ -20,7 +20,7 @@ from ccbuild.langid.codes import is_code
 from ccbuild.ledger import Ledger
 from ccbuild.progress import counted, phase
 from ccbuild.reasons import find
-from ccbuild.records import Document, Dropped, Refused
+from ccbuild.records import Document, Dropped, Refused, without_account
 from ccbuild.rights import RightsConfig
 from ccbuild.stages.contract import Stage
 from ccbuild.storage import open_input
@@ -115,6 +115,7 @@ class ArchiveReader:
                     record = next(records, None)
                 if record is None:
                     break
+                record = record._replace(url=without_account(record.url))  # from here on nobody knows it
                 page = self._page(record._replace(offset=place(record.offset)) if self.crawl else record)
                 if page is not None:
                     yield page

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ccbuild.langid.codes import CC100
 from ccbuild.ledger import Ledger
+from ccbuild.missing import Missing, missing_units
+from ccbuild.progress import visible
 from ccbuild.reasons import in_words, meaning
 from ccbuild.rundir import RunDir
 
 DAMAGE_LINES = 20
 """Damaged ranges that a terminal shows."""
+MISSING_LINES = 10
+"""Missing units that a terminal shows."""
 
-__all__ = ["LanguageRow", "Loss", "Summary", "summarise", "table"]
+__all__ = ["LanguageRow", "Loss", "Summary", "incomplete", "summarise", "table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class LanguageRow:
 class Summary:
     """A whole run. ``pages_in = kept + sum of losses`` once `publish` is done."""
 
+    missing: list[Missing] = field(default_factory=list)
+    """Units that are not done: everything below is of the rest."""
     pages_in: int = 0
     losses: list[Loss] = field(default_factory=list)
     kept: int = 0
@@ -65,7 +72,7 @@ class Summary:
 
 def summarise(run: RunDir) -> Summary:
     """Add up the manifests of a run's verbs, as far as it has come."""
-    summary = Summary()
+    summary = Summary(missing=missing_units(run))
     made = {verb: run.manifests(verb) for verb in ("extract", "refine", "publish", "encode")}
     summary.archives = sum(len(m.facts["archives"]) for m in made["extract"].values())
     summary.damage = [d for m in made["extract"].values() for d in m.facts["damage"]]
@@ -109,10 +116,11 @@ def summarise(run: RunDir) -> Summary:
 
 def table(summary: Summary, most: int = 12) -> str:
     """The summary as lines for a terminal; the `most` largest languages by name, the rest in one line."""
+    lines = _missing_lines(summary.missing)
     if not (summary.archives or summary.pages_in):
-        return "No archive is read yet: extract is the verb that does."
+        return "\n".join([*lines, "No archive is read yet: extract is the verb that does."])
     source = f"{summary.archives} archives, {summary.nbytes / 1e6:.1f} MB" if summary.archives else "imported text"
-    lines = [source, f"{'pages in':<44}{summary.pages_in:>10,}"]
+    lines += [source, f"{'pages in':<44}{summary.pages_in:>10,}"]
     for loss in summary.losses:
         what = "quarantined" if loss.quarantined else "dropped"
         lines.append(f"  {loss.verb + ': ' + in_words(loss.reason) + ' (' + what + ')':<42}{-loss.pages:>10,}")
@@ -134,7 +142,27 @@ def table(summary: Summary, most: int = 12) -> str:
     for entry in summary.damage[:DAMAGE_LINES]:
         saved = f"; {entry['saved']} records saved" if entry.get("saved") else ""
         place = f"{entry['archive']} at byte {entry['offset']:,}, {entry['length']:,} bytes"
-        lines.append(f"damaged: {place}: {entry['cause']}{saved}")
+        lines.append(visible(f"damaged: {place}: {entry['cause']}{saved}"))
     if len(summary.damage) > DAMAGE_LINES:
         lines.append(f"damaged: {len(summary.damage) - DAMAGE_LINES:,} more, all in summary.json")
     return "\n".join(lines)
+
+
+def _missing_lines(missing: Sequence[Missing]) -> list[str]:
+    """What a run lacks, and an empty line; nothing for a run that is whole."""
+    if not missing:
+        return []
+    more = [f"  and {len(missing) - MISSING_LINES:,} more"] if len(missing) > MISSING_LINES else []
+    return [incomplete(missing), *(f"  {visible(str(each))}" for each in missing[:MISSING_LINES]), *more, ""]
+
+
+def incomplete(missing: Sequence[Missing]) -> str:
+    """The sentence with which everything opens that is said of a run with a hole.
+
+    >>> incomplete([Missing("extract", "part-00001", "InputError: gone", ("b.warc.gz",))])
+    'NOT WHOLE: 1 unit (1 archive) is missing, and all that follows is of the rest:'
+    """
+    archives = len({name for each in missing for name in each.archives})
+    held = f" ({archives:,} archive{'s' if archives > 1 else ''})" if archives else ""
+    units = "1 unit{} is" if len(missing) == 1 else f"{len(missing):,} units{{}} are"
+    return f"NOT WHOLE: {units.format(held)} missing, and all that follows is of the rest:"

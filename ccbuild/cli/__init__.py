@@ -17,6 +17,7 @@ from ccbuild import __version__
 from ccbuild.cli import corpus, crawl, dedup, files, langid, lm, model, runs, tokens, vocab
 from ccbuild.cli.ending import ended_by_signals, flushed, open_streams, say
 from ccbuild.errors import CcbuildError
+from ccbuild.progress import visible
 
 __all__ = ["main", "parser"]
 
@@ -51,11 +52,11 @@ def _run(arguments: Sequence[str] | None) -> tuple[int, str]:
         sys.stdout.flush()
         return int(code or 0), ""
     except CcbuildError as error:
-        return error.exit_code, str(error)
+        return error.exit_code, visible(str(error), keep="\n")
     except BrokenPipeError:  # `ccbuild … | head`: the reader has seen enough
         return 0, ""
     except (OSError, UnicodeError) as error:
-        return 1, f"{type(error).__name__}: {error}. What is done stays done; run it again."
+        return 1, visible(f"{type(error).__name__}: {error}. What is done stays done; run it again.")
 
 
 def parser() -> argparse.ArgumentParser:

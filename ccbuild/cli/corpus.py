@@ -9,9 +9,10 @@ from typing import Any
 from cc100.build import complaint
 from cc100.engines import in_process, local_cluster
 from cc100.verbs.imports import import_corpus
-from ccbuild.cli.terminal import command, group, json_option, print_facts, print_records, print_results
+from ccbuild.cli.terminal import command, group, json_option, print_facts, print_records, print_results, print_text
 from ccbuild.corpus import open_corpus
 from ccbuild.errors import FailedUnitsError, InputError
+from ccbuild.missing import Missing
 from ccbuild.progress import note, verb_bar, watched
 from ccbuild.push import push
 from ccbuild.rundir import open_run_dir
@@ -85,7 +86,7 @@ def _import(options: argparse.Namespace) -> int:
             show=verb_bar,
         )
     if summary.failures:
-        raise FailedUnitsError(complaint(summary.failures))
+        raise FailedUnitsError(complaint([Missing(f.verb, f.unit, f.error) for f in summary.failures]))
     if not summary.fresh:
         note(f"Everything in {options.out} was done before: nothing to do.")
     facts = ("documents", "paragraphs", "characters")
@@ -119,5 +120,5 @@ def _trace(options: argparse.Namespace) -> int:
     text = found.get("text") or ""
     print_facts(found if options.json else {key: value for key, value in found.items() if key != "text"}, options.json)
     if not options.json:
-        print(f"\n{text}")
+        print_text(f"\n{text}")
     return 0

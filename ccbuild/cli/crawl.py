@@ -10,7 +10,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ccbuild.cli.terminal import command, configured, group, json_option, print_records, print_results, settings_option
+from ccbuild.cli.terminal import (
+    command,
+    configured,
+    group,
+    json_option,
+    print_records,
+    print_results,
+    print_text,
+    settings_option,
+)
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.fetch import Fetched, fetch_all
 from ccbuild.crawl.http import Client, is_url
@@ -123,7 +132,7 @@ def _paths(options: argparse.Namespace) -> int:
     client = _client(options)
     for path in _drawn(client, options):
         url = located(client, path)
-        print_records([{"path": path, "url": url}]) if options.json else print(url if options.url else path)
+        print_records([{"path": path, "url": url}]) if options.json else print_text(url if options.url else path)
     return 0
 
 

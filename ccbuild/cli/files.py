@@ -12,7 +12,7 @@ from typing import Any
 from ccbuild.cli.terminal import command, configured, print_records, read_texts, settings_option
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
-from ccbuild.progress import note
+from ccbuild.progress import note, visible
 from ccbuild.records import Document
 from ccbuild.rundir import FOLDERS
 from ccbuild.runner import ArchiveReader, Timings, run_stages
@@ -69,6 +69,7 @@ def _refine(options: argparse.Namespace) -> int:
         judged = run_stages(documents, stages, ledger, timings)
         print_records(document.to_record() for document in judged.kept)
         for document, reason in judged.dropped + judged.lost:
-            sys.stderr.write(json.dumps({"url": document.url, "dropped": reason}, ensure_ascii=False) + "\n")
+            said = json.dumps({"url": document.url, "dropped": reason}, ensure_ascii=False)
+            sys.stderr.write(visible(said) + "\n")
     note(json.dumps(ledger.close(options.file).to_mapping(), ensure_ascii=False))
     return 0

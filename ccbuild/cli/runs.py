@@ -18,8 +18,8 @@ from ccbuild.cli.terminal import command, print_records
 from ccbuild.config import override, to_mapping
 from ccbuild.door import Trainer, do
 from ccbuild.errors import FailedUnitsError, InputError
-from ccbuild.progress import Bar, note
-from ccbuild.rundir import FILES, FOLDERS, RunDir, open_run_dir
+from ccbuild.progress import Bar, note, visible
+from ccbuild.rundir import FOLDERS, RunDir, open_run_dir
 from ccbuild.summary import table
 
 __all__ = ["add"]
@@ -49,7 +49,13 @@ def add(commands: Any) -> None:
     )
     run.add_argument("--out", required=True, help="folder of the run; the same command again goes on where it stopped")
     run.add_argument("--from", dest="first", choices=VERBS, help="first verb (default: prepare)")
-    run.add_argument("--scheduler", metavar="ADDR", help="a Dask scheduler, tcp://host:port, in place of local workers")
+    run.add_argument("--scheduler", metavar="ADDR", help="a Dask scheduler, tls://host:port, in place of local workers")
+    run.add_argument("--insecure-scheduler", action="store_true", help="take one on another machine without TLS")
+    run.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="go on after a failed unit: the rest says what it lacks",
+    )
     run.add_argument("--dry-run", action="store_true", help="print the resolved recipe and the units, do nothing")
     prepare = command(
         commands,
@@ -126,9 +132,10 @@ def _run(options: argparse.Namespace) -> int:
         first=options.first,
         until=options.until,
         verify=options.verify,
+        allow_missing=options.allow_missing,
     )
     if not options.dry_run:
-        return _do(plan, options, cluster=options.scheduler)
+        return _do(plan, options, cluster=options.scheduler, insecure_scheduler=options.insecure_scheduler)
     plan.check(Trainer())
     units = plan.units()
     print(yaml.safe_dump(to_mapping(plan.run.recipe), sort_keys=False, allow_unicode=True), end="")
@@ -150,10 +157,10 @@ def _prepare(options: argparse.Namespace) -> int:
     return _do(plan, options)
 
 
-def _do(plan: Plan, options: argparse.Namespace, cluster: str | None = None) -> int:
+def _do(plan: Plan, options: argparse.Namespace, **how: Any) -> int:
     """Do it and print what became of it; units that failed are told last."""
-    built = do(plan, workers=options.workers, cluster=cluster, take_over=options.take_over)
-    if built.fresh == 0 and not built.failures:
+    built = do(plan, workers=options.workers, take_over=options.take_over, **how)
+    if built.fresh == 0 and not built.missing:
         note(f"Everything in {options.out} was done before: nothing to do.")
     if plan.verbs == ("prepare",):
         _print_models(plan.run, options.json)
@@ -165,9 +172,8 @@ def _do(plan: Plan, options: argparse.Namespace, cluster: str | None = None) -> 
         if built.verdict:
             print("\n" + built.verdict.table())
         print("\n" + _places(Path(options.out), plan.run, built.report))
-    if built.failures:
-        where = Path(options.out) / FILES["failures"]
-        raise FailedUnitsError(complaint(built.failures, f" All are in {where}."))
+    if built.missing:
+        raise FailedUnitsError(complaint(built.missing, built.waiting))
     return 0
 
 
@@ -182,7 +188,7 @@ def _print_models(run: RunDir, as_json: bool) -> None:
     for lang, manifest in made.items():
         facts = manifest.facts
         if not manifest.outputs:
-            print(f"{lang:<10}none         {facts['why']}")
+            print(f"{lang:<10}none         {visible(facts['why'])}")
             continue
         numbers = "".join(f"{facts[name]:>14,}" if name in facts else f"{'':>14}" for name in columns)
         heldout = facts.get("heldout", {}).get("perplexity")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ccbuild.config import apply_overrides, from_mapping
 from ccbuild.errors import InputError
+from ccbuild.progress import visible
 from ccbuild.prose import read_lines
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "print_facts",
     "print_records",
     "print_results",
+    "print_text",
     "read_texts",
     "settings_option",
     "table_lines",
@@ -65,7 +67,7 @@ def configured(cls: type[Any], overrides: Iterable[str], where: str) -> Any:
 def print_records(records: Iterable[dict[str, Any]]) -> None:
     """One JSON object a line on stdout."""
     for record in records:
-        sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+        sys.stdout.write(visible(json.dumps(record, ensure_ascii=False)) + "\n")
 
 
 def print_results(records: Iterable[Mapping[str, Any]], as_json: bool, columns: Mapping[str, str]) -> None:
@@ -74,6 +76,11 @@ def print_results(records: Iterable[Mapping[str, Any]], as_json: bool, columns: 
         print_records(dict(record) for record in records)
     else:
         sys.stdout.write("".join(line + "\n" for line in table_lines(records, columns)))
+
+
+def print_text(text: str) -> None:
+    """Text of others, line by line."""
+    sys.stdout.write(visible(text, keep="\n") + "\n")
 
 
 def print_facts(facts: Mapping[str, Any], as_json: bool) -> None:
@@ -86,7 +93,7 @@ def print_facts(facts: Mapping[str, Any], as_json: bool) -> None:
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         if isinstance(value, int) and not isinstance(value, bool):
             shown = f"{value:,}"
-        sys.stdout.write(f"{name.replace('_', ' '):<{width}}{shown}\n")
+        sys.stdout.write(f"{name.replace('_', ' '):<{width}}{visible(shown)}\n")
 
 
 def table_lines(records: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> list[str]:
@@ -100,7 +107,7 @@ def table_lines(records: Iterable[Mapping[str, Any]], columns: Mapping[str, str]
     rows = [[header for header, *_ in parsed]]
     for record in records:
         values = [(record.get(key), form) for _, key, _, form in parsed]
-        rows.append(["-" if value is None else format(value, form) for value, form in values])
+        rows.append(["-" if value is None else visible(format(value, form)) for value, form in values])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     justify = [str.rjust if colon else str.ljust for _, _, colon, _ in parsed]
     return ["  ".join(j(c, w) for j, c, w in zip(justify, row, widths, strict=True)).rstrip() for row in rows]

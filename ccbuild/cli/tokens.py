@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ccbuild.cli.terminal import command, group, json_option, print_records, print_results, read_texts
+from ccbuild.cli.terminal import command, group, json_option, print_records, print_results, print_text, read_texts
 from ccbuild.errors import InputError, MismatchError
 from ccbuild.progress import note, watched
 from ccbuild.rundir import FOLDERS
@@ -94,7 +94,7 @@ def _show(options: argparse.Namespace) -> int:
             [{"lang": options.lang, "start": options.start, "ids": ids.tolist(), "text": text} | {"doc_ids": documents}]
         )
     else:
-        print(text)
+        print_text(text)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from ccbuild.errors import DataError, InputError
 from ccbuild.langid.evaluate import wilson
 from ccbuild.rundir import RunDir
 
-__all__ = ["audit", "read_audit", "write_sheet"]
+__all__ = ["audit", "read_audit", "read_sheet", "write_sheet"]
 
 _COLUMNS = ("right", "doc_id", "score", "url", "text")
+_FORMULA, _ESCAPED = re.compile(r"'*[=+\-@\t\r\n]"), re.compile(r"'+[=+\-@\t\r\n]")
 _SHOWN = 600
 """Characters of a document that a person sees; longer ones are shown from the middle, where menus are rare."""
 
@@ -46,23 +48,41 @@ def write_sheet(root: Path, lang: str, sheet: Path, n: int, seed: int = 0) -> in
         before += count
     sheet.parent.mkdir(parents=True, exist_ok=True)
     with open(sheet, "w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out, delimiter="\t", lineterminator="\n")
+        writer = csv.writer(out, delimiter="\t")  # whose line ends quote a CR in a cell
         writer.writerow(_COLUMNS)
         for row in rows:
             text = " ¶ ".join(row["text"].replace("\t", " ").split("\n"))
             start = max((len(text) - _SHOWN) // 2, 0)
             score = round(row["lang_score"] or 0.0, 3)
-            writer.writerow(["", row["doc_id"], score, row["url"], text[start : start + _SHOWN]])
+            writer.writerow(["", row["doc_id"], score, *map(_cell, (row["url"], text[start : start + _SHOWN]))])
     return len(rows)
 
 
-def audit(sheet: Path) -> dict[str, Any]:
-    """Precision and its 95 % interval (Wilson) from a filled sheet; `InputError` names a line without y or n."""
+def _cell(text: str) -> str:
+    """Text of others as a cell: what a spreadsheet would take for a formula begins with an apostrophe.
+
+    >>> _cell("=cmd|' /C calc'!A0"), _cell("'=1"), _cell("'t is so")
+    ("'=cmd|' /C calc'!A0", "''=1", "'t is so")
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def read_sheet(sheet: Path) -> list[tuple[int, dict[str, str]]]:
+    """(line, column to text as it was before it was a cell) of a sheet; `InputError` for what is none."""
     with open(sheet, encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines, delimiter="\t")
         if tuple(reader.fieldnames or ()) != _COLUMNS:
             raise InputError(f"{sheet} is no sheet: its columns are not {', '.join(_COLUMNS)}. Make it again.")
-        marks = [(reader.line_num, (row["right"] or "").strip().lower()) for row in reader]
+        return [(reader.line_num, {name: _uncelled(row[name] or "") for name in _COLUMNS}) for row in reader]
+
+
+def _uncelled(cell: str) -> str:
+    return cell[1:] if _ESCAPED.match(cell) else cell
+
+
+def audit(sheet: Path) -> dict[str, Any]:
+    """Precision and its 95 % interval (Wilson) from a filled sheet; `InputError` names a line without y or n."""
+    marks = [(line, row["right"].strip().lower()) for line, row in read_sheet(sheet)]
     for number, mark in marks:
         if mark not in ("y", "n"):
             raise InputError(f"{sheet}, line {number}: the first column is {mark!r}. Write y or n into each line.")

@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from ccbuild import __version__, reasons
+from ccbuild.missing import missing_units
 from ccbuild.report import figures, numbers, samples
 from ccbuild.report.accounts import own_reasons, page_account, paragraph_account
 from ccbuild.report.languages import Language, languages
@@ -20,14 +21,14 @@ from ccbuild.report.perplexity import spreads
 from ccbuild.report.training import Training, training
 from ccbuild.rundir import RunDir, open_run_dir
 from ccbuild.storage import write_bytes
-from ccbuild.summary import summarise
+from ccbuild.summary import incomplete, summarise
 
 __all__ = ["render", "write_report"]
 
 MULTIPLES = 12
 """Languages whose perplexity is drawn; the table has all."""
-DAMAGE_ROWS = 100
-"""Most damaged ranges listed; the manifests of `extract` hold all."""
+MOST_ROWS = 100
+"""Most damaged ranges, and missing units, listed; the manifests of `extract` and the summary hold all."""
 
 
 def write_report(root: Path) -> Path:
@@ -46,6 +47,7 @@ def write_report(root: Path) -> Path:
 def render(run: RunDir) -> str:
     """The page as text."""
     summary = run.mapping("summary") or dataclasses.asdict(summarise(run))  # a run that was cut off has written none
+    missing = missing_units(run)  # what was noted last, also where the summary is of an earlier day
     settings = run.settings()
     known = languages(run, summary, settings)
     vocabulary = run.manifest("vocab", "vocabulary")
@@ -56,10 +58,13 @@ def render(run: RunDir) -> str:
         # our own file, with nothing of a run in it
         style=Markup(_resource("style.css")),
         summary=summary,
+        missing=missing,
+        incomplete=incomplete(missing) if missing else "",
         pages=page_account(summary),
         paragraphs=paragraph_account(summary),
         verdict=run.mapping("verdict"),
-        damage=summary["damage"][:DAMAGE_ROWS],
+        rows=MOST_ROWS,
+        damage=summary["damage"][:MOST_ROWS],
         languages=known,
         totals={key: sum(getattr(row, key) for row in known) for key in ("documents", "characters")},
         size_chart=_size_chart(known),

@@ -9,12 +9,14 @@
 
 A folder under its final name is whole. Tensors are ``model.NAME``, ``mean.NAME`` and ``square.NAME`` (AdamW's moments)
 and the optimiser's few counters; the order of the data, the masks and dropout are functions of the step. The metadata
-is pickled by torch, so it is read only after its hash matched the manifest.
+is a pickle, as torch has it, and who sends a checkpoint sends its manifest too: so a pickle is read that may make
+nothing but the few classes of such metadata, and anything else is refused by its name.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import pickle
 import shutil
@@ -31,6 +33,7 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load as load_sharded
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
@@ -66,24 +69,84 @@ class Checkpoint:
                 raise DataError(f"{path} has {path.stat().st_size} bytes, its manifest says {stated['size']}.")
             if sha256_file(path) != stated["sha256"]:
                 raise DataError(f"{path} does not have the SHA-256 that its manifest states.")
+        _Reader(self).read_metadata()
 
     def weights(self) -> dict[str, Tensor]:
         """The model's tensors, whole, on the CPU; call :meth:`verify` before."""
-        shapes = FileSystemReader(self.folder).read_metadata().state_dict_metadata
+        shapes = _Reader(self).read_metadata().state_dict_metadata
         tensors = {
             name: torch.empty(cast(Any, facts).size) for name, facts in shapes.items() if name.startswith("model.")
         }
         with _alone():
-            load_sharded(cast(Any, tensors), storage_reader=FileSystemReader(self.folder), no_dist=True)
+            load_sharded(cast(Any, tensors), storage_reader=_Reader(self), no_dist=True)
         return {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
+
+
+_METADATA_CLASSES: Mapping[str, tuple[str, ...]] = {
+    "torch": ("Size",),
+    "torch.serialization": ("_get_layout",),
+    "torch.distributed.checkpoint.filesystem": ("_StorageInfo",),
+    "torch.distributed.checkpoint.metadata": (
+        "ChunkStorageMetadata",
+        "Metadata",
+        "MetadataIndex",
+        "TensorProperties",
+        "TensorStorageMetadata",
+        "_MEM_FORMAT_ENCODING",
+    ),
+}
+"""What the metadata of tensors is made of, dtypes besides."""
+
+
+class _Unpickler(pickle.Unpickler):
+    """Makes what stands in `_METADATA_CLASSES`, and refuses to name anything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
+        if not dtype and name not in _METADATA_CLASSES.get(module, ()):
+            raise DataError(f"it names {module}.{name}, which no metadata of tensors needs")
+        return super().find_class(module, name)
+
+
+class _Reader(FileSystemReader):
+    """Reads a checkpoint of anybody's: tensors alone, from the files that its manifest lists.
+
+    Torch would unpickle the metadata, and whatever it declares to be no tensor, without asking.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__(checkpoint.folder)
+        self._files = checkpoint.manifest.outputs.keys()
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        path = Path(self.path) / _METADATA
+        try:
+            metadata = _Unpickler(io.BytesIO(path.read_bytes())).load()
+            if not isinstance(metadata, Metadata):
+                raise DataError(f"it holds a {type(metadata).__name__}")
+            for name, facts in metadata.state_dict_metadata.items():
+                if not isinstance(facts, TensorStorageMetadata):
+                    raise DataError(f"{name} is no tensor")
+            for place in metadata.storage_data.values():
+                if place.relative_path not in self._files:
+                    raise DataError(f"it leads to {place.relative_path!r}, which the manifest does not list")
+        except Exception as error:  # a pickle may raise anything
+            raise DataError(
+                f"{path} is no metadata of a checkpoint: {error}. Nothing of it was used; take another checkpoint, or "
+                "the Hugging Face directory that its makers published."
+            ) from error
+        metadata.storage_meta = StorageMeta(load_id=self.load_id)
+        return metadata
 
 
 def load(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> None:
     """Fill `tensors`, each rank its own part, whatever the number of ranks that wrote them."""
+    reader = _Reader(checkpoint)
+    reader.read_metadata()  # first, as torch would wrap what it refuses in an error of its own
     with _alone():
         load_sharded(
             cast(Any, dict(tensors)),
-            storage_reader=FileSystemReader(checkpoint.folder),
+            storage_reader=reader,
             no_dist=not dist.is_initialized(),
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,18 +18,27 @@ from typing import Any, Protocol
 from cc100.apart import GuardConfig
 from cc100.demo.judge import Verdict, judge
 from cc100.demo.outcomes import outcomes
-from cc100.engines import Engine, beside, local_cluster, on_dask, refuse_inside_a_worker, remote_cluster
+from cc100.engines import (
+    Engine,
+    beside,
+    local_cluster,
+    on_dask,
+    refuse_insecure,
+    refuse_inside_a_worker,
+    remote_cluster,
+)
 from cc100.layout import Run, Source, check_snapshots, check_sources, sources_of
 from cc100.places import checked
 from cc100.recipe import VERBS, Recipe, TrainSection, load_recipe, verb_contents
-from cc100.run import Failure, balance, missing_shards, plan, run_verb, verbs_between
+from cc100.run import balance, plan, run_verb, verbs_between
 from ccbuild.config import override
 from ccbuild.errors import ConfigError, InputError, MismatchError
 from ccbuild.lock import locked
-from ccbuild.progress import ShowProgress
-from ccbuild.rundir import Input
+from ccbuild.missing import Missing, missing_units, note_failures
+from ccbuild.progress import ShowProgress, visible
+from ccbuild.rundir import Input, shard_name
 from ccbuild.stages import FunctionStage
-from ccbuild.storage import read_manifest, write_json
+from ccbuild.storage import read_manifest, write_bytes, write_json
 from ccbuild.summary import Summary, summarise
 
 __all__ = ["Built", "How", "Plan", "build", "complaint", "planned"]
@@ -122,7 +132,9 @@ class How:
     workers: int | None = None
     """Processes on this machine; 0: only this one; None: as many as it has cores."""
     cluster: Any = None
-    """The address of a Dask scheduler that exists, ``tcp://host:port``, or a `distributed.Client`."""
+    """The address of a Dask scheduler that exists, ``tls://host:port``, or a `distributed.Client`."""
+    insecure_scheduler: bool = False
+    """Take an address of another machine without TLS."""
     take_over: bool = False
     """Also a folder that a process of another machine holds, once nothing was heard of it for a minute."""
 
@@ -132,8 +144,10 @@ class Built:
     """What became of a run."""
 
     summary: Summary
-    failures: tuple[Failure, ...]
-    """Units that are not done; all others are."""
+    missing: tuple[Missing, ...]
+    """Units up to the last verb that are not done, for whichever command they failed; all others are."""
+    waiting: tuple[str, ...]
+    """Verbs that did not start, since they would be made without those."""
     fresh: int
     """Units done now."""
     verdict: Verdict | None = None
@@ -151,6 +165,7 @@ def planned(
     first: str | None = None,
     until: str | None = None,
     verify: bool = False,
+    allow_missing: bool = False,
 ) -> Plan:
     """The plan of a run in `out`; `ccbuild.build` tells what the arguments mean.
 
@@ -176,12 +191,17 @@ def planned(
     recipe = checked(recipe, verbs, root)
     named = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     sources = sources_of([os.fspath(each) for each in named], recipe.crawl) if "extract" in verbs else []
-    return Plan(Run(root, recipe, verify), verbs, tuple(sources))
+    return Plan(Run(root, recipe, verify, allow_missing=allow_missing), verbs, tuple(sources))
 
 
 def build(plan: Plan, how: How) -> Built:
-    """Do all verbs of a plan, then summary, verdict, report. Units that failed are told, and tried again next time."""
+    """Do all verbs of a plan, then summary, verdict, report. Units that failed are told, and tried again next time.
+
+    A verb after a failed unit does not start, unless the plan allows that something is missing.
+    """
     refuse_inside_a_worker()
+    if isinstance(how.cluster, str) and not how.insecure_scheduler:
+        refuse_insecure(how.cluster)
     plan.check(how.trainer)
     with locked(plan.run.root, take_over=how.take_over, tell=how.tell) as lease:
         plan = dataclasses.replace(plan, run=dataclasses.replace(plan.run, lease=lease))
@@ -189,42 +209,47 @@ def build(plan: Plan, how: How) -> Built:
         run.refuse_other_settings(verbs)  # again: another process may have been here
         inputs = run.admit(plan.sources) if "extract" in verbs else run.inputs()
         run.note_settings(verbs)
-        failures, fresh = _verbs(plan, inputs, how)
-        if not failures:
-            balance(run, verbs)
-            if "train" in verbs:
-                fresh += _train(run, how, failures)
+        fresh, waiting = _verbs(plan, inputs, how)
+        if all(each.verb in ("prepare", "extract") for each in missing_units(run)):
+            balance(run, [verb for verb in verbs if verb not in waiting])
+        if "train" in verbs and not waiting:
+            fresh += _train(run, how)
         lease.check()
         summary = summarise(run)
-        write_json(run.path("summary"), dataclasses.asdict(summary))
-        verdict = judge(plan.truth, outcomes(run)) if plan.truth and "refine" in verbs and not failures else None
+        told = json.dumps(dataclasses.asdict(summary), indent=1, ensure_ascii=False)  # opens with what is missing
+        write_bytes(run.path("summary"), told.encode() + b"\n")
+        missing = tuple(missing_units(run, verbs[-1]))
+        verdict = judge(plan.truth, outcomes(run)) if plan.truth and "refine" in verbs and not missing else None
         if verdict:
             write_json(run.path("verdict"), verdict.to_mapping())
         report = write_report(run.root, how.tell) if "publish" in verbs else None
-        write_json(run.path("failures"), [dataclasses.asdict(f) for f in failures])
-    return Built(summary=summary, failures=tuple(failures), fresh=fresh, verdict=verdict, report=report)
+    return Built(summary=summary, missing=missing, waiting=waiting, fresh=fresh, verdict=verdict, report=report)
 
 
-def _verbs(plan: Plan, inputs: Sequence[Input], how: How) -> tuple[list[Failure], int]:
-    """(failures, units done now) of the verbs that run on an engine."""
-    run, failures, fresh = plan.run, list[Failure](), 0
+def _verbs(plan: Plan, inputs: Sequence[Input], how: How) -> tuple[int, tuple[str, ...]]:
+    """(units done now, verbs that did not start) of the verbs that run on an engine, and whether training may start."""
+    run, fresh, first = plan.run, 0, VERBS.index(plan.verbs[0])
+    lacking = first > 0 and bool(missing_units(run, VERBS[first - 1]))
+    named = {source.name for source in plan.sources}
+    tried = {shard_name(entry.shard) for entry in inputs if entry.archive in named}
     with _engine(how, run.recipe.guard) as engine:
         check_stages(run.recipe, engine)
-        for verb in plan.verbs:
+        for place, verb in enumerate(plan.verbs):
+            if lacking and not run.allow_missing:
+                return fresh, plan.verbs[place:]
             if verb == "train":
-                continue
+                break
             done = run_verb(run, verb, engine, how.show, plan.sources, inputs)
-            failures += done.failures
+            errors = {failure.unit: failure.error for failure in done.failures}
+            note_failures(run, verb, errors, tried if verb == "extract" else None)
             fresh += done.fresh
+            lacking = lacking or bool(errors) or (verb == "extract" and bool(missing_units(run, verb)))
             if done.retired:
                 how.tell(f"{verb}: {len(done.retired)} units are no longer of this run and were taken back")
             changed = [f"{count:,} {change}" for change, count in done.changes.items() if count]
             if changed:
                 how.tell(f"{verb}: shards that were judged before were judged again: {', '.join(changed)}")
-    if plan.verbs == ("prepare",):
-        return failures, fresh
-    failed = {failure.unit for failure in failures}
-    return failures + [failure for failure in missing_shards(run) if failure.unit not in failed], fresh
+    return fresh, ()
 
 
 @contextlib.contextmanager
@@ -258,14 +283,16 @@ def check_stages(recipe: Recipe, engine: Engine) -> None:
                 )
 
 
-def _train(run: Run, how: How, failures: list[Failure]) -> int:
+def _train(run: Run, how: How) -> int:
     """1 when the model was trained now. A run that has grown has other tokens than its model: that is a failed unit."""
     folder = run.folder("train")
     try:
-        return int(how.trainer.train(run))
+        fresh = int(how.trainer.train(run))
     except MismatchError as error:
-        failures.append(Failure("train", folder.name, f"{error} Or move {folder} away to train anew."))
+        note_failures(run, "train", {folder.name: f"{error} Or move {folder} away to train anew."})
         return 0
+    note_failures(run, "train", {})
+    return fresh
 
 
 def write_report(root: Path, tell: Callable[[str], None]) -> Path | None:
@@ -282,12 +309,15 @@ def write_report(root: Path, tell: Callable[[str], None]) -> Path | None:
         return None
 
 
-def complaint(failures: Sequence[Failure], where: str = "") -> str:
-    """What to tell of failed units: a line for each, the first ten."""
-    lines = [f"{f.verb} {f.unit}: {f.error}" for f in failures[:10]]
-    more = f"\n  and {len(failures) - 10} more" if len(failures) > 10 else ""
-    return (
-        f"{len(failures)} units failed; the others are done.{where} Run the same command again to try them again.\n  "
-        + "\n  ".join(lines)
-        + more
-    )
+def complaint(missing: Sequence[Missing], waiting: Sequence[str] = ()) -> str:
+    """What to tell of missing units: what did not start, how to go on, and a line for each, the first ten."""
+    units = "1 unit is" if len(missing) == 1 else f"{len(missing):,} units are"
+    verbs = " and ".join(dict.fromkeys(each.verb for each in missing))
+    lines = [f"{units} missing; the others of {verbs} are done."]
+    if waiting:
+        lines[0] += f" Not started, for it would be made of the rest: {', '.join(waiting)}."
+    lines[0] += f" To try again, run the same command, from {missing[0].verb} on."
+    if waiting:
+        lines[0] += " To go on without, add --allow-missing (in Python allow_missing=True)."
+    lines += [f"  {visible(str(each))}" for each in missing[:10]]
+    return "\n".join(lines) + (f"\n  and {len(missing) - 10:,} more" if len(missing) > 10 else "")

@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from cc100.apart import Child, Ended, GuardConfig, carefully, guarded
 from cc100.crew import Crew, ProgramError
@@ -495,6 +497,27 @@ def _shield_tracker() -> None:
             resource_tracker.ensure_running()
         finally:
             signal.signal(signal.SIGHUP, before)
+
+
+def refuse_insecure(address: str) -> None:
+    """Refuse a scheduler on another machine without TLS; `InputError` says what it would lay open.
+
+    >>> refuse_insecure("tls://head:8786"), refuse_insecure("tcp://127.0.0.1:8786"), refuse_insecure("localhost:8786")
+    (None, None, None)
+    """
+    scheme, _, rest = address.rpartition("://")
+    host = urlsplit(f"//{rest}").hostname or ""
+    try:
+        near = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name
+        near = False
+    if not near and scheme not in ("tls", "wss", "inproc"):
+        raise InputError(
+            f"{address} is on another machine and without TLS: whoever reaches it runs code on all workers, and who "
+            f"stands in between reads and changes what is sent. Use tls://{rest}, by Dask's settings "
+            "distributed.comm.tls, or, where the network is all yours, add --insecure-scheduler (in Python "
+            "insecure_scheduler=True)."
+        )
 
 
 @contextmanager

@@ -68,6 +68,8 @@ class Run(RunDir):
     """Processes on one machine, which share the memory that the recipe sets for it."""
     lease: Lease | None = None
     """That this process holds the folder; units are committed while it does."""
+    allow_missing: bool = False
+    """Make a verb of the rest where a unit before it failed."""
 
     def unit(
         self,

@@ -18,7 +18,7 @@ from cc100.verbs import encode, extract, match, prepare, publish, refine, vocab
 from cc100.verbs.task import Result, Step, execute
 from ccbuild.errors import InputError, LedgerError, StorageError
 from ccbuild.progress import REFRESH_SECONDS, SHOWN_SECONDS, ShowProgress, asking, duration, here, phase
-from ccbuild.rundir import Input, shard_name
+from ccbuild.rundir import Input
 from ccbuild.storage import read_manifest, retire
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "VerbSummary",
     "balance",
     "in_work",
-    "missing_shards",
     "run_steps",
     "run_verb",
     "verbs_between",
@@ -161,16 +160,6 @@ def _retire(run: Run, verb: str, planned: set[str]) -> list[str]:
             retire(path)
             names.append(manifest.unit)
     return names
-
-
-def missing_shards(run: Run) -> list[Failure]:
-    """A failure for each shard that the table of inputs has and `extract` has not."""
-    done = {path.stem for path in run.made("extract")}
-    archives: dict[str, list[str]] = {}
-    for entry in (entry for entry in run.inputs() if entry.lang is None):
-        archives.setdefault(shard_name(entry.shard), []).append(entry.archive)
-    why = "admitted before and never extracted: name {} with --input again"
-    return [Failure("extract", n, why.format(", ".join(a))) for n, a in sorted(archives.items()) if n not in done]
 
 
 @dataclass(slots=True)

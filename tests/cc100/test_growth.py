@@ -12,8 +12,9 @@ import pytest
 from cc100.engines import in_process
 from cc100.layout import Run, Source, sources_of
 from cc100.recipe import load_recipe
-from cc100.run import VerbSummary, balance, missing_shards, run_verb
+from cc100.run import VerbSummary, balance, run_verb
 from ccbuild.langid.sources import eld_sentences
+from ccbuild.missing import missing_units
 from ccbuild.progress import silent
 from ccbuild.rundir import FOLDERS
 from tests.ccbuild.warc.test_members import warc_record
@@ -69,9 +70,9 @@ def test_prints_of_a_shard_that_was_not_committed_do_not_count(tmp_path: Path, s
     (run.folder("extract") / "part-00000.json").unlink()  # what a kill between rename and manifest leaves
     go(run, [b], *UP_TO_CORPUS)
     assert run.manifest("publish", "de") is not None
-    assert [f.unit for f in missing_shards(run)] == ["part-00000"]
+    assert [each.unit for each in missing_units(run)] == ["part-00000"]
     go(run, [a, b], *UP_TO_CORPUS)
-    assert missing_shards(run) == []
+    assert missing_units(run) == []
 
 
 def test_a_language_that_vanishes_is_taken_back(tmp_path: Path, sentences: dict[str, list[str]]) -> None:

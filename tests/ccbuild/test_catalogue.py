@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
+import email.message
 import hashlib
 import io
 import threading
 import urllib.error
 import urllib.request
+import urllib.response
 import zipfile
 from pathlib import Path
 from typing import ClassVar
@@ -149,7 +152,7 @@ def test_no_network_says_what_to_do(wheel: Path, tmp_path: Path, monkeypatch: py
     def refuse(*_: object, **__: object) -> None:
         raise urllib.error.URLError("Name or service not known")
 
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", refuse)
     for e in (entry("pypi:absentdata==1.0/words.txt"), entry("https://nowhere.invalid/words.txt")):
         with pytest.raises(CatalogueError) as caught:
             fetch(e, tmp_path)
@@ -164,7 +167,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, body: bytes) -> io.BytesIO:
         headers: ClassVar[dict[str, str]] = {}
 
     stream = Body(body)
-    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: stream)
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", lambda *_, **__: stream)
     return stream
 
 
@@ -193,9 +196,51 @@ def test_an_endless_body_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert Endless.sent < 10 << 20
             return bytes(size)
 
-    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: Endless())
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", lambda *_, **__: Endless())
     with pytest.raises(CatalogueError, match="Nothing was kept"):
         fetch(entry("https://a.invalid/words.txt"), tmp_path)
+
+
+def redirecting(monkeypatch: pytest.MonkeyPatch, to: str) -> list[str]:
+    """A web in which every URL but `to` leads there; the URLs that are asked for."""
+    asked: list[str] = []
+
+    def answer(_: object, request: urllib.request.Request) -> urllib.response.addinfourl:
+        asked.append(request.full_url)
+        headers, code = email.message.Message(), 200
+        if request.full_url != to:
+            headers["Location"], code = to, 302
+        found = urllib.response.addinfourl(io.BytesIO(PAYLOAD if code == 200 else b""), headers, request.full_url, code)
+        found.msg = "said"  # type: ignore[attr-defined]
+        return found
+
+    monkeypatch.setattr(urllib.request.HTTPSHandler, "https_open", answer)
+    monkeypatch.setattr(urllib.request.HTTPHandler, "http_open", answer)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "to", ["https://evil.invalid/words.txt", "http://a.maker.invalid/words.txt", "https://notmaker.invalid/w"]
+)
+def test_another_host_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
+    asked = redirecting(monkeypatch, to)
+    first = "https://a.maker.invalid/words.txt"
+    unpinned = dataclasses.replace(entry(first), size=None, sha256=None)
+    with pytest.raises(CatalogueError, match=r"leads on to https?://\S+, which is not followed.*`redirects`"):
+        fetch(unpinned, tmp_path)
+    assert asked == [first]
+    assert not list((tmp_path / "tiny").iterdir())
+
+
+def test_the_same_domain_and_a_stated_host_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = entry("https://a.maker.invalid/words.txt")
+    redirecting(monkeypatch, "https://cdn.maker.invalid/words.txt")
+    assert fetch(here, tmp_path / "here").read_bytes() == PAYLOAD
+    redirecting(monkeypatch, "https://files.store.invalid/words.txt")
+    there = dataclasses.replace(here, redirects=("store.invalid",))
+    assert fetch(there, tmp_path / "there").read_bytes() == PAYLOAD
+    (of_family, _) = family(redirects=("store.invalid",)).entries("sw")
+    assert of_family.redirects == ("store.invalid",)
 
 
 def family(**changes: object) -> Family:
@@ -259,7 +304,7 @@ def test_other_schemes_are_refused(tmp_path: Path) -> None:
 
 
 def test_callers_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(PAYLOAD))
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", lambda *_, **__: io.BytesIO(PAYLOAD))
     e, found = entry("https://a.invalid/words.txt"), []
     threads = [threading.Thread(target=lambda: found.append(fetch(e, tmp_path).read_bytes())) for _ in range(8)]
     for thread in threads:

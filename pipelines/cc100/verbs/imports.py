@@ -20,6 +20,7 @@ from ccbuild.corpus import CORPUS_SCHEMA, CorpusWriter
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.lock import locked
+from ccbuild.missing import note_failures
 from ccbuild.progress import ShowProgress, counted
 from ccbuild.prose import check_code, read_documents
 from ccbuild.records import Document, doc_id, to_table
@@ -126,7 +127,9 @@ def import_corpus(
         run.refuse_other_settings(["publish"])
         table = run.admit(sources)
         run.note_settings(["publish"])
-        return run_steps(run, "import", steps(run, sources, table, split), engine, show)[0]
+        summary = run_steps(run, "import", steps(run, sources, table, split), engine, show)[0]
+        note_failures(run, "import", {failure.unit: failure.error for failure in summary.failures})
+        return summary
 
 
 def steps(run: Run, sources: Sequence[Source], table: Sequence[Input], split: Split) -> Iterator[Step]:

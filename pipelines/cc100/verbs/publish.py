@@ -24,6 +24,7 @@ from ccbuild.corpus import CorpusWriter
 from ccbuild.langid.audit import read_audit
 from ccbuild.ledger import Ledger
 from ccbuild.lm.cutoffs import Cutoffs, CutoffTable, bucket, cutoffs, interval
+from ccbuild.missing import missing_units
 from ccbuild.records import DOCUMENT_SCHEMA, ROW_BITS, doc_id
 from ccbuild.rundir import FOLDERS, shard_name, shard_number
 from ccbuild.runner import Timings
@@ -218,10 +219,18 @@ class DescribeCorpus:
         """Of the languages that this run has, not of what it takes back."""
         return {lang: m for lang, m in self.run.manifests("publish").items() if lang in self.languages}
 
+    def _missing(self) -> list[str]:
+        """What the corpus was made without, each in words that are the same wherever the run lies."""
+        made = self._manifests()
+        found = [each.label for each in missing_units(self.run, "refine")]
+        return found + [f"publish {lang}" for lang in self.languages if lang not in made]
+
     def unit(self) -> Unit:
         """The settings stand in the card and nowhere else, so they are an input: it is written again, never refused."""
         settings = verb_settings(self.run.recipe, "publish")
-        inputs = {lang: digest_of(m) for lang, m in self._manifests().items()}
+        inputs: dict[str, Any] = {lang: digest_of(m) for lang, m in self._manifests().items()}
+        if missing := self._missing():
+            inputs["missing"] = missing
         return Unit(
             self.run.root,
             "publish",
@@ -240,6 +249,7 @@ class DescribeCorpus:
             name=self.run.recipe.name,
             settings=verb_settings(self.run.recipe, "publish"),
             sources=sorted(sources),
+            missing=self._missing(),
         )
         for name, content in described.items():
             unit.path(f"{FOLDERS['publish']}/{name}").write_bytes(content)

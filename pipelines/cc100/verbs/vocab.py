@@ -131,6 +131,9 @@ class TrainVocabulary:
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         folder = self.run.folder("words")
         counts = {lang: folder / f"{lang}.parquet" for lang in self._counts()}
+        failed = sorted(published(self.run).keys() - counts.keys())
+        if failed and not self.run.allow_missing:
+            raise InputError(f"The words of {', '.join(failed)} are not counted. Run the same command again.")
         if not counts:
             raise InputError(f"{self.run.folder('publish')} holds no documents, so there is nothing to make words of.")
         with timings.measure("train"):

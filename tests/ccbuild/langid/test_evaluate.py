@@ -12,7 +12,7 @@ import pytest
 
 from ccbuild.cli import main
 from ccbuild.errors import InputError
-from ccbuild.langid.audit import audit, write_sheet
+from ccbuild.langid.audit import audit, read_sheet, write_sheet
 from ccbuild.langid.evaluate import CodeScore, evaluate, read_shares, threshold_for, wilson
 from ccbuild.langid.thresholds import Thresholds, calibrate
 
@@ -127,6 +127,18 @@ def test_a_sheet_becomes_a_precision(run: Path, capsys: pytest.CaptureFixture[st
     assert (found["documents"], found["right"], found["precision"]) == (20, 17, 0.85)
     assert found == {**audit(sheet)} == json.loads((run / "audits" / "ha.json").read_text())
     assert found["low"] < 0.85 < found["high"]
+
+
+@pytest.mark.parametrize("text", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\r=1", "'=1", "'t is so", "plain"])
+def test_no_text_is_a_formula_in_a_sheet(run: Path, tmp_path: Path, text: str) -> None:
+    row = {"doc_id": 1, "lang": "sw", "lang_score": 0.9, "url": text, "text": text}
+    pq.write_table(pa.Table.from_pylist([row]), run / "4-documents" / "part-00002.parquet")
+    write_sheet(run, "sw", tmp_path / "s.tsv", 1)
+    with open(tmp_path / "s.tsv", encoding="utf-8", newline="") as stream:
+        cells = list(csv.reader(stream, delimiter="\t"))[1]
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in cells)
+    ((_, found),) = read_sheet(tmp_path / "s.tsv")
+    assert (found["url"], found["text"]) == (text, text)
 
 
 def test_sheets_that_cannot_be(run: Path, tmp_path: Path) -> None:
