@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,8 @@ class ExtractShard:
     run: Run
     shard: int
     sources: tuple[Source, ...]
+    shared: Mapping[str, Any]
+    """What the units of all shards are made of beside their archives."""
     prints_first: bool = False
     """Numba compiles for 8 s each for pages and for prints, once a machine: two workers begin at two ends of that."""
 
@@ -49,11 +51,8 @@ class ExtractShard:
         return shard_name(self.shard)
 
     def unit(self) -> Unit:
-        inputs: dict[str, Any] = {source.name: source.facts for source in self.sources}
-        inputs |= verb_contents(self.run.recipe, "extract")
-        if self.run.recipe.sieved:
-            inputs["identifier"] = digest_of(self.run.manifest("prepare", "identifier"))
-        return self.run.unit("extract", self.name, inputs)
+        archives = {source.name: source.facts for source in self.sources}
+        return self.run.unit("extract", self.name, {**archives, **self.shared})
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         if self.prints_first:
@@ -154,15 +153,19 @@ def sketch(documents: Sequence[Document], run: Run, timings: Timings) -> list[Pr
 def steps(run: Run, sources: Sequence[Source], table: Sequence[Input]) -> Iterator[Step]:
     """One unit a shard, for every shard of which an archive was named, the largest first."""
     known = {source.name: source for source in sources}
+    begun = {entry.shard for entry in table if entry.archive in known}
     shards: dict[int, list[Source]] = {}
     for entry in table:
         if entry.archive in known:
             shards.setdefault(entry.shard, []).append(known[entry.archive])
-        elif any(e.shard == entry.shard and e.archive in known for e in table):
+        elif entry.shard in begun:
             raise InputError(
                 f"{entry.archive} is in one shard with archives that --input names, but is not named itself. "
                 "Name all archives that the run has read before."
             )
     nbytes = {shard: sum(source.size or 0 for source in found) for shard, found in shards.items()}
     largest = sorted(shards, key=lambda shard: (-nbytes[shard], shard))
-    yield Step("shards", [ExtractShard(run, n, tuple(shards[n]), i % 2 == 1) for i, n in enumerate(largest)])
+    shared: dict[str, Any] = {**verb_contents(run.recipe, "extract")}
+    if run.recipe.sieved:
+        shared["identifier"] = digest_of(run.manifest("prepare", "identifier"))
+    yield Step("shards", [ExtractShard(run, n, tuple(shards[n]), shared, i % 2 == 1) for i, n in enumerate(largest)])
