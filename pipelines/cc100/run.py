@@ -125,8 +125,11 @@ def run_steps(
     ):
         while (step := _next(steps)) is not None:
             tasks = undone(run, step)
-            summary.before += len(step.tasks) - len(tasks)
-            bar.add(len(tasks))
+            bar.add(len(step.tasks))
+            todo = {task.name for task in tasks}
+            for name in (task.name for task in step.tasks if task.name not in todo):
+                summary.before += 1
+                bar.advance(name)
             for task, answer in engine(execute, tasks):
                 bar.advance(task.name)
                 log.write(json.dumps(_count(summary, task.name, answer)) + "\n")
