@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import ccbuild.rundir
@@ -16,11 +18,14 @@ from cc100.engines import in_process
 from cc100.layout import Run, Source
 from cc100.recipe import load_recipe
 from cc100.run import VerbSummary, plan, run_verb
-from cc100.verbs import extract, match
+from cc100.verbs import extract, match, publish
+from cc100.verbs.publish import CountClusters
 from ccbuild import index
 from ccbuild.index import INDEX
+from ccbuild.ledger import Ledger
 from ccbuild.progress import silent
-from ccbuild.rundir import Input
+from ccbuild.rundir import Input, shard_name
+from ccbuild.runner import Timings
 from ccbuild.storage import read_manifest
 from tests.cc100.test_growth import UP_TO_CORPUS, opened, write
 from tests.cc100.test_growth import sentences as sentences
@@ -247,3 +252,24 @@ def test_the_generations_of_match_have_the_digests_of_all_shards_before_them(run
     asked = {task.name: task.inputs for step in match.steps(run) for task in step.tasks}
     assert (asked["documents-00000"]["prints"], asked["documents-00003"]["prints"]) == (part, whole)
     assert asked["part-00001"]["pages"] == ccbuild.storage.digest_of(found[1])
+
+
+def test_what_documents_stand_for_is_the_same_however_many_shards_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = opened(tmp_path)
+    again = {0: [(7, 2), (8, 5)], 1: [(7, 4)], 2: [(7, 3), ((1 << 32) + 1, 2)]}
+    for shard, rows in again.items():
+        columns = {name: [row[i] for row in rows] for i, name in enumerate(("partner", "cluster_size"))}
+        with run.unit("match", shard_name(shard), {}) as unit:
+            nothing = pa.nulls(len(rows), pa.int32())
+            pq.write_table(pa.table({**columns, "paragraph": nothing}), unit.path(f"{shard_name(shard)}.parquet"))
+            unit.commit(Ledger())
+    found = []
+    for waiting in (0, 1 << 20):
+        monkeypatch.setattr(publish, "_WAITING", waiting)
+        with next(publish.steps(run)).tasks[0].unit() as unit:
+            CountClusters(run, "").work(unit, Timings())
+        found.append(pq.read_table(run.folder("clusters") / "cluster_sizes.parquet").to_pylist())
+    assert found[0] == found[1]
+    assert [tuple(row.values()) for row in found[0]] == [(7, 4), (8, 5), ((1 << 32) + 1, 2)]

@@ -33,6 +33,8 @@ from ccbuild.storage import Manifest, Unit, digest_of, write_table
 __all__ = ["steps"]
 
 _SIZES_SCHEMA = pa.schema([("doc_id", pa.uint64()), ("cluster_size", pa.int64())])
+_WAITING = 1 << 20
+"""Rows that wait at least before they are put to the others, so that these are not gone through for each shard."""
 _BATCH = 64
 """Documents in memory at once."""
 
@@ -51,18 +53,19 @@ class CountClusters:
         return self.run.unit("match", self.name, inputs, "clusters")  # no setting of `publish` changes it
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        """Memory: 16 bytes a document that has duplicates, and one shard's decisions."""
-        sizes = _SIZES_SCHEMA.empty_table()
+        """Memory: 32 bytes a document that has duplicates, and one shard's decisions."""
+        sizes, waiting, rows_waiting = _SIZES_SCHEMA.empty_table(), list[pa.Table](), 0
         for shard in self.run.numbers("match"):
             rows = pq.read_table(
                 self.run.file("match", shard),
                 columns=["partner", "cluster_size"],
                 filters=pc.field("paragraph").is_null() & pc.field("partner").is_valid(),
             )
-            more = pa.table([rows["partner"], rows["cluster_size"]], schema=_SIZES_SCHEMA)
-            grouped = pa.concat_tables([sizes, more]).group_by("doc_id", use_threads=False)
-            sizes = grouped.aggregate([("cluster_size", "max")]).rename_columns(_SIZES_SCHEMA.names)
-        sizes = sizes.sort_by("doc_id").combine_chunks()
+            waiting.append(pa.table([rows["partner"], rows["cluster_size"]], schema=_SIZES_SCHEMA))
+            rows_waiting += len(rows)
+            if rows_waiting > max(len(sizes), _WAITING):
+                sizes, waiting, rows_waiting = _largest([sizes, *waiting]), [], 0
+        sizes = _largest([sizes, *waiting]).sort_by("doc_id").combine_chunks()
         write_table(unit.path(f"{self.name}.parquet"), sizes)
         shards = sizes["doc_id"].to_numpy() >> np.uint64(ROW_BITS)
         bounds = [*np.flatnonzero(np.diff(shards, prepend=np.uint64(1 << 33))), len(shards)]
@@ -74,6 +77,12 @@ class CountClusters:
         ledger = Ledger()
         ledger["clusters"].keep(len(sizes))
         return unit.commit(ledger, facts={"shards": digests})
+
+
+def _largest(parts: list[pa.Table]) -> pa.Table:
+    """Each document once, with the largest number that it is said to stand for."""
+    grouped = pa.concat_tables(parts).group_by("doc_id", use_threads=False)
+    return grouped.aggregate([("cluster_size", "max")]).rename_columns(_SIZES_SCHEMA.names)
 
 
 def _cluster_sizes(run: Run, number: int) -> dict[int, int]:
