@@ -119,12 +119,20 @@ class Ledger:
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Ledger:
         """The inverse of :meth:`to_mapping`."""
-        return cls(
-            {
-                name: Account(a["seen"], a["kept"], Counter(a["dropped"]), Counter(a["quarantined"]))
-                for name, a in mapping.items()
-            }
-        )
+        ledger = cls()
+        ledger.add(mapping)
+        return ledger
+
+    def add(self, mapping: Mapping[str, Any]) -> None:
+        """Add what a unit's ledger said by :meth:`to_mapping`, account by account."""
+        for name, account in mapping.items():
+            into = self[name]
+            into.seen += account["seen"]
+            into.kept += account["kept"]
+            for reason, number in account["dropped"].items():
+                into.dropped[reason] += number
+            for cause, number in account["quarantined"].items():
+                into.quarantined[cause] += number
 
     @classmethod
     def total(cls, ledgers: Iterable[Ledger]) -> Ledger:

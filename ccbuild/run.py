@@ -127,28 +127,32 @@ class OpenRun(RunDir):
 
         chosen = _equals("reason", reason, self._reasons("refine"))
         return Rows(
-            [self.file("refine", shard, "dropped") for shard in self.shards("refine")], DROPPED_SCHEMA, chosen, add_text
+            [self.file("refine", shard, "dropped") for shard in self.numbers("refine")],
+            DROPPED_SCHEMA,
+            chosen,
+            add_text,
         )
 
     def refused(self, reason: str | None = None) -> Rows:
         """Pages that `extract` read and did not keep: URL, archive, offset, reason."""
         chosen = _equals("reason", reason, self._reasons("extract"))
         return Rows(
-            [self.file("extract", shard, "refused") for shard in self.shards("extract")], REFUSED_SCHEMA, chosen
+            [self.file("extract", shard, "refused") for shard in self.numbers("extract")], REFUSED_SCHEMA, chosen
         )
 
     def _reasons(self, verb: str) -> set[str]:
         """Reasons that a verb gave in this run, or could have given by a stage of the user's."""
-        done = self.manifests(verb).values()
-        given = {reason for m in done for a in m.ledger.accounts.values() for reason in (*a.dropped, *a.quarantined)}
-        known = {reason.name for reason in REASONS.values() if reason.stage.partition(".")[0] in _GIVERS[verb]}
-        return given | {reason for m in done for reason in m.facts.get("reasons", ())} | known
+        given = {reason.name for reason in REASONS.values() if reason.stage.partition(".")[0] in _GIVERS[verb]}
+        for entry in self.entries(verb):
+            given.update(*(account[lost] for account in entry.accounts.values() for lost in ("dropped", "quarantined")))
+            given.update(entry.facts.get("reasons", ()))
+        return given
 
     def documents(self, lang: str | None = None) -> Rows:
         """Documents that `refine` kept, of one language or all, before perplexity is cut."""
-        known = {code for m in self.manifests("refine").values() for code in m.facts["languages"]}
+        known = {code for entry in self.entries("refine") for code in entry.facts["languages"]}
         return Rows(
-            [self.file("refine", shard) for shard in self.shards("refine")],
+            [self.file("refine", shard) for shard in self.numbers("refine")],
             DOCUMENT_SCHEMA,
             _equals("lang", lang, known),
         )

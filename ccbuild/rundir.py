@@ -7,12 +7,13 @@ No other module knows these names. A folder of a run holds::
     corpus.json                     the manifest of what the corpus says of itself
     summary.json  report.html       the accounts
     audits/  logs/                  what people judged; times and failures
+
+A folder of many manifests has an index of them, as :mod:`ccbuild.index` writes it.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ccbuild.errors import DataError, InputError
+from ccbuild.index import SHARD, Entry, entries, in_order, unit_names
 from ccbuild.ledger import Ledger
 from ccbuild.records import address
 from ccbuild.storage import Manifest, read_manifest
@@ -86,8 +88,6 @@ _MADE = {
 }
 """Where the manifests with the settings of a verb stand, where it is more than its folder."""
 
-_SHARD = re.compile(r"part-(\d{5,})")
-
 
 def shard_name(shard: int) -> str:
     """Name of a shard's unit, and of its files.
@@ -104,7 +104,7 @@ def shard_number(name: str) -> int:
     >>> shard_number("part-00042"), shard_number("part-00042.dropped.parquet")
     (42, 42)
     """
-    found = _SHARD.match(name)
+    found = SHARD.match(name)
     if found is None:
         raise InputError(f"{name!r} is not the name of a shard, such as {shard_name(42)}.")
     return int(found[1])
@@ -120,18 +120,12 @@ def shard_files(folder: Path, kind: str = "") -> Iterator[Path]:
     """The Parquet files of shards in `folder`, by number: those without a kind, or those of `kind`."""
     suffix = f".{kind}.parquet" if kind else ".parquet"
     for path in _in_order(folder.glob(f"part-*{suffix}")):
-        if _SHARD.fullmatch(path.name.removesuffix(suffix)):
+        if SHARD.fullmatch(path.name.removesuffix(suffix)):
             yield path
 
 
 def _in_order(paths: Iterable[Path]) -> list[Path]:
-    """By name, but shards by their number: the hundred thousandth has a digit more than those before it."""
-
-    def place(path: Path) -> tuple[int, str]:
-        found = _SHARD.match(path.name)
-        return (int(found[1]) if found else -1), path.name
-
-    return sorted(paths, key=place)
+    return sorted(paths, key=lambda path: in_order(path.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,24 +159,39 @@ class RunDir:
         """The manifest of a unit in the folder `place` (as of :meth:`folder`); None when it is not done."""
         return read_manifest(self.folder(place) / f"{unit}.json")
 
-    def manifests(self, place: str, pattern: str = "*.json") -> dict[str, Manifest]:
-        """Unit name to manifest of all that is done in the folder `place`, sorted by name, shards by number."""
-        found = map(read_manifest, _in_order(self.folder(place).glob(pattern)))
+    def manifests(self, place: str) -> dict[str, Manifest]:
+        """Unit name to manifest of all that is done in the folder `place`, sorted by name; for a verb whose units are
+        languages. Where they are shards, :meth:`entries` holds one at a time."""
+        found = map(read_manifest, _in_order(self.folder(place).glob("*.json")))
         return {manifest.unit: manifest for manifest in found if manifest is not None}
 
-    def shards(self, verb: str) -> dict[int, Manifest]:
-        """Number to manifest of the shards that `verb` has done."""
-        return {shard_number(name): m for name, m in self.manifests(verb, "part-*.json").items()}
+    def entries(self, place: str, prefix: str = "") -> Iterator[Entry]:
+        """All that is done in the folder `place`, sorted by name, shards by number; of names with `prefix`."""
+        return entries(self.folder(place), prefix)
+
+    def shards(self, verb: str) -> Iterator[tuple[int, Entry]]:
+        """(number, entry) of the shards that `verb` has done, by number."""
+        return ((shard_number(entry.unit), entry) for entry in self.entries(verb, "part-"))
+
+    def numbers(self, verb: str) -> list[int]:
+        """The numbers of the shards that `verb` has done."""
+        return [shard_number(name) for name in unit_names(self.folder(verb), "part-")]
 
     def made(self, verb: str) -> Iterator[Path]:
         """The manifests of all that `verb` has made, wherever they stand; parts before what is made of them."""
         for pattern in _MADE.get(verb, (f"{FOLDERS[verb]}/*.json",)):
             yield from _in_order(self.root.glob(pattern))
 
+    def has(self, verb: str) -> bool:
+        """Whether `verb` has made anything."""
+        return any(True for pattern in _MADE.get(verb, (f"{FOLDERS[verb]}/*.json",)) for _ in self.root.glob(pattern))
+
     def ledger(self, verb: str) -> Ledger:
         """The ledgers of all finished units of a verb, added up."""
-        done = self.shards(verb) if verb == "match" else self.manifests(verb)
-        return Ledger.total(manifest.ledger for manifest in done.values())
+        total = Ledger()
+        for entry in self.entries(verb, "part-" if verb == "match" else ""):
+            total.add(entry.accounts)
+        return total
 
     def files(self, verb: str, kind: str = "") -> Iterator[Path]:
         """The Parquet file of each shard in the folder of `verb`, by number: of what it kept, or of `kind`:

@@ -17,11 +17,11 @@ import re
 import shlex
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 import fsspec
 import pyarrow as pa
@@ -161,14 +161,16 @@ def write_json(path: str | Path, value: Any, owner: str = "") -> None:
     write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode(), owner)
 
 
-def write_bytes(path: str | Path, content: bytes, owner: str = "") -> None:
-    """`content` at `path`, whole or not at all: by temporary name (with that of its `owner`), fsync and rename."""
+def write_bytes(path: str | Path, content: bytes | Iterable[bytes], owner: str = "") -> None:
+    """`content`, or its pieces as they come, at `path`, whole or not at all: by temporary name (with that of its
+    `owner`), fsync and rename."""
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{owner}{uuid.uuid4().hex}.tmp")
     with refusals(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_bytes(content)
+            with temporary.open("wb") as stream:
+                stream.writelines([content] if isinstance(content, bytes) else content)
             _fsync(temporary)
             os.replace(temporary, target)
         finally:
@@ -208,6 +210,10 @@ class Manifest:
             "models": self.models,
             "facts": self.facts,
         }
+
+    def stated(self) -> bytes:
+        """What it says that the unit wrote, as digests cover it."""
+        return json.dumps([self.unit, self.outputs], sort_keys=True).encode()
 
 
 def read_manifest(path: str | Path) -> Manifest | None:
@@ -308,22 +314,38 @@ class Unit:
             manifest = read_manifest(self.manifest_path)
         except DataError:  # bytes that a disk lost: the work is simply to be done again
             manifest = None
-        if manifest is None:
+        if manifest is None or not self.made_with(manifest.settings):
             return None
-        check_same(self.manifest_path, manifest.settings, self.settings, self._options)
-        if differing_keys(manifest.inputs, self.inputs):
+        if not self.made_of(manifest.inputs):
             return None
-        if any(manifest.settings.get(key) is not None for key in self.settings.by_path):
-            return None  # it noted the path of a file, so nobody knows what stood in it
         if self._verify:
             self._compare_archives(manifest)
-        for name, facts in manifest.outputs.items():
-            path = self.folder / name
-            if not path.is_file() or path.stat().st_size != facts["size"]:
-                return None
-            if self._verify and sha256_file(path) != facts["sha256"]:
-                return None
-        return manifest
+        return manifest if self.holds(manifest.outputs) else None
+
+    def made_with(self, settings: Mapping[str, Any]) -> bool:
+        """Whether work with `settings` is this work; `MismatchError` names the keys that differ.
+
+        False where it noted the path of a file, so that nobody knows what stood in it.
+        """
+        check_same(self.manifest_path, settings, self.settings, self._options)
+        return not any(settings.get(key) is not None for key in self.settings.by_path)
+
+    def made_of(self, inputs: Mapping[str, Any]) -> bool:
+        """Whether work on `inputs` is this work."""
+        return not differing_keys(inputs, self.inputs)
+
+    def holds(
+        self,
+        outputs: Mapping[str, Mapping[str, Any]],
+        size_of: Callable[[Path, str], int | None] = lambda folder, name: _size(folder / name),
+    ) -> bool:
+        """Whether `outputs` lie in the folder, by `size_of` a name in it; with `verify`, whether they are what they
+        were."""
+        return all(
+            size_of(self.folder, name) == facts["size"]
+            and (not self._verify or sha256_file(self.folder / name) == facts["sha256"])
+            for name, facts in outputs.items()
+        )
 
     def _compare_archives(self, manifest: Manifest) -> None:
         for name, path in self._archives.items():
@@ -449,6 +471,11 @@ def _fsync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _size(path: Path) -> int | None:
+    """Bytes of a file; None where there is none."""
+    return path.stat().st_size if path.is_file() else None
+
+
 def total_size(paths: Sequence[str]) -> int:
     """Bytes of all `paths` together."""
     sizes = []
@@ -471,13 +498,20 @@ def table_of(schema: pa.Schema, columns: Mapping[str, Sequence[Any]]) -> pa.Tabl
     return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
-def digest_of(*manifests: Manifest | None) -> str | None:
+class Made(Protocol):
+    """What a finished unit says of itself: its manifest, or its entry in an index."""
+
+    def stated(self) -> bytes:
+        """What it says that the unit wrote."""
+
+
+def digest_of(*made: Made | None) -> str | None:
     """One SHA-256 over everything that finished units wrote; None when one of them is not done."""
     digest = hashlib.sha256()
-    for manifest in manifests:
-        if manifest is None:
+    for each in made:
+        if each is None:
             return None
-        digest.update(json.dumps([manifest.unit, manifest.outputs], sort_keys=True).encode())
+        digest.update(each.stated())
     return digest.hexdigest()
 
 

@@ -73,15 +73,23 @@ class Summary:
 def summarise(run: RunDir) -> Summary:
     """Add up the manifests of a run's verbs, as far as it has come."""
     summary = Summary(missing=missing_units(run))
-    made = {verb: run.manifests(verb) for verb in ("extract", "refine", "publish", "encode")}
-    summary.archives = sum(len(m.facts["archives"]) for m in made["extract"].values())
-    summary.damage = [d for m in made["extract"].values() for d in m.facts["damage"]]
-    ledgers = {verb: Ledger.total(m.ledger for m in found.values()) for verb, found in made.items()}
+    ledgers: dict[str, Ledger] = {}
+    facts: dict[str, dict[str, Any]] = {"publish": {}, "encode": {}}
+    own: dict[str, str] = {}
+    for verb in ("extract", "refine", "publish", "encode"):
+        ledger = ledgers[verb] = Ledger()
+        for entry in run.entries(verb):
+            ledger.add(entry.accounts)
+            found = entry.facts
+            if verb in facts:
+                facts[verb][entry.unit] = found
+            summary.archives += len(found.get("archives", ()))
+            summary.damage += found.get("damage", ())
+            own |= found.get("reasons", {})
     summary.nbytes = ledgers["extract"]["bytes"].seen
     records = ledgers["extract"]["records"]
     no_page = sum(n for reason, n in records.dropped.items() if reason.startswith("record:"))
     summary.pages_in = records.seen - no_page
-    own = {r: what for m in made["refine"].values() for r, what in m.facts.get("reasons", {}).items()}
     for verb, account in (("extract", records), ("refine", None), ("publish", None)):
         account = account or ledgers[verb]["documents"]
         drops = sorted((r, n) for r, n in account.dropped.items() if n and not r.startswith("record:"))
@@ -94,20 +102,18 @@ def summarise(run: RunDir) -> Summary:
     paragraphs = ledgers["refine"].to_mapping().get("paragraphs")
     summary.paragraphs = dict(paragraphs) if paragraphs else {}
     summary.tokens = ledgers["encode"]["tokens"].kept
-    encoded = made["encode"]
-    for code, manifest in made["publish"].items():
-        facts = manifest.facts
-        if facts["documents"]:
-            tokens = encoded[code].facts["tokens"] if code in encoded else 0
+    for code, said in facts["publish"].items():
+        if said["documents"]:
+            tokens = facts["encode"][code]["tokens"] if code in facts["encode"] else 0
             summary.languages.append(
                 LanguageRow(
                     code,
                     CC100.get(code, code),
-                    facts["documents"],
-                    facts["characters"],
+                    said["documents"],
+                    said["characters"],
                     tokens,
-                    facts["buckets"],
-                    facts["cutoffs"],
+                    said["buckets"],
+                    said["cutoffs"],
                 )
             )
     summary.languages.sort(key=lambda row: (-row.documents, row.code))

@@ -21,7 +21,7 @@ __all__ = ["trace_document", "trace_token"]
 
 def trace_token(run: RunDir, lang: str, index: int) -> dict[str, Any]:
     """:func:`trace_document` of the document that token `index` of `lang` stands in, with the token's place in it."""
-    if not any(run.made("encode")):
+    if not run.has("encode"):
         raise InputError(f"{run.root} has no tokens yet: the verb encode makes them. A doc_id can be traced without.")
     tokens = open_tokens(run.folder("encode"))
     if lang not in tokens.languages:

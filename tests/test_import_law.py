@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"ccbuild": ROOT / "ccbuild", "cc100": ROOT / "pipelines" / "cc100", "xlmr": ROOT / "models" / "xlmr"}
 XLMR_MAY = tuple(f"ccbuild.{name}" for name in "errors config ledger lock storage tokens vocab".split())
-RUNDIR_MAY = ("ccbuild.errors", "ccbuild.ledger", "ccbuild.records", "ccbuild.storage")
+RUNDIR_MAY = ("ccbuild.errors", "ccbuild.index", "ccbuild.ledger", "ccbuild.records", "ccbuild.storage")
 ALGORITHMS = ("ccbuild.dedup", "ccbuild.langid", "ccbuild.lm", "ccbuild.text", "ccbuild.vocab")
 JOINTS = ("ccbuild.records", "ccbuild.stages", "ccbuild.runner", "ccbuild.cli", "ccbuild.report", "ccbuild.door")
 DOORS = ("ccbuild.cli", "ccbuild.door")

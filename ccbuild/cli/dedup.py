@@ -99,7 +99,7 @@ def _query(options: argparse.Namespace, runs: Sequence[str]) -> int:
     run = open_run_dir(runs[0])
     text = options.text if options.text is not None else sys.stdin.read()
     with watched("query"):
-        found = neighbours([run.file("prints", shard) for shard in run.shards("extract")], run.folder("extract"), text)
+        found = neighbours([run.file("prints", shard) for shard in run.numbers("extract")], run.folder("extract"), text)
     columns = {"doc_id": "doc_id:", "Jaccard": "jaccard:.3f", "estimated": "estimated:.3f", "url": "url"}
     print_results(map(dataclasses.asdict, found), options.json, columns)
     return 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cc100.recipe import VERBS, Recipe, verb_settings
+from ccbuild.config import Settings
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.http import Client
 from ccbuild.crawl.inputs import CrawlInput, inputs_of
@@ -87,7 +88,7 @@ class Run(RunDir):
             self.folder(place or verb),
             verb,
             name,
-            settings=verb_settings(self.recipe, verb),
+            settings=_settings(self.recipe, verb),
             inputs=inputs,
             verify=self.verify,
             lease=self.lease,
@@ -105,7 +106,7 @@ class Run(RunDir):
         if asked and not any(entry.lang is not None for entry in self.inputs()):
             asked = [verb for verb in VERBS if VERBS.index(verb) <= max(map(VERBS.index, asked))]
         for verb in asked:
-            if verb in made and any(self.made(verb)):
+            if verb in made and self.has(verb):
                 check_same(self.folder(verb), made[verb], verb_settings(self.recipe, verb))
         return made
 
@@ -175,6 +176,16 @@ def _twin(source: Source, same: str, named: bool) -> str:
         f"renamed from {same} to {source.name}. The names of a run are fixed, so put the name back. If it is a copy, "
         f"name {same} in its place."
     )
+
+
+_asked: dict[str, tuple[Recipe, Settings]] = {}
+
+
+def _settings(recipe: Recipe, verb: str) -> Settings:
+    """`verb_settings`, once a recipe: the same object for each of 90,000 units."""
+    if verb not in _asked or _asked[verb][0] is not recipe:
+        _asked[verb] = recipe, verb_settings(recipe, verb)
+    return _asked[verb][1]
 
 
 def check_sources(sources: Iterable[Source]) -> None:

@@ -15,11 +15,12 @@ from cc100.engines import Engine, Working
 from cc100.layout import Run, Source
 from cc100.recipe import VERBS
 from cc100.verbs import encode, extract, match, prepare, publish, refine, vocab
-from cc100.verbs.task import Result, Step, execute
+from cc100.verbs.task import Result, Step, Task, execute
 from ccbuild.errors import InputError, LedgerError, StorageError
+from ccbuild.index import WORTH, Look, gather
 from ccbuild.progress import REFRESH_SECONDS, SHOWN_SECONDS, ShowProgress, asking, duration, here, phase
 from ccbuild.rundir import Input
-from ccbuild.storage import read_manifest, retire
+from ccbuild.storage import retire
 
 __all__ = [
     "Failure",
@@ -28,6 +29,7 @@ __all__ = [
     "in_work",
     "run_steps",
     "run_verb",
+    "undone",
     "verbs_between",
 ]
 
@@ -105,6 +107,7 @@ def run_verb(
     summary, planned = run_steps(run, verb, plan(run, verb, sources, table), engine, show)
     if verb != "extract" and not summary.failures:
         summary.retired = _retire(run, verb, planned)
+    gather(run.folder(verb))
     return summary
 
 
@@ -120,14 +123,40 @@ def run_steps(
         (run.root / "logs" / f"{label}.jsonl").open("a", encoding="utf-8") as log,
     ):
         while (step := _next(steps)) is not None:
+            tasks = undone(run, step)
             bar.add(len(step.tasks))
-            need = _Need(f"{label} ({step.label})", {task.name: getattr(task, "nbytes", 0) or 1 for task in step.tasks})
-            for task, answer in engine(execute, step.tasks):
+            need = _Need(f"{label} ({step.label})", {task.name: getattr(task, "nbytes", 0) or 1 for task in tasks})
+            todo = {task.name for task in tasks}
+            for name in (task.name for task in step.tasks if task.name not in todo):
+                summary.before += 1
+                bar.advance(name)
+            for task, answer in engine(execute, tasks):
                 bar.advance(task.name)
                 log.write(json.dumps(_count(summary, task.name, answer, need)) + "\n")
             planned |= {task.name for task in step.tasks}
     summary.seconds = time.monotonic() - start
     return summary, planned
+
+
+def undone(run: Run, step: Step) -> list[Any]:
+    """The tasks of a step that are to be given to workers: those not found done by one look at their folders.
+
+    What cannot be told from here (a refused setting, a file that is not there) is given to a worker, which says why; so
+    are all tasks where every output is to be hashed, and those that hash their inputs.
+    """
+    if run.verify or step.hashed:
+        return step.tasks
+    look = Look() if len(step.tasks) >= WORTH else None
+    with phase("check"):
+        return [task for task in step.tasks if not _is_done(task, look)]
+
+
+def _is_done(task: Task, look: Look | None) -> bool:
+    try:
+        unit = task.unit()
+        return unit.done() is not None if look is None else look.done(unit)
+    except Exception:
+        return False
 
 
 def _next(steps: Iterator[Step]) -> Step | None:
@@ -153,13 +182,10 @@ def _retire(run: Run, verb: str, planned: set[str]) -> list[str]:
 
     `extract` is never asked: a shard that the table of inputs names stays, named on the command line or not.
     """
-    names = []
-    for path in run.made(verb):
-        manifest = read_manifest(path)
-        if manifest is not None and manifest.unit not in planned:
-            retire(path)
-            names.append(manifest.unit)
-    return names
+    gone = [path for path in run.made(verb) if path.stem not in planned]
+    for path in gone:
+        retire(path)
+    return [path.stem for path in gone]
 
 
 @dataclass(slots=True)
@@ -209,11 +235,12 @@ def _count(summary: VerbSummary, name: str, answer: Result | Exception, need: _N
 def balance(run: Run, verbs: Sequence[str]) -> None:
     """Check that each of `verbs` saw what the one before kept; `LedgerError` names the two."""
     chain = [("extract", "records"), ("refine", "documents"), ("publish", "documents"), ("encode", "documents")]
-    for (before, account), (after, _) in itertools.pairwise(chain):
-        if after in verbs:
-            kept, seen = run.ledger(before)[account].kept, run.ledger(after)["documents"].seen
-            if kept != seen:
-                raise LedgerError(
-                    f"{run.root}: {before} kept {kept:,}, {after} saw {seen:,}. "
-                    "Run the same command again; if it stays, report this line."
-                )
+    asked = [pair for pair in itertools.pairwise(chain) if pair[1][0] in verbs]
+    ledgers = {verb: run.ledger(verb) for verb in {verb for pair in asked for verb, _ in pair}}
+    for (before, account), (after, _) in asked:
+        kept, seen = ledgers[before][account].kept, ledgers[after]["documents"].seen
+        if kept != seen:
+            raise LedgerError(
+                f"{run.root}: {before} kept {kept:,}, {after} saw {seen:,}. "
+                "Run the same command again; if it stays, report this line."
+            )

@@ -50,7 +50,7 @@ def main() -> None:
             processor.encode(lines)
             middle = time.process_time()
             for code in codes:
-                task = EncodeLanguage(copy, code)
+                task = EncodeLanguage(copy, code, {})
                 with task.unit() as unit:
                     task.work(unit, Timings())
             if number:  # the first round warms up

@@ -20,7 +20,7 @@ from cc100.run import balance
 from ccbuild.cli import main
 from ccbuild.errors import MismatchError
 from ccbuild.ledger import Ledger
-from ccbuild.rundir import FOLDERS, open_run_dir
+from ccbuild.rundir import FOLDERS, open_run_dir, shard_name
 from ccbuild.storage import Unit, read_manifest
 from ccbuild.summary import summarise, table
 from ccbuild.tokens import open_tokens
@@ -166,7 +166,9 @@ def test_every_verb_closed_its_account(small_run: Path, verb: str) -> None:
 
 def test_a_settings_mismatch_inside_a_folder_is_seen_by_the_unit(small_run: Path) -> None:
     run = opened(small_run)
-    name, manifest = next(iter(run.manifests("refine").items()))
+    name = shard_name(run.numbers("refine")[0])
+    manifest = run.manifest("refine", name)
+    assert manifest is not None
     folder = run.folder("refine")
     assert Unit(folder, "refine", name, settings=manifest.settings, inputs=manifest.inputs).done() is not None
     other = {**manifest.settings, "match.keep": "none"}

@@ -7,7 +7,8 @@ import json
 import shutil
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,15 @@ from cc100.layout import Run, Source
 from cc100.places import checked
 from cc100.recipe import Recipe, load_recipe, verb_settings
 from cc100.run import run_verb
-from cc100.verbs import prepare
-from cc100.verbs.extract import ExtractShard
-from cc100.verbs.publish import PublishLanguage
-from cc100.verbs.refine import RefineShard
+from cc100.verbs import extract, prepare, publish, refine
+from cc100.verbs.task import Step
 from ccbuild.cli import main
 from ccbuild.config import override, places
 from ccbuild.errors import CcbuildError, ConfigError, InputError, MismatchError
 from ccbuild.langid.sources import eld_sentences
 from ccbuild.ledger import Ledger
 from ccbuild.lm.cutoffs import calibrate, write_cutoffs
+from ccbuild.rundir import Input
 from ccbuild.storage import Unit
 from tests.cc100.test_growth import UP_TO_CORPUS, files, go, write
 from tests.cc100.test_run import silent
@@ -67,6 +67,26 @@ def earlier(folder: Path, content: str) -> None:
         unit.commit(Ledger(), facts={"languages": {"sw": 1}})
 
 
+def first_of(steps: Iterator[Step]) -> Unit:
+    """The first unit of the next step."""
+    return next(steps).tasks[0].unit()  # type: ignore[no-any-return]
+
+
+def commit(run: Run, verb: str, **facts: object) -> None:
+    with Unit(run.folder(verb), verb, "part-00000", settings={}) as unit:
+        unit.commit(Ledger(), facts=facts)
+
+
+def refined(run: Run) -> Unit:
+    commit(run, "extract", documents=1)
+    return first_of(refine.steps(run))
+
+
+def published(run: Run) -> Unit:
+    commit(run, "refine", languages={"sw": 1})
+    return first_of(islice(publish.steps(run), 1, None))
+
+
 def prepared(run: Run, name: str) -> Unit:
     return next(task for task in next(prepare.steps(run)).tasks if task.name == name).unit()  # type: ignore[no-any-return]
 
@@ -83,25 +103,25 @@ READERS: dict[str, tuple[str, Write, tuple[str, str], Callable[[Run], Unit]]] = 
         "out.txt",
         Path.write_text,
         ("a.test", "b.test"),
-        lambda run: ExtractShard(run, 0, (Source("a", "/a", 1),)).unit(),
+        lambda run: first_of(extract.steps(run, [Source("a", "/a", 1)], [Input(0, "a", 1, None)])),
     ),
     "refine.language.thresholds": (
         "t.tsv",
         Path.write_text,
         ("sw\t0.1\tx\n", "sw\t0.99\tx\n"),
-        lambda run: RefineShard(run, 0).unit(),
+        refined,
     ),
     "publish.cutoffs": (
         "c.csv",
         Path.write_text,
         (",sw\n30,1\n60,2\n", ",sw\n30,1\n60,3\n"),
-        lambda run: PublishLanguage(run, "sw").unit(),
+        published,
     ),
     "publish.audit": (
         "a.csv",
         Path.write_text,
         ("lang,precision\nsw,0.5\n", "lang,precision\nsw,1\n"),
-        lambda run: PublishLanguage(run, "sw").unit(),
+        published,
     ),
 }
 """Key to the name of a file, how it is written, two contents, and a unit that reads it."""

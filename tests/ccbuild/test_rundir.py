@@ -60,7 +60,7 @@ def test_shards_stand_by_their_number_though_the_hundred_thousandth_has_a_digit_
             pq.write_table(
                 pa.table({"doc_id": pa.array([doc_id(shard, 0)], pa.uint64())}), run.file("extract", shard, kind)
             )
-    assert list(run.shards("extract")) == numbers
+    assert run.numbers("extract") == [number for number, _ in run.shards("extract")] == numbers
     assert list(run.manifests("extract")) == [path.stem for path in run.made("extract")] == [*map(shard_name, numbers)]
     assert list(run.files("extract")) == [run.file("extract", shard) for shard in numbers]
     assert list(run.files("extract", "refused")) == [run.file("extract", shard, "refused") for shard in numbers]
@@ -88,7 +88,7 @@ def test_a_run_is_opened_whichever_recipe_made_it(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"extract": {"of.another.release": 1}}))
     run = open_run_dir(tmp_path)
     assert run.settings() == {"of.another.release": 1}
-    assert (run.inputs(), run.audits(), run.shards("refine"), run.published("sw")) == ([], [], {}, [])
+    assert (run.inputs(), run.audits(), run.numbers("refine"), run.published("sw")) == ([], [], [], [])
     assert (run.mapping("summary"), run.manifest("vocab", "vocabulary"), list(run.lines("metrics"))) == (None, None, [])
 
 

@@ -15,7 +15,7 @@ __all__ = ["outcomes"]
 
 def outcomes(run: RunDir) -> Iterator[Outcome]:
     """One outcome a page that `refine` kept or dropped, that `extract` refused, or that was quarantined."""
-    for shard, manifest in run.shards("extract").items():
+    for shard, entry in run.shards("extract"):
         pages = pq.read_table(run.file("extract", shard), columns=["doc_id", "url", "archive", "offset"])
         kept = _by_document(run.file("refine", shard), "lang")
         gone = _by_document(run.file("refine", shard, "dropped"), "reason")
@@ -25,7 +25,7 @@ def outcomes(run: RunDir) -> Iterator[Outcome]:
                 yield Outcome(row["url"], row["archive"], row["offset"], lang is not None, lang, reason)
         for row in pq.read_table(run.file("extract", shard, "refused")).to_pylist():
             yield Outcome(row["url"], row["archive"], row["offset"], False, None, row["reason"])
-        for lost in manifest.facts["damage"]:
+        for lost in entry.facts["damage"]:
             yield Outcome(None, lost["archive"], lost["offset"], False, None, lost["cause"])
 
 

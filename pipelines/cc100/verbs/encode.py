@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from cc100.layout import Run
 from cc100.verbs.task import Step
-from cc100.verbs.vocab import corpus_of, largest_first, published
+from cc100.verbs.vocab import corpus_of, largest_first, published, shard_of, shard_output
 from ccbuild.border import survivors
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
@@ -38,17 +38,14 @@ class EncodeShard:
     lang: str
     shard: int
     by_record: ClassVar[bool] = True
+    inputs: Mapping[str, Any]
 
     @property
     def name(self) -> str:
-        return f"{self.lang}-{self.shard:05d}"
+        return shard_of(self.lang, self.shard)
 
     def unit(self) -> Unit:
-        corpus = self.run.manifest("publish", self.lang)
-        shard = corpus and corpus.outputs.get(f"{self.lang}/{self.name}.parquet")
-        return self.run.unit(
-            "encode", self.name, {"corpus": shard, "vocabulary": _vocabulary_digest(self.run)}, "token parts"
-        )
+        return self.run.unit("encode", self.name, self.inputs, "token parts")
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         with timings.measure("encode"):
@@ -62,24 +59,21 @@ class EncodeLanguage:
     run: Run
     lang: str
     by_record: ClassVar[bool] = True
+    inputs: Mapping[str, Any]
 
     @property
     def name(self) -> str:
         return self.lang
 
     def unit(self) -> Unit:
-        inputs = {
-            "corpus": digest_of(self.run.manifest("publish", self.lang)),
-            "vocabulary": _vocabulary_digest(self.run),
-        }
-        return self.run.unit("encode", self.lang, inputs)
+        return self.run.unit("encode", self.lang, self.inputs)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         shards = len(corpus_of(self.run, self.lang).paths)
         if shards == 1:
             with timings.measure("encode"):
                 return _encode(self.run, self.lang, None, unit, self.lang)
-        names = [EncodeShard(self.run, self.lang, shard).name for shard in range(shards)]
+        names = [shard_of(self.lang, shard) for shard in range(shards)]
         parts = [(name, self.run.manifest("token parts", name)) for name in names]
         written: list[dict[str, Any]] = []
         for name, part in parts:
@@ -96,10 +90,6 @@ class EncodeLanguage:
         same = {key: m.facts[key] for _, m in parts if m for key in ("vocabulary_size", "vocabulary_sha256")}
         ledger = Ledger.total(m.ledger for _, m in parts if m)
         return unit.commit(ledger, facts={**facts, **same, "shards": written})
-
-
-def _vocabulary_digest(run: Run) -> str | None:
-    return digest_of(run.manifest("vocab", "vocabulary"))
 
 
 def _encode(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str) -> Manifest:
@@ -159,5 +149,13 @@ def steps(run: Run) -> Iterator[Step]:
     languages = published(run)
     largest = largest_first(languages)
     shards = {lang: len(languages[lang].facts["shards"]) for lang in largest}
-    yield Step("shards", [EncodeShard(run, lang, k) for lang, n in shards.items() if n > 1 for k in range(n)])
-    yield Step("languages", [EncodeLanguage(run, lang) for lang in largest])
+    made_with = {"vocabulary": digest_of(run.manifest("vocab", "vocabulary"))}
+    several = [
+        EncodeShard(run, lang, shard, {"corpus": shard_output(languages[lang], shard), **made_with})
+        for lang, n in shards.items()
+        if n > 1
+        for shard in range(n)
+    ]
+    yield Step("shards", several)
+    whole = ({"corpus": digest_of(languages[lang]), **made_with} for lang in largest)
+    yield Step("languages", [EncodeLanguage(run, lang, inputs) for lang, inputs in zip(largest, whole, strict=True)])

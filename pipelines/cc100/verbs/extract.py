@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -43,6 +43,8 @@ class ExtractShard:
     shard: int
     sources: tuple[Source, ...]
     by_record: ClassVar[bool] = True
+    shared: Mapping[str, Any]
+    """What the units of all shards are made of beside their archives."""
     prints_first: bool = False
     """Numba compiles for 8 s each for pages and for prints, once a machine: two workers begin at two ends of that."""
 
@@ -56,12 +58,9 @@ class ExtractShard:
         return sum(source.size or 0 for source in self.sources)
 
     def unit(self) -> Unit:
-        inputs: dict[str, Any] = {source.name: source.facts for source in self.sources}
-        inputs |= verb_contents(self.run.recipe, "extract")
-        if self.run.recipe.sieved:
-            inputs["identifier"] = digest_of(self.run.manifest("prepare", "identifier"))
+        archives = {source.name: source.facts for source in self.sources}
         local = {s.name: s.path for s in self.sources if s.crawl is None and "://" not in s.path}
-        return self.run.unit("extract", self.name, inputs, archives=local)
+        return self.run.unit("extract", self.name, {**archives, **self.shared}, archives=local)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         if self.prints_first:
@@ -198,15 +197,19 @@ def sketch(documents: Sequence[Document], run: Run, timings: Timings) -> list[Pr
 def steps(run: Run, sources: Sequence[Source], table: Sequence[Input]) -> Iterator[Step]:
     """One unit a shard, for every shard of which an archive was named, the largest first."""
     known = {source.name: source for source in sources}
+    begun = {entry.shard for entry in table if entry.archive in known}
     shards: dict[int, list[Source]] = {}
     for entry in table:
         if entry.archive in known:
             shards.setdefault(entry.shard, []).append(known[entry.archive])
-        elif any(e.shard == entry.shard and e.archive in known for e in table):
+        elif entry.shard in begun:
             raise InputError(
                 f"{entry.archive} is in one shard with archives that --input names, but is not named itself. "
                 "Name all archives that the run has read before."
             )
-    tasks = [ExtractShard(run, shard, tuple(found)) for shard, found in shards.items()]
+    shared: dict[str, Any] = {**verb_contents(run.recipe, "extract")}
+    if run.recipe.sieved:
+        shared["identifier"] = digest_of(run.manifest("prepare", "identifier"))
+    tasks = [ExtractShard(run, shard, tuple(found), shared) for shard, found in shards.items()]
     tasks.sort(key=lambda task: (-task.nbytes, task.shard))
     yield Step("shards", [dataclasses.replace(task, prints_first=i % 2 == 1) for i, task in enumerate(tasks)])

@@ -145,5 +145,5 @@ def steps(run: Run, sources: Sequence[Source], table: Sequence[Input], split: Sp
         ImportLanguage(run, lang, tuple(sorted(files[lang])), split)
         for lang in sorted(files, key=lambda code: (-nbytes[code], code))
     ]
-    yield Step("languages", tasks)
-    yield Step("card", [DescribeCorpus(run, tuple(sorted(files)))])
+    yield Step("languages", tasks, hashed=True)
+    yield Step("card", [DescribeCorpus.of(run, files)])

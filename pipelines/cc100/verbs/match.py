@@ -16,7 +16,9 @@ generation, judged again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,8 @@ from cc100.verbs.task import Step
 from ccbuild.dedup.external.plan import FAN_IN, Cut, levels
 from ccbuild.dedup.prints import BAND, DOCUMENT, KINDS, PARAGRAPH, URL
 from ccbuild.errors import MismatchError
-from ccbuild.storage import Manifest, digest_of
+from ccbuild.index import Entry
+from ccbuild.storage import digest_of
 
 __all__ = ["steps"]
 
@@ -61,22 +64,44 @@ class _Range:
     """How it was cut when it was matched first."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """What a plan asks of a shard."""
+
+    number: int
+    name: str
+    documents: int
+    prints: tuple[int, ...]
+    """Of each kind."""
+    stated: bytes
+    """What `extract` wrote, as digests cover it."""
+
+    @classmethod
+    def of(cls, number: int, entry: Entry) -> _Shard:
+        facts = entry.facts
+        prints = tuple(facts["prints"][name] for name in KINDS)
+        return cls(number, entry.unit, facts["documents"], prints, entry.stated())
+
+
 def steps(run: Run) -> Iterator[Step]:
     """Of each generation merged prints, edges, documents, paragraphs, and back to the shards; each step needs all of
     the one before, and a generation those before it. What is done is found done."""
-    shards = run.shards("extract")
-    without = next((m.unit for m in shards.values() if m.facts["documents"] and not m.facts["prints"]["urls"]), None)
+    shards = [_Shard.of(number, entry) for number, entry in run.shards("extract")]
+    without = next((shard.name for shard in shards if shard.documents and not shard.prints[URL]), None)
     if run.recipe.match.documents and without:
         raise MismatchError(
             f"{run.folder('prints') / without}.parquet was made with match.documents=False, the config says True. "
             "Keep it with --set match.documents=False, or start a new --out."
         )
     earlier: list[_Generation] = []
-    for found in _ranges(run, max(shards, default=-1) + 1):
-        digest = digest_of(*(m for number, m in shards.items() if number < found.end)) or ""
-        members = {m.unit: m for number, m in shards.items() if found.first <= number < found.end}
-        cut = found.cut or _cut(run, list(members.values()), grown=bool(earlier))
-        generation = _Generation(run, found, cut, members, digest, tuple(earlier))
+    digest = hashlib.sha256()
+    for found in _ranges(run, shards[-1].number + 1 if shards else 0):
+        members = [shard for shard in shards if found.first <= shard.number < found.end]
+        for shard in members:
+            digest.update(shard.stated)
+        cut = found.cut or _cut(run, members, grown=bool(earlier))
+        pages = {shard.name: hashlib.sha256(shard.stated).hexdigest() for shard in members}
+        generation = _Generation(run, found, cut, pages, digest.hexdigest(), tuple(earlier))
         yield from generation.steps()
         earlier.append(generation)
 
@@ -84,7 +109,7 @@ def steps(run: Run) -> Iterator[Step]:
 def _ranges(run: Run, end: int) -> list[_Range]:
     """The generations that the run has decided, and the new one of the shards after them."""
     config, found = run.recipe.match, list[_Range]()
-    done = {m.facts["first"]: m.facts for m in run.manifests("match", "documents-*.json").values()}
+    done = {entry.facts["first"]: entry.facts for entry in run.entries("match", "documents-")}
     grows = config.keep_document == "first" and config.keep == "first"
     if grows or (0 in done and done[0]["end"] == end):
         while facts := done.get(found[-1].end if found else 0):
@@ -94,9 +119,9 @@ def _ranges(run: Run, end: int) -> list[_Range]:
     return found if found and start >= end else [*found, _Range(start, end, None)]
 
 
-def _cut(run: Run, shards: Sequence[Manifest], *, grown: bool) -> Cut:
+def _cut(run: Run, shards: Sequence[_Shard], *, grown: bool) -> Cut:
     """The cut of a new generation of `shards`."""
-    prints = [sum(m.facts["prints"][name] for m in shards) for name in KINDS]
+    prints = [sum(shard.prints[kind] for shard in shards) for kind in range(len(KINDS))]
     rows = [count * 2 for count in prints] if grown else prints  # at most one known print comes with each
     return plan_of(run).cut(len(shards), rows, run.recipe.match.bucket_prints)
 
@@ -108,8 +133,8 @@ class _Generation:
     run: Run
     range: _Range
     cut: Cut
-    shards: Mapping[str, Manifest]
-    """Its shards, by name."""
+    shards: Mapping[str, str]
+    """Its shards, by name, and the digests of their pages."""
     digest: str
     """Of what these shards and all before them wrote."""
     earlier: tuple[_Generation, ...]
@@ -130,7 +155,8 @@ class _Generation:
             yield from self._buckets("urls", URL, None, self.captures)
             yield from self._merge_rows(EDGES, "merged-urls", self.captures)
             captures = tuple(name for g in (*self.earlier, self) for name in g.captures)
-            yield Step("captures", [NameRecaptures(self.run, recaptures, self.name("documents"), captures)])
+            inputs = self.made_of((self.name("documents"), *captures))
+            yield Step("captures", [NameRecaptures(self.run, recaptures, inputs, self.name("documents"), captures)])
         parts: list[str] = []
         if self.run.recipe.match.paragraphs:
             yield from self._buckets("paragraphs", PARAGRAPH, self.name("documents"), parts)
@@ -145,6 +171,14 @@ class _Generation:
         """
         return "-".join((label, *(f"{n:05d}" for n in (self.range.first, *numbers))))
 
+    def made_of(self, names: Iterable[str], **more: Any) -> dict[str, Any]:
+        """The inputs of a unit that reads other units of `match`, which have ended."""
+        return {"units": digest_of(*(self.run.manifest("match", name) for name in names)), **more}
+
+    def _pages(self, names: Iterable[str]) -> dict[str, str]:
+        """The inputs of a unit that reads shards."""
+        return {name: self.shards[name] for name in names}
+
     def _merge_prints(self) -> Iterator[Step]:
         """Merges the files of prints until a bucket is read from few."""
         names, below = list(self.shards), False
@@ -152,8 +186,15 @@ class _Generation:
             groups = _groups(names)
             assert len(groups) == count
             found = [self.name("prints", level, i) for i in range(count)]
-            pairs = zip(found, groups, strict=True)
-            yield Step("prints", [MergePrints(self.run, n, () if below else g, g if below else ()) for n, g in pairs])
+            yield Step(
+                "prints",
+                [
+                    MergePrints(self.run, name, self.made_of(group), (), group)
+                    if below
+                    else MergePrints(self.run, name, self._pages(group), group, ())
+                    for name, group in zip(found, groups, strict=True)
+                ],
+            )
             names, below = found, True
         folder = self.run.folder("match" if below else "prints")
         self.files = tuple(folder / f"{name}.parquet" for name in names)
@@ -162,10 +203,13 @@ class _Generation:
         """Matches one kind of prints; puts the units' names into `names`."""
         buckets = self.cut.buckets[kind]
         index = tuple(path for generation in self.earlier for path in generation.files)
-        pool, task = Pool(kind, buckets, self.files, index, self.digest), MatchDocuments
+        pool, task = Pool(kind, buckets, self.files, index), MatchDocuments
         if kind == PARAGRAPH:
             task = MatchParagraphs  # type: ignore[assignment]
-        tasks = [task(self.run, self.name(label, b), pool, b, without) for b in range(buckets)]
+        inputs: dict[str, Any] = {"prints": self.digest, "buckets": buckets}
+        if without:
+            inputs["without"] = digest_of(self.run.manifest("match", without))
+        tasks = [task(self.run, self.name(label, b), inputs, pool, b, without) for b in range(buckets)]
         names += [t.name for t in tasks]
         yield Step(label, tasks)
 
@@ -173,12 +217,16 @@ class _Generation:
         """Edges between equal documents, then between near ones."""
         before = self.earlier[-1].name("copies") if self.earlier else None
         yield from self._buckets("equal", DOCUMENT, None, edges)
-        noted = NoteEqual(self.run, self.name("copies"), tuple(edges), self.range.end, before, self.digest)
+        inputs = self.made_of((*edges, *([before] if before else [])), prints=self.digest)
+        noted = NoteEqual(self.run, self.name("copies"), inputs, tuple(edges), self.range.end, before)
         yield Step("copies", [noted])
         near: list[str] = []
         yield from self._buckets("edges", BAND, noted.name, near)
         if self.run.recipe.match.min_jaccard > 0:
-            checks = [CheckEdges(self.run, self.name("checked", b), n, self.digest) for b, n in enumerate(near)]
+            checks = [
+                CheckEdges(self.run, self.name("checked", b), self.made_of([name], prints=self.digest), name)
+                for b, name in enumerate(near)
+            ]
             yield Step("check", checks)
             near = [task.name for task in checks]
         edges += near
@@ -190,18 +238,19 @@ class _Generation:
         config = self.run.recipe.match
         if config.documents and config.keep_document == "longest":
             groups = enumerate(_groups(list(self.shards)))
-            lengths = [MeasureLengths(self.run, self.name("lengths", i), group) for i, group in groups]
+            lengths = [MeasureLengths(self.run, self.name("lengths", i), self._pages(g), g) for i, g in groups]
             yield Step("lengths", lengths)
+        measured, earlier = (task.name for task in lengths), (g.name("documents") for g in self.earlier)
+        read = tuple(edges), tuple(measured), tuple(earlier)
         decide = DecideDocuments(
             self.run,
             self.name("documents"),
-            tuple(edges),
-            tuple(task.name for task in lengths),
+            self.made_of(itertools.chain(*read), prints=self.digest),
+            *read[:2],
             self.range.first,
             self.range.end,
             self.cut,
-            tuple(g.name("documents") for g in self.earlier),
-            self.digest,
+            read[2],
         )
         yield Step("decide", [decide])
 
@@ -209,7 +258,10 @@ class _Generation:
         """Merges sorted rows until they lie in few files; puts the names of these in the place of `names`."""
         for level, _ in enumerate(levels(len(names), FAN_IN)):
             groups = enumerate(_groups(names))
-            tasks = [MergeRows(self.run, self.name(label, level, i), schema, group) for i, group in groups]
+            tasks = [
+                MergeRows(self.run, self.name(label, level, i), self.made_of(group), schema, group)
+                for i, group in groups
+            ]
             yield Step("merge", tasks)
             names[:] = [task.name for task in tasks]
 
@@ -218,11 +270,21 @@ class _Generation:
         owner: dict[str, tuple[str, ...]] = dict.fromkeys(self.shards, tuple(parts))
         if parts and self.cut.levels:
             groups: Any = enumerate(_groups(list(self.shards)))
-            returns = [ReturnToGroup(self.run, self.name("return", i), group, tuple(parts)) for i, group in groups]
+            units = self.made_of(parts)
+            returns = [
+                ReturnToGroup(self.run, self.name("return", i), {**units, "shards": list(group)}, group, tuple(parts))
+                for i, group in groups
+            ]
             yield Step("groups", returns)
             owner = {name: (task.name,) for task in returns for name in task.shards}
         gone = self.name("documents")
-        yield Step("shards", [ReturnToShard(self.run, n, gone, recaptures, owner[n]) for n in self.shards])
+        read = (gone, *([recaptures] if recaptures else []))
+        made = {names: self.made_of((*read, *names)) for names in set(owner.values())}
+        tasks = [
+            ReturnToShard(self.run, name, {**made[owner[name]], "pages": pages}, gone, recaptures, owner[name])
+            for name, pages in self.shards.items()
+        ]
+        yield Step("shards", tasks)
 
 
 def _groups(names: Sequence[str]) -> list[tuple[str, ...]]:

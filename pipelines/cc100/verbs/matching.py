@@ -34,7 +34,7 @@ from ccbuild.ledger import Ledger
 from ccbuild.records import DUPLICATE_SCHEMA, doc_id
 from ccbuild.rundir import shard_number
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, digest_of, write_table
+from ccbuild.storage import Manifest, Unit, write_table
 
 __all__ = [
     "EDGES",
@@ -84,6 +84,10 @@ class _Task:
 
     run: Run
     name: str
+    inputs: Mapping[str, Any]
+
+    def unit(self) -> Unit:
+        return self.run.unit("match", self.name, self.inputs)
 
     @property
     def plan(self) -> Plan:
@@ -92,18 +96,13 @@ class _Task:
     def path(self, name: str) -> Path:
         return self.run.folder("match") / f"{name}.parquet"
 
-    def made_of(self, names: Sequence[str], **more: Any) -> Unit:
-        """The unit, whose inputs are other units of `match`."""
-        inputs = digest_of(*(self.run.manifest("match", name) for name in names))
-        return self.run.unit("match", self.name, {"units": inputs, **more})
-
     def documents(self, name: str) -> DocumentSet:
         """The documents that the unit `name` noted."""
         return DocumentSet.read(self.run.folder("match") / f"{name}.bits", AGAIN)
 
     def new_documents(self, path: Path, end: int, earlier: str | None) -> DocumentSet:
         """A set at `path` of documents of the shards before `end`, with those that the unit `earlier` noted."""
-        done = {n: m.facts["documents"] for n, m in self.run.shards("extract").items()}
+        done = {n: entry.facts["documents"] for n, entry in self.run.shards("extract")}
         rows = np.array([done.get(shard, 0) for shard in range(end)], np.int64)
         return DocumentSet.create(path, rows, self.documents(earlier) if earlier else None)
 
@@ -116,13 +115,6 @@ class MergePrints(_Task):
     """Units of `extract`; of level 0."""
     groups: tuple[str, ...]
     """Units of this kind, one level below."""
-
-    def unit(self) -> Unit:
-        if self.groups:
-            return self.made_of(self.groups)
-        return self.run.unit(
-            "match", self.name, {name: digest_of(self.run.manifest("extract", name)) for name in self.shards}
-        )
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         folder = self.run.folder("prints")
@@ -142,8 +134,6 @@ class Pool:
     files: tuple[Path, ...]
     index: tuple[Path, ...]
     """Files of the generations before."""
-    digest: str
-    """Of what the shards of all these files wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +144,6 @@ class _Bucket(_Task):
     bucket: int
     without: str | None
     """Unit that notes documents whose prints count for nothing."""
-
-    def unit(self) -> Unit:
-        inputs: dict[str, Any] = {"prints": self.pool.digest, "buckets": self.pool.buckets}
-        if self.without:
-            inputs["without"] = digest_of(self.run.manifest("match", self.without))
-        return self.run.unit("match", self.name, inputs)
 
     def pieces(self) -> Iterator[Prints]:
         """New prints in parts that the memory holds, each with the first of the prints before that has their hash."""
@@ -198,11 +182,6 @@ class CheckEdges(_Task):
     """The near edges of a bucket whose true Jaccard similarity, of the texts, is high enough."""
 
     edges: str
-    prints: str
-    """Digest of the shards that have the texts."""
-
-    def unit(self) -> Unit:
-        return self.made_of((self.edges,), prints=self.prints)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         recipe, ledger = self.run.recipe, Ledger()
@@ -239,11 +218,6 @@ class NoteEqual(_Task):
     """Number after that of the last shard."""
     earlier: str | None
     """The unit of this kind one generation before."""
-    prints: str
-    """Digest of the prints of all shards."""
-
-    def unit(self) -> Unit:
-        return self.made_of((*self.edges, *([self.earlier] if self.earlier else [])), prints=self.prints)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         copies = self.new_documents(unit.path(f"{self.name}.bits"), self.end, self.earlier)
@@ -260,9 +234,6 @@ class MergeRows(_Task):
     schema: pa.Schema
     parts: tuple[str, ...]
 
-    def unit(self) -> Unit:
-        return self.made_of(self.parts)
-
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         with timings.measure("merge"):
             blocks = merge_tables([self.path(name) for name in self.parts], AGAIN, self.schema.names[:2])
@@ -275,10 +246,6 @@ class MeasureLengths(_Task):
     """Characters of each document of a group of shards, for `keep_document: longest`."""
 
     shards: tuple[str, ...]
-
-    def unit(self) -> Unit:
-        pages = {name: digest_of(self.run.manifest("extract", name)) for name in self.shards}
-        return self.run.unit("match", self.name, pages)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         with unit.path(f"{self.name}.lengths").open("wb") as stream:
@@ -303,11 +270,6 @@ class DecideDocuments(_Task):
     """How the generation was cut; noted, so that under another memory it is found done."""
     earlier: tuple[str, ...]
     """Units of this kind of the generations before: their documents are decided."""
-    prints: str
-    """Digest of the prints of all shards."""
-
-    def unit(self) -> Unit:
-        return self.made_of((*self.edges, *self.lengths, *self.earlier), prints=self.prints)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         gone = self.new_documents(unit.path(f"{self.name}.bits"), self.end, self.earlier[-1] if self.earlier else None)
@@ -365,9 +327,6 @@ class NameRecaptures(_Task):
     captures: tuple[str, ...]
     """Units with the captures of every URL, of this generation and of those before."""
 
-    def unit(self) -> Unit:
-        return self.made_of((self.gone, *self.captures))
-
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         with timings.measure("captures"):
             gone = stream_rows(self.path(self.gone), AGAIN)
@@ -406,9 +365,6 @@ class ReturnToGroup(_Task):
     shards: tuple[str, ...]
     parts: tuple[str, ...]
 
-    def unit(self) -> Unit:
-        return self.made_of(self.parts, shards=list(self.shards))
-
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         def blocks() -> Iterator[Rows]:
             for shard in self.shards:  # a shard at a time, so that memory does not grow with the group
@@ -427,10 +383,6 @@ class ReturnToShard(_Task):
     recaptures: str | None
     parts: tuple[str, ...]
     """Units whose files hold repeated paragraphs."""
-
-    def unit(self) -> Unit:
-        names = (self.gone, *([self.recaptures] if self.recaptures else []), *self.parts)
-        return self.made_of(names, pages=digest_of(self.run.manifest("extract", self.name)))
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         with timings.measure("read"):

@@ -6,6 +6,7 @@ prose (``prepare.prose``), the surest pages of an earlier run (``prepare.bootstr
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import statistics
 from collections import Counter
@@ -30,7 +31,7 @@ from ccbuild.lm.score import Scorer
 from ccbuild.prose import Prose, find_prose, split_prose
 from ccbuild.rundir import RunDir
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, digest_of, facts_of, sha256_file
+from ccbuild.storage import Manifest, Unit, facts_of, sha256_file
 
 __all__ = ["steps"]
 
@@ -105,6 +106,8 @@ class CrawlProse:
     earlier: RunDir
     lang: str
     documents: int
+    made: str
+    """Digest of the documents of all languages, as their manifests have it."""
 
     def nbytes(self) -> int:
         """Some two thousand a document."""
@@ -119,8 +122,8 @@ class CrawlProse:
                 yield from text.split("\n")
 
     def digest(self) -> str:
-        """Of the documents of all languages, as their manifests have it."""
-        return str(digest_of(*self.earlier.shards("refine").values()))
+        """Of the documents of all languages."""
+        return self.made
 
     def _documents(self, columns: list[str]) -> Iterator[tuple[float, str]]:
         for path in self.earlier.files("refine"):
@@ -197,13 +200,14 @@ def _earlier(root: str | None, run: Run) -> dict[str, CrawlProse]:
     if folder.resolve() == run.root.resolve():
         raise InputError(f"prepare.bootstrap={root} is this run itself. Name an earlier run, and a new --out.")
     earlier = RunDir(folder)
-    manifests = list(earlier.manifests("refine").values())
-    if not manifests:
+    languages, digest, any_done = Counter[str](), hashlib.sha256(), False
+    for entry in earlier.entries("refine"):
+        any_done = True
+        languages.update(entry.facts["languages"])
+        digest.update(entry.stated())
+    if not any_done:
         raise InputError(f"prepare.bootstrap={root} has no documents. Name the folder of a run that refine has ended.")
-    languages = Counter[str]()
-    for manifest in manifests:
-        languages.update(manifest.facts["languages"])
-    return {lang: CrawlProse(earlier, lang, documents) for lang, documents in languages.items()}
+    return {lang: CrawlProse(earlier, lang, n, digest.hexdigest()) for lang, n in languages.items()}
 
 
 def steps(run: Run) -> Iterator[Step]:
@@ -219,4 +223,4 @@ def steps(run: Run) -> Iterator[Step]:
         tasks |= {lang: task for lang, task in each.items() if lang and ("all" in config.languages or lang in tasks)}
     nbytes = {lang: task.text.nbytes() if isinstance(task, EstimateModel) else 0 for lang, task in tasks.items()}
     largest = sorted(tasks, key=lambda lang: (-nbytes[lang], lang))
-    yield Step("models", [TakeIdentifier(run), *(tasks[lang] for lang in largest)])
+    yield Step("models", [TakeIdentifier(run), *(tasks[lang] for lang in largest)], hashed=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,13 +27,15 @@ from ccbuild.ledger import Ledger
 from ccbuild.lm.cutoffs import Cutoffs, CutoffTable, bucket, cutoffs, interval
 from ccbuild.missing import missing_units
 from ccbuild.records import DOCUMENT_SCHEMA, ROW_BITS, doc_id
-from ccbuild.rundir import FOLDERS, shard_name, shard_number
+from ccbuild.rundir import FOLDERS, shard_name
 from ccbuild.runner import Timings
 from ccbuild.storage import Manifest, Unit, digest_of, write_table
 
 __all__ = ["steps"]
 
 _SIZES_SCHEMA = pa.schema([("doc_id", pa.uint64()), ("cluster_size", pa.int64())])
+_WAITING = 1 << 20
+"""Rows that wait at least before they are put to the others, so that these are not gone through for each shard."""
 _BATCH = 64
 """Documents in memory at once."""
 
@@ -42,25 +45,28 @@ class CountClusters:
     """How many documents each document stands for that others were dropped for, over all shards."""
 
     run: Run
+    decisions: str
+    """Digest of what `match` decided of all shards."""
     name: str = "cluster_sizes"
 
     def unit(self) -> Unit:
-        inputs = {m.unit: digest_of(m) for m in self.run.shards("match").values()}
+        inputs = {"shards": self.decisions}
         return self.run.unit("match", self.name, inputs, "clusters")  # no setting of `publish` changes it
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        """Memory: 16 bytes a document that has duplicates, and one shard's decisions."""
-        sizes = _SIZES_SCHEMA.empty_table()
-        for shard in self.run.shards("match"):
+        """Memory: 32 bytes a document that has duplicates, and one shard's decisions."""
+        sizes, waiting, rows_waiting = _SIZES_SCHEMA.empty_table(), list[pa.Table](), 0
+        for shard in self.run.numbers("match"):
             rows = pq.read_table(
                 self.run.file("match", shard),
                 columns=["partner", "cluster_size"],
                 filters=pc.field("paragraph").is_null() & pc.field("partner").is_valid(),
             )
-            more = pa.table([rows["partner"], rows["cluster_size"]], schema=_SIZES_SCHEMA)
-            grouped = pa.concat_tables([sizes, more]).group_by("doc_id", use_threads=False)
-            sizes = grouped.aggregate([("cluster_size", "max")]).rename_columns(_SIZES_SCHEMA.names)
-        sizes = sizes.sort_by("doc_id").combine_chunks()
+            waiting.append(pa.table([rows["partner"], rows["cluster_size"]], schema=_SIZES_SCHEMA))
+            rows_waiting += len(rows)
+            if rows_waiting > max(len(sizes), _WAITING):
+                sizes, waiting, rows_waiting = _largest([sizes, *waiting]), [], 0
+        sizes = _largest([sizes, *waiting]).sort_by("doc_id").combine_chunks()
         write_table(unit.path(f"{self.name}.parquet"), sizes)
         shards = sizes["doc_id"].to_numpy() >> np.uint64(ROW_BITS)
         bounds = [*np.flatnonzero(np.diff(shards, prepend=np.uint64(1 << 33))), len(shards)]
@@ -74,13 +80,14 @@ class CountClusters:
         return unit.commit(ledger, facts={"shards": digests})
 
 
-def _sizes_manifest(run: Run) -> Manifest | None:
-    return run.manifest("clusters", "cluster_sizes")
+def _largest(parts: list[pa.Table]) -> pa.Table:
+    """Each document once, with the largest number that it is said to stand for."""
+    grouped = pa.concat_tables(parts).group_by("doc_id", use_threads=False)
+    return grouped.aggregate([("cluster_size", "max")]).rename_columns(_SIZES_SCHEMA.names)
 
 
-def _cluster_sizes(run: Run, shard: str) -> dict[int, int]:
+def _cluster_sizes(run: Run, number: int) -> dict[int, int]:
     """Document to the number that it stands for, of those of a shard that stand for more than themselves."""
-    number = shard_number(shard)
     first, end = doc_id(number, 0), doc_id(number + 1, 0)
     within = (pc.field("doc_id") >= pa.scalar(first, pa.uint64())) & (pc.field("doc_id") < pa.scalar(end, pa.uint64()))
     rows = pq.read_table(run.folder("clusters") / "cluster_sizes.parquet", filters=within)
@@ -93,25 +100,25 @@ class PublishLanguage:
 
     run: Run
     lang: str
+    shards: array[int]
+    """Numbers of those that hold the language."""
+    shared: Mapping[str, Any]
+    """What the units of all languages are made of."""
+    digest: str
+    """Of what these shards hold, and of the numbers that their documents stand for."""
 
     @property
     def name(self) -> str:
         return self.lang
 
     def unit(self) -> Unit:
-        inputs: dict[str, Any] = {name: digest_of(m) for name, m in self._shards().items()}
-        sizes = _sizes_manifest(self.run)
-        inputs["cluster_sizes"] = [sizes.facts["shards"].get(name) for name in inputs] if sizes else None
-        inputs |= {**verb_contents(self.run.recipe, "publish"), "precision": self._held_back()}
-        return self.run.unit("publish", self.lang, inputs)
+        return self.run.unit(
+            "publish", self.lang, {"shards": self.digest, "precision": self._held_back(), **self.shared}
+        )
 
-    def _shards(self) -> dict[str, Manifest]:
-        """Shards that hold the language."""
-        return {n: m for n, m in self.run.manifests("refine").items() if self.lang in m.facts["languages"]}
-
-    def _batches(self, shard: str, columns: list[str]) -> Iterator[pa.Table]:
+    def _batches(self, shard: int, columns: list[str]) -> Iterator[pa.Table]:
         """Rows of the language in one shard by address, from the row groups that hold it."""
-        with pq.ParquetFile(self.run.folder("refine") / f"{shard}.parquet") as file:
+        with pq.ParquetFile(self.run.file("refine", shard)) as file:
             index = file.schema_arrow.get_field_index("lang")
             groups = [
                 g
@@ -123,7 +130,7 @@ class PublishLanguage:
 
     def _documents(self) -> Iterator[pa.Table]:
         """Every document of the language with the number that it stands for."""
-        for shard in self._shards():
+        for shard in self.shards:
             stands_for = _cluster_sizes(self.run, shard)
             for table in self._batches(shard, DOCUMENT_SCHEMA.names):
                 sizes = [stands_for.get(doc, 1) for doc in table["doc_id"].to_pylist()]
@@ -145,10 +152,10 @@ class PublishLanguage:
         return precision if precision is not None and precision < config.min_precision else None
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        config, ledger, shards = self.run.recipe.publish, Ledger(), self._shards()
+        config, ledger = self.run.recipe.publish, Ledger()
         held_back = self._held_back()
         with timings.measure("cutoffs"):
-            read = [t["perplexity"] for name in shards for t in self._batches(name, ["perplexity"])]
+            read = [t["perplexity"] for shard in self.shards for t in self._batches(shard, ["perplexity"])]
             values = pc.drop_null(pa.chunked_array([c for a in read for c in a.chunks], pa.float64())).to_numpy()
             given, (head, middle) = self._given(), config.shares
             cut = given or cutoffs(values, head, middle, min_documents=config.min_documents)
@@ -212,44 +219,43 @@ class DescribeCorpus:
     """`README.md` and `croissant.jsonld` of the corpus, from the manifests. Its own manifest is `corpus.json`."""
 
     run: Run
-    languages: tuple[str, ...]
+    digests: Mapping[str, str | None]
+    """Of the languages that this run has, not of what it takes back."""
+    missing: tuple[str, ...] = ()
+    """What the corpus was made without, each in words that are the same wherever the run lies."""
     name: str = "corpus"
 
-    def _manifests(self) -> dict[str, Manifest]:
-        """Of the languages that this run has, not of what it takes back."""
-        return {lang: m for lang, m in self.run.manifests("publish").items() if lang in self.languages}
-
-    def _missing(self) -> list[str]:
-        """What the corpus was made without, each in words that are the same wherever the run lies."""
-        made = self._manifests()
-        found = [each.label for each in missing_units(self.run, "refine")]
-        return found + [f"publish {lang}" for lang in self.languages if lang not in made]
+    @classmethod
+    def of(cls, run: Run, languages: Iterable[str]) -> DescribeCorpus:
+        """The task when all `languages` have ended."""
+        wanted = list(languages)
+        made = {lang: digest_of(m) for lang, m in run.manifests("publish").items() if lang in wanted}
+        failed = [f"publish {lang}" for lang in wanted if lang not in made]
+        return cls(run, made, (*(each.label for each in missing_units(run, "refine")), *failed))
 
     def unit(self) -> Unit:
         """The settings stand in the card and nowhere else, so they are an input: it is written again, never refused."""
         settings = verb_settings(self.run.recipe, "publish")
-        inputs: dict[str, Any] = {lang: digest_of(m) for lang, m in self._manifests().items()}
-        if missing := self._missing():
-            inputs["missing"] = missing
+        missing = {"missing": list(self.missing)} if self.missing else {}
         return Unit(
             self.run.root,
             "publish",
             self.name,
             settings=settings.only(()),
-            inputs={**inputs, "publish.settings": fingerprint(settings)},
+            inputs={**self.digests, "publish.settings": fingerprint(settings), **missing},
             verify=self.run.verify,
             lease=self.run.lease,
         )
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         sources = {e.snapshot or ("other archives" if e.lang is None else "imported text") for e in self.run.inputs()}
-        manifests = self._manifests()
+        manifests = {lang: m for lang, m in self.run.manifests("publish").items() if lang in self.digests}
         described = describe(
             manifests,
             name=self.run.recipe.name,
             settings=verb_settings(self.run.recipe, "publish"),
             sources=sorted(sources),
-            missing=self._missing(),
+            missing=list(self.missing),
         )
         for name, content in described.items():
             unit.path(f"{FOLDERS['publish']}/{name}").write_bytes(content)
@@ -261,10 +267,37 @@ class DescribeCorpus:
 def steps(run: Run) -> Iterator[Step]:
     """What documents stand for; one unit a language, the largest first, so that the last worker does not end long after
     the others; what the corpus says of itself."""
-    yield Step("clusters", [CountClusters(run)])
-    sizes: Counter[str] = Counter()
-    for manifest in run.manifests("refine").values():
-        sizes.update(manifest.facts["languages"])
-    languages = sorted(sizes, key=lambda c: (-sizes[c], c))
-    yield Step("languages", [PublishLanguage(run, lang) for lang in languages])
-    yield Step("card", [DescribeCorpus(run, tuple(languages))])
+    decided = hashlib.sha256()
+    for _, entry in run.shards("match"):
+        decided.update(entry.stated())
+    yield Step("clusters", [CountClusters(run, decided.hexdigest())])
+    found = _by_language(run)
+    shared = verb_contents(run.recipe, "publish")
+    largest = sorted(found, key=lambda code: (-found[code].documents, code))
+    tasks = [PublishLanguage(run, c, found[c].shards, shared, found[c].digest.hexdigest()) for c in largest]
+    yield Step("languages", tasks)
+    yield Step("card", [DescribeCorpus.of(run, found)])
+
+
+@dataclass(slots=True)
+class _Language:
+    """What the shards hold of a language."""
+
+    documents: int = 0
+    shards: array[int] = field(default_factory=lambda: array("I"))
+    digest: Any = field(default_factory=hashlib.sha256)
+
+
+def _by_language(run: Run) -> dict[str, _Language]:
+    """What each language is made of, by one look at `refine`."""
+    counted = run.manifest("clusters", "cluster_sizes")
+    sizes = counted.facts["shards"] if counted else {}
+    languages: defaultdict[str, _Language] = defaultdict(_Language)
+    for number, entry in run.shards("refine"):
+        made = f"{entry.unit} {digest_of(entry)} {sizes.get(entry.unit)}\n".encode()
+        for code, documents in entry.facts["languages"].items():
+            language = languages[code]
+            language.documents += documents
+            language.shards.append(number)
+            language.digest.update(made)
+    return languages

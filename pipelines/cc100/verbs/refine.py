@@ -30,19 +30,19 @@ class RefineShard:
     run: Run
     shard: int
     by_record: ClassVar[bool] = True
+    pages: str | None
+    """Digest of what `extract` made of the shard."""
+    duplicates: str | None
+    """Digest of what `match` decided of it."""
+    shared: Mapping[str, Any]
+    """What the units of all shards are made of."""
 
     @property
     def name(self) -> str:
         return shard_name(self.shard)
 
     def unit(self) -> Unit:
-        inputs: dict[str, Any] = {
-            "pages": digest_of(self.run.manifest("extract", self.name)),
-            "duplicates": digest_of(self.run.manifest("match", self.name)),
-            "models": digest_of(*self.run.manifests("prepare").values()),
-            **verb_contents(self.run.recipe, "refine"),
-        }
-        inputs |= self.run.recipe.refine.inputs()
+        inputs = {"pages": self.pages, "duplicates": self.duplicates, **self.shared}
         return self.run.unit("refine", self.name, inputs)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
@@ -163,5 +163,9 @@ def _dropped_table(rows: Sequence[tuple[Document, str, int | None, float | None]
 
 def steps(run: Run) -> Iterator[Step]:
     """One unit a shard, the one with most pages first."""
-    pages = {shard: m.facts["documents"] for shard, m in run.shards("extract").items()}
-    yield Step("shards", [RefineShard(run, n) for n in sorted(pages, key=lambda shard: (-pages[shard], shard))])
+    shared = {"models": digest_of(*run.entries("prepare")), **verb_contents(run.recipe, "refine")}
+    shared |= run.recipe.refine.inputs()
+    decided = {number: digest_of(entry) for number, entry in run.shards("match")}
+    pages = {number: (-entry.facts["documents"], digest_of(entry)) for number, entry in run.shards("extract")}
+    largest = sorted(pages, key=lambda number: (pages[number][0], number))
+    yield Step("shards", [RefineShard(run, n, pages[n][1], decided.get(n), shared) for n in largest])

@@ -38,6 +38,8 @@ class Step:
 
     label: str
     tasks: list[Any]
+    hashed: bool = False
+    """Whether a task hashes files from outside the run to say what its unit is made of: that is work for a worker."""
 
 
 Steps = Callable[..., Iterator[Step]]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cc100.layout import Run
 from cc100.verbs.task import Step
@@ -16,7 +16,7 @@ from ccbuild.storage import Manifest, Unit, digest_of
 from ccbuild.vocab.train import commit_vocabulary
 from ccbuild.vocab.words import count_words, merge_counts
 
-__all__ = ["corpus_of", "largest_first", "published", "steps"]
+__all__ = ["corpus_of", "largest_first", "published", "shard_of", "shard_output", "steps"]
 
 
 def published(run: Run) -> dict[str, Manifest]:
@@ -37,6 +37,16 @@ def corpus_of(run: Run, lang: str) -> CorpusLanguage:
     return corpus_language(run.folder("publish"), manifest)
 
 
+def shard_of(lang: str, shard: int) -> str:
+    """The unit of one shard of a language that has several."""
+    return f"{lang}-{shard:05d}"
+
+
+def shard_output(corpus: Manifest, shard: int) -> Mapping[str, Any] | None:
+    """What the manifest of a language says of one shard."""
+    return corpus.outputs.get(f"{corpus.unit}/{shard_of(corpus.unit, shard)}.parquet")
+
+
 @dataclass(frozen=True, slots=True)
 class CountShard:
     """Words of one shard of a language that has several."""
@@ -45,15 +55,14 @@ class CountShard:
     lang: str
     shard: int
     by_record: ClassVar[bool] = True
+    inputs: Mapping[str, Any]
 
     @property
     def name(self) -> str:
-        return f"{self.lang}-{self.shard:05d}"
+        return shard_of(self.lang, self.shard)
 
     def unit(self) -> Unit:
-        corpus = self.run.manifest("publish", self.lang)
-        inputs = {"corpus": corpus and corpus.outputs.get(f"{self.lang}/{self.name}.parquet")}
-        return self.run.unit("vocab", self.name, inputs, "word parts")
+        return self.run.unit("vocab", self.name, self.inputs, "word parts")
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         ledger = Ledger()
@@ -69,14 +78,14 @@ class CountWords:
     run: Run
     lang: str
     by_record: ClassVar[bool] = True
+    inputs: Mapping[str, Any]
 
     @property
     def name(self) -> str:
         return self.lang
 
     def unit(self) -> Unit:
-        corpus = digest_of(self.run.manifest("publish", self.lang))
-        return self.run.unit("vocab", self.lang, {"corpus": corpus}, "words")
+        return self.run.unit("vocab", self.lang, self.inputs, "words")
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         ledger, shards, lost = Ledger(), len(corpus_of(self.run, self.lang).paths), list[str]()
@@ -84,7 +93,7 @@ class CountWords:
             if shards == 1:
                 lost = _count(self.run, self.lang, None, unit, self.lang, ledger)
             else:
-                parts = [CountShard(self.run, self.lang, shard).name for shard in range(shards)]
+                parts = [shard_of(self.lang, shard) for shard in range(shards)]
                 for name in parts:
                     made = self.run.manifest("word parts", name)
                     if made is None:
@@ -119,18 +128,16 @@ class TrainVocabulary:
     """One vocabulary from the counts of all languages."""
 
     run: Run
+    inputs: Mapping[str, Any]
+    """Language to digest of its words."""
     name: str = "vocabulary"
 
-    def _counts(self) -> dict[str, Manifest]:
-        wanted = published(self.run)
-        return {m.unit: m for m in self.run.manifests("words").values() if m.unit in wanted}
-
     def unit(self) -> Unit:
-        return self.run.unit("vocab", self.name, {lang: digest_of(m) for lang, m in self._counts().items()})
+        return self.run.unit("vocab", self.name, self.inputs)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         folder = self.run.folder("words")
-        counts = {lang: folder / f"{lang}.parquet" for lang in self._counts()}
+        counts = {lang: folder / f"{lang}.parquet" for lang in self.inputs}
         failed = sorted(published(self.run).keys() - counts.keys())
         if failed and not self.run.allow_missing:
             raise InputError(f"The words of {', '.join(failed)} are not counted. Run the same command again.")
@@ -145,7 +152,13 @@ def steps(run: Run) -> Iterator[Step]:
     languages = published(run)
     largest = largest_first(languages)
     shards = {lang: len(languages[lang].facts["shards"]) for lang in largest}
-    several = [CountShard(run, lang, shard) for lang, n in shards.items() if n > 1 for shard in range(n)]
+    several = [
+        CountShard(run, lang, shard, {"corpus": shard_output(languages[lang], shard)})
+        for lang, n in shards.items()
+        if n > 1
+        for shard in range(n)
+    ]
     yield Step("shards", several)
-    yield Step("words", [CountWords(run, lang) for lang in largest])
-    yield Step("train", [TrainVocabulary(run)])
+    yield Step("words", [CountWords(run, lang, {"corpus": digest_of(languages[lang])}) for lang in largest])
+    words = {unit: digest_of(m) for unit, m in run.manifests("words").items() if unit in languages}
+    yield Step("train", [TrainVocabulary(run, words)])
