@@ -284,7 +284,8 @@ class Unit:
         verify: bool = False,
     ) -> None:
         """`options` are those of :func:`check_same`; `verify` hashes outputs before they are taken as done."""
-        self.folder, self.verb, self.name, self._options, self._verify = Path(folder), verb, name, options, verify
+        self.folder = folder if isinstance(folder, Path) else Path(folder)
+        self.verb, self.name, self._options, self._verify = verb, name, options, verify
         self.settings = settings if isinstance(settings, Settings) else Settings(settings)
         self.inputs = dict(inputs or {})
         self._token = uuid.uuid4().hex
@@ -325,13 +326,13 @@ class Unit:
     def holds(
         self,
         outputs: Mapping[str, Mapping[str, Any]],
-        size_of: Callable[[Path, str], int | None] = lambda folder, name: _size(folder / name),
+        size_of: Callable[[str], int | None] | None = None,
     ) -> bool:
         """Whether `outputs` lie in the folder, by `size_of` a name in it; with `verify`, whether they are what they
         were."""
+        size_of = size_of or (lambda name: _size(self.folder / name))
         return all(
-            size_of(self.folder, name) == facts["size"]
-            and (not self._verify or sha256_file(self.folder / name) == facts["sha256"])
+            size_of(name) == facts["size"] and (not self._verify or sha256_file(self.folder / name) == facts["sha256"])
             for name, facts in outputs.items()
         )
 
