@@ -37,6 +37,7 @@ def build(
     cluster: Any = None,
     verify: bool = False,
     take_over: bool = False,
+    retry_quarantined: bool = False,
     allow_missing: bool = False,
     insecure_scheduler: bool = False,
 ) -> OpenRun:
@@ -50,7 +51,7 @@ def build(
     one beside this one; None: one a core), `cluster` a Dask cluster in their place: ``tls://head:8786``, or a
     `distributed.Client`; an address of another machine without TLS needs `insecure_scheduler`. `verify` hashes what is
     found done, and the archives that it was made of. `take_over` goes on in a folder that a process of another machine
-    held, of which nothing was heard for a minute. After a verb of which units failed no other starts, unless
+    held, of which nothing was heard for a minute. `retry_quarantined` tries the records again that were set apart. After a verb of which units failed no other starts, unless
     `allow_missing`: then it is made of the rest, and the run, its report and its corpus say so.
 
     A script that starts workers needs the guard ``if __name__ == "__main__":`` around the call, as each worker imports
@@ -64,7 +65,7 @@ def build(
     2
     """
     chosen: dict[str, Any] = {"stages": stages, "settings": settings, "first": first, "until": until, "verify": verify}
-    chosen["allow_missing"] = allow_missing
+    chosen |= {"allow_missing": allow_missing, "retry_quarantined": retry_quarantined}
     plan = planned(recipe, inputs, out, **chosen)
     chosen = {"workers": workers, "cluster": cluster, "insecure_scheduler": insecure_scheduler, "take_over": take_over}
     built = do(plan, **chosen)

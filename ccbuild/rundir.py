@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ccbuild.errors import DataError, InputError
-from ccbuild.index import SHARD, Entry, entries, in_order, unit_names
+from ccbuild.index import SHARD, Entry, entries, has_units, in_order, unit_names
 from ccbuild.ledger import Ledger
 from ccbuild.records import address
 from ccbuild.storage import Manifest, read_manifest
@@ -83,10 +83,10 @@ AUDITS = "audits"
 """Folder of what people judged."""
 
 _MADE = {
-    "vocab": ("6-vocabulary/words/parts/*.json", "6-vocabulary/words/*.json", "6-vocabulary/vocabulary.json"),
-    "encode": ("7-tokens/parts/*.json", "7-tokens/*.json"),
+    "vocab": (("word parts", ""), ("words", ""), ("vocab", "vocabulary")),
+    "encode": (("token parts", ""), ("encode", "")),
 }
-"""Where the manifests with the settings of a verb stand, where it is more than its folder."""
+"""Where the manifests with the settings of a verb stand, and how they begin, where it is more than its folder."""
 
 
 def shard_name(shard: int) -> str:
@@ -179,12 +179,13 @@ class RunDir:
 
     def made(self, verb: str) -> Iterator[Path]:
         """The manifests of all that `verb` has made, wherever they stand; parts before what is made of them."""
-        for pattern in _MADE.get(verb, (f"{FOLDERS[verb]}/*.json",)):
-            yield from _in_order(self.root.glob(pattern))
+        for place, name in _MADE.get(verb, ((verb, ""),)):
+            folder = self.folder(place)
+            yield from (folder / f"{unit}.json" for unit in unit_names(folder, name))
 
     def has(self, verb: str) -> bool:
         """Whether `verb` has made anything."""
-        return any(True for pattern in _MADE.get(verb, (f"{FOLDERS[verb]}/*.json",)) for _ in self.root.glob(pattern))
+        return any(has_units(self.folder(place), name) for place, name in _MADE.get(verb, ((verb, ""),)))
 
     def ledger(self, verb: str) -> Ledger:
         """The ledgers of all finished units of a verb, added up."""

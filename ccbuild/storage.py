@@ -282,15 +282,18 @@ class Unit:
         inputs: Mapping[str, Any] | None = None,
         options: Mapping[str, str] | None = None,
         verify: bool = False,
+        retry: bool = False,
         lease: Lease | None = None,
         archives: Mapping[str, str] | None = None,
     ) -> None:
-        """`options` are those of :func:`check_same`; `verify` hashes outputs before they are taken as done.
+        """`options` are those of :func:`check_same`; `verify` hashes outputs before they are taken as done; `retry` takes
+        nothing as done in which records were set apart.
 
         `lease`: that of the run, which must still hold when the unit is committed; temporary names bear its token.
         `archives`: name to path of what `verify` compares with the SHA-256 that the manifest has of it.
         """
-        self.folder, self.verb, self.name, self._options, self._verify = Path(folder), verb, name, options, verify
+        self.folder = folder if isinstance(folder, Path) else Path(folder)
+        self.verb, self.name, self._options, self._verify, self._retry = verb, name, options, verify, retry
         self.settings = settings if isinstance(settings, Settings) else Settings(settings)
         self.inputs = dict(inputs or {})
         self._archives = archives or {}
@@ -316,7 +319,7 @@ class Unit:
             manifest = None
         if manifest is None or not self.made_with(manifest.settings):
             return None
-        if not self.made_of(manifest.inputs):
+        if not self.made_of(manifest.inputs) or (self._retry and manifest.facts.get("set_apart")):
             return None
         if self._verify:
             self._compare_archives(manifest)
@@ -337,13 +340,13 @@ class Unit:
     def holds(
         self,
         outputs: Mapping[str, Mapping[str, Any]],
-        size_of: Callable[[Path, str], int | None] = lambda folder, name: _size(folder / name),
+        size_of: Callable[[str], int | None] | None = None,
     ) -> bool:
         """Whether `outputs` lie in the folder, by `size_of` a name in it; with `verify`, whether they are what they
         were."""
+        size_of = size_of or (lambda name: _size(self.folder / name))
         return all(
-            size_of(self.folder, name) == facts["size"]
-            and (not self._verify or sha256_file(self.folder / name) == facts["sha256"])
+            size_of(name) == facts["size"] and (not self._verify or sha256_file(self.folder / name) == facts["sha256"])
             for name, facts in outputs.items()
         )
 

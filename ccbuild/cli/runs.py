@@ -50,6 +50,7 @@ def add(commands: Any) -> None:
     run.add_argument("--out", required=True, help="folder of the run; the same command again goes on where it stopped")
     run.add_argument("--from", dest="first", choices=VERBS, help="first verb (default: prepare)")
     run.add_argument("--scheduler", metavar="ADDR", help="a Dask scheduler, tls://host:port, in place of local workers")
+    run.add_argument("--retry-quarantined", action="store_true", help="try the records again that were set apart")
     run.add_argument("--insecure-scheduler", action="store_true", help="take one on another machine without TLS")
     run.add_argument(
         "--allow-missing",
@@ -75,7 +76,9 @@ def add(commands: Any) -> None:
     for made in (demo, run):
         made.add_argument("--until", choices=VERBS, help="last verb (default: what the recipe says)")
     for made in (demo, run, prepare):
-        made.add_argument("--workers", type=_count, default=os.cpu_count() or 1, help="processes; 0: only this one")
+        made.add_argument(
+            "--workers", type=_count, default=os.cpu_count() or 1, help="processes; 0: one beside this one"
+        )
         made.add_argument(
             "--verify",
             action="store_true",
@@ -132,6 +135,7 @@ def _run(options: argparse.Namespace) -> int:
         first=options.first,
         until=options.until,
         verify=options.verify,
+        retry_quarantined=options.retry_quarantined,
         allow_missing=options.allow_missing,
     )
     if not options.dry_run:

@@ -130,7 +130,7 @@ class How:
     """Takes a line for the person."""
     trainer: Trainer
     workers: int | None = None
-    """Processes on this machine; 0: only this one; None: as many as it has cores."""
+    """Processes on this machine; 0: one beside this one; None: as many as it has cores."""
     cluster: Any = None
     """The address of a Dask scheduler that exists, ``tls://host:port``, or a `distributed.Client`."""
     insecure_scheduler: bool = False
@@ -165,6 +165,7 @@ def planned(
     first: str | None = None,
     until: str | None = None,
     verify: bool = False,
+    retry_quarantined: bool = False,
     allow_missing: bool = False,
 ) -> Plan:
     """The plan of a run in `out`; `ccbuild.build` tells what the arguments mean.
@@ -191,7 +192,8 @@ def planned(
     recipe = checked(recipe, verbs, root)
     named = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     sources = sources_of([os.fspath(each) for each in named], recipe.crawl) if "extract" in verbs else []
-    return Plan(Run(root, recipe, verify, allow_missing=allow_missing), verbs, tuple(sources))
+    run = Run(root, recipe, verify, retry_quarantined=retry_quarantined, allow_missing=allow_missing)
+    return Plan(run, verbs, tuple(sources))
 
 
 def build(plan: Plan, how: How) -> Built:

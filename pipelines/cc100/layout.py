@@ -69,6 +69,8 @@ class Run(RunDir):
     """Processes on one machine, which share the memory that the recipe sets for it."""
     lease: Lease | None = None
     """That this process holds the folder; units are committed while it does."""
+    retry_quarantined: bool = False
+    """Do again the units in which records were set apart, since they ended a process, took too long, or broke off."""
     allow_missing: bool = False
     """Make a verb of the rest where a unit before it failed."""
 
@@ -91,6 +93,7 @@ class Run(RunDir):
             settings=_settings(self.recipe, verb),
             inputs=inputs,
             verify=self.verify,
+            retry=self.retry_quarantined,
             lease=self.lease,
             archives=archives,
         )

@@ -17,7 +17,7 @@ from cc100.recipe import VERBS
 from cc100.verbs import encode, extract, match, prepare, publish, refine, vocab
 from cc100.verbs.task import Result, Step, Task, execute
 from ccbuild.errors import InputError, LedgerError, StorageError
-from ccbuild.index import WORTH, Look, gather
+from ccbuild.index import Look, gather
 from ccbuild.progress import REFRESH_SECONDS, SHOWN_SECONDS, ShowProgress, asking, duration, here, phase
 from ccbuild.rundir import Input
 from ccbuild.storage import retire
@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 
+_MANY = 10_000
+"""Units of a step from which on one look at all that their folders hold costs less than to read their manifests."""
 _SHOWN = 2
 """Units in work that are told by name."""
 _SILENT = 30.0
@@ -107,7 +109,8 @@ def run_verb(
     summary, planned = run_steps(run, verb, plan(run, verb, sources, table), engine, show)
     if verb != "extract" and not summary.failures:
         summary.retired = _retire(run, verb, planned)
-    gather(run.folder(verb))
+    if summary.fresh:
+        gather(run.folder(verb))
     return summary
 
 
@@ -142,11 +145,11 @@ def undone(run: Run, step: Step) -> list[Any]:
     """The tasks of a step that are to be given to workers: those not found done by one look at their folders.
 
     What cannot be told from here (a refused setting, a file that is not there) is given to a worker, which says why; so
-    are all tasks where every output is to be hashed, and those that hash their inputs.
+    are all tasks where every output is to be hashed, or records are to be tried again, and those that hash their inputs.
     """
-    if run.verify or step.hashed:
+    if run.verify or run.retry_quarantined or step.hashed:
         return step.tasks
-    look = Look() if len(step.tasks) >= WORTH else None
+    look = Look() if len(step.tasks) >= _MANY else None
     with phase("check"):
         return [task for task in step.tasks if not _is_done(task, look)]
 

@@ -34,7 +34,6 @@ from cc100.run import _retire, balance, missing_shards, plan, undone
 from cc100.verbs import extract, refine
 from cc100.verbs.task import Step
 from ccbuild.errors import LedgerError
-from ccbuild.index import gather
 from ccbuild.langid.codes import CC100
 from ccbuild.ledger import Ledger
 from ccbuild.rundir import FOLDERS
@@ -161,7 +160,6 @@ def measure(folder: Path, what: str, shards: int) -> dict[str, Any]:
         if what != "extract":
             assert not _retire(run, what, planned)
         assert not missing_shards(run)
-        gather(run.folder(what))
     return {
         "part": what,
         "units": units,

@@ -56,8 +56,8 @@ class Watched:
 @pytest.fixture(params=[1, 1000], ids=["by an index", "one by one"], autouse=True)
 def worth(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """As a run of many units is looked at, and as a run of few."""
-    for module in ("ccbuild.index", "cc100.run"):
-        monkeypatch.setattr(f"{module}.WORTH", request.param)
+    monkeypatch.setattr("ccbuild.index.WORTH", request.param)
+    monkeypatch.setattr("cc100.run._MANY", request.param)
     return int(request.param)
 
 

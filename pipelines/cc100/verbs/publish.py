@@ -274,7 +274,7 @@ def steps(run: Run) -> Iterator[Step]:
     found = _by_language(run)
     shared = verb_contents(run.recipe, "publish")
     largest = sorted(found, key=lambda code: (-found[code].documents, code))
-    tasks = [PublishLanguage(run, c, found[c].shards, shared, found[c].digest.hexdigest()) for c in largest]
+    tasks = [PublishLanguage(run, c, found[c].shards, shared, found[c].digest) for c in largest]
     yield Step("languages", tasks)
     yield Step("card", [DescribeCorpus.of(run, found)])
 
@@ -285,7 +285,8 @@ class _Language:
 
     documents: int = 0
     shards: array[int] = field(default_factory=lambda: array("I"))
-    digest: Any = field(default_factory=hashlib.sha256)
+    digest: str = ""
+    """Of what these shards are."""
 
 
 def _by_language(run: Run) -> dict[str, _Language]:
@@ -293,11 +294,14 @@ def _by_language(run: Run) -> dict[str, _Language]:
     counted = run.manifest("clusters", "cluster_sizes")
     sizes = counted.facts["shards"] if counted else {}
     languages: defaultdict[str, _Language] = defaultdict(_Language)
+    digests: dict[int, bytes] = {}
     for number, entry in run.shards("refine"):
-        made = f"{entry.unit} {digest_of(entry)} {sizes.get(entry.unit)}\n".encode()
+        made = f"{entry.unit} {digest_of(entry)} {sizes.get(entry.unit)}"
+        digests[number] = hashlib.sha256(made.encode()).digest()
         for code, documents in entry.facts["languages"].items():
             language = languages[code]
             language.documents += documents
             language.shards.append(number)
-            language.digest.update(made)
+    for language in languages.values():
+        language.digest = hashlib.sha256(b"".join(map(digests.__getitem__, language.shards))).hexdigest()
     return languages
