@@ -49,10 +49,12 @@ def build(
     `stages` of yours come after the recipe's; where the list names one of ours, it is the whole order. `settings` are
     keys of the recipe, ``{"publish.tail_share": 0.5}``. `first` and `until` are verbs. `workers` are processes here (0:
     one beside this one; None: one a core), `cluster` a Dask cluster in their place: ``tls://head:8786``, or a
-    `distributed.Client`; an address of another machine without TLS needs `insecure_scheduler`. `verify` hashes what is
-    found done, and the archives that it was made of. `take_over` goes on in a folder that a process of another machine
-    held, of which nothing was heard for a minute. `retry_quarantined` tries the records again that were set apart. After a verb of which units failed no other starts, unless
-    `allow_missing`: then it is made of the rest, and the run, its report and its corpus say so.
+    `distributed.Client`; an address of another machine without TLS needs `insecure_scheduler`.
+
+    `verify` hashes what is found done, and the archives that it was made of. `take_over` goes on in a folder that a
+    process of another machine held, of which nothing was heard for a minute. `retry_quarantined` tries the records
+    again that were set apart. After a verb of which units failed no other starts, unless `allow_missing`: then it is
+    made of the rest, and the run, its report and its corpus say so.
 
     A script that starts workers needs the guard ``if __name__ == "__main__":`` around the call, as each worker imports
     it; a notebook does not.

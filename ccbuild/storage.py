@@ -286,8 +286,8 @@ class Unit:
         lease: Lease | None = None,
         archives: Mapping[str, str] | None = None,
     ) -> None:
-        """`options` are those of :func:`check_same`; `verify` hashes outputs before they are taken as done; `retry` takes
-        nothing as done in which records were set apart.
+        """`options` are those of :func:`check_same`; `verify` hashes outputs before they are taken as done; `retry`
+        takes nothing as done in which records were set apart.
 
         `lease`: that of the run, which must still hold when the unit is committed; temporary names bear its token.
         `archives`: name to path of what `verify` compares with the SHA-256 that the manifest has of it.

@@ -20,7 +20,7 @@ from ccbuild.errors import InputError, LedgerError, StorageError
 from ccbuild.index import Look, gather
 from ccbuild.progress import REFRESH_SECONDS, SHOWN_SECONDS, ShowProgress, asking, duration, here, phase
 from ccbuild.rundir import Input
-from ccbuild.storage import retire
+from ccbuild.storage import read_manifest, retire
 
 __all__ = [
     "Failure",
@@ -36,6 +36,8 @@ __all__ = [
 
 _MANY = 10_000
 """Units of a step from which on one look at all that their folders hold costs less than to read their manifests."""
+_ASKED = 1000
+"""Most units found done from which it is reckoned how much the others will write."""
 _SHOWN = 2
 """Units in work that are told by name."""
 _SILENT = 30.0
@@ -128,11 +130,12 @@ def run_steps(
         while (step := _next(steps)) is not None:
             tasks = undone(run, step)
             bar.add(len(step.tasks))
-            need = _Need(f"{label} ({step.label})", {task.name: getattr(task, "nbytes", 0) or 1 for task in tasks})
             todo = {task.name for task in tasks}
-            for name in (task.name for task in step.tasks if task.name not in todo):
-                summary.before += 1
-                bar.advance(name)
+            found = [task for task in step.tasks if task.name not in todo]
+            summary.before += len(found)
+            for task in found:
+                bar.advance(task.name)
+            need = _Need(f"{label} ({step.label})", found, {task.name: _nbytes(task) for task in tasks})
             for task, answer in engine(execute, tasks):
                 bar.advance(task.name)
                 log.write(json.dumps(_count(summary, task.name, answer, need)) + "\n")
@@ -145,7 +148,8 @@ def undone(run: Run, step: Step) -> list[Any]:
     """The tasks of a step that are to be given to workers: those not found done by one look at their folders.
 
     What cannot be told from here (a refused setting, a file that is not there) is given to a worker, which says why; so
-    are all tasks where every output is to be hashed, or records are to be tried again, and those that hash their inputs.
+    are all tasks where every output is to be hashed, or records are to be tried again, and those that hash their
+    inputs.
     """
     if run.verify or run.retry_quarantined or step.hashed:
         return step.tasks
@@ -191,13 +195,20 @@ def _retire(run: Run, verb: str, planned: set[str]) -> list[str]:
     return [path.stem for path in gone]
 
 
+def _nbytes(task: Task) -> int:
+    """Bytes that a unit reads, or 1 where nobody knows them."""
+    return getattr(task, "nbytes", 0) or 1
+
+
 @dataclass(slots=True)
 class _Need:
     """How much the rest of a step will write, if it goes on as it went so far."""
 
     what: str
+    found: list[Any]
+    """Tasks that were found done: some are asked for the size of their files when it comes to it."""
     left: dict[str, int]
-    """Unit to the bytes that it reads, or 1 where nobody knows them."""
+    """Unit to the bytes that it reads."""
     read: int = 0
     written: int = 0
 
@@ -208,6 +219,10 @@ class _Need:
 
     def __str__(self) -> str:
         units = f"{len(self.left):,} units of {self.what} are left"
+        for task in self.found[:_ASKED]:
+            manifest = read_manifest(task.unit().manifest_path)
+            self.read += _nbytes(task)
+            self.written += sum(output["size"] for output in manifest.outputs.values()) if manifest else 0
         if not self.read:
             return f"{units}, and as none is done yet, nobody knows how much they need."
         need = self.written * sum(self.left.values()) / self.read

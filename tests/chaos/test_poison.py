@@ -17,7 +17,7 @@ import pytest
 import ccbuild
 from cc100.apart import GuardConfig
 from cc100.build import planned
-from cc100.engines import Working, beside
+from cc100.engines import Working, beside, in_process
 from cc100.run import run_verb
 from cc100.verbs.task import Result, execute
 from ccbuild.border import is_set_apart
@@ -142,3 +142,19 @@ def test_it_costs_that_page(step: str, kind: str, runs: dict[str, Path], tmp_pat
         assert (out / FOLDERS["prints"] / "part-00000.parquet").read_bytes() == (
             less / FOLDERS["prints"] / "part-00000.parquet"
         ).read_bytes()
+
+
+def test_what_was_set_apart_is_tried_again_when_asked(runs: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(runs["all"], tmp_path / "it")
+    out, archive = tmp_path / "it" / "run", runs["all"] / "crawl" / "a.warc.gz"
+    shutil.rmtree(out / FOLDERS["refine"])
+    plan = planned("cc100", str(archive), out, first="extract", until="refine", settings=SETTINGS)
+    run_verb(plan.run, "refine", Poisoning("language", "exception"), silent)
+    name = out / FOLDERS["refine"] / "part-00000.parquet"
+    whole = runs["all"] / "run" / FOLDERS["refine"] / "part-00000.parquet"
+    assert name.read_bytes() != whole.read_bytes()
+    assert run_verb(plan.run, "refine", in_process(), silent).fresh == 0
+    again = dataclasses.replace(plan.run, retry_quarantined=True)
+    assert run_verb(again, "refine", in_process(), silent).fresh == 1
+    assert name.read_bytes() == whole.read_bytes()
+    assert run_verb(again, "refine", in_process(), silent).fresh == 0
