@@ -371,7 +371,8 @@ class _Local:
         self.close()
         self._cluster = _started(self._workers)
         self.client = Client(self._cluster)
-        self.client.run(_leave_interrupts)
+        with contextlib.suppress(OSError):  # one that has died already
+            self.client.run(_leave_interrupts)
         return self.client
 
     def close(self) -> None:
@@ -393,23 +394,19 @@ def _started(workers: int) -> Any:
     guard."""
     from distributed import LocalCluster
 
-    try:
-        cluster = within(
-            STARTUP_SECONDS,
-            lambda: LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address="127.0.0.1:0",
-                memory_limit=None,
-                host="127.0.0.1",
-                silence_logs=logging.CRITICAL,
-            ),
-        )
-    except RuntimeError as error:
-        if "__main__" in str(error.__cause__) or "Nanny failed" in str(error):
-            raise InputError(f"No worker could be started: {error}. {_GUARD}") from error
-        raise
+    options = {"threads_per_worker": 1, "processes": True, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    for left in reversed(range(MOST_DEATHS)):
+        try:
+            cluster = within(
+                STARTUP_SECONDS,
+                lambda: LocalCluster(n_workers=workers, memory_limit=None, silence_logs=logging.CRITICAL, **options),
+            )
+            break
+        except RuntimeError as error:
+            if "__main__" not in str(error.__cause__) and "Nanny failed" not in str(error):
+                raise
+            if not left:  # each time: it was not killed by chance
+                raise InputError(f"No worker could be started: {error}. {_GUARD}") from error
     if cluster is None:
         raise EngineError(
             f"No worker has started within {duration(STARTUP_SECONDS)}. See whether the machine has memory left, "
