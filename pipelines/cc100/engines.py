@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import queue
+import tempfile
 import time
 import uuid
 from collections import deque
@@ -19,6 +21,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -392,27 +395,42 @@ def _close(what: Any) -> None:
 def _started(workers: int) -> Any:
     """A `distributed.LocalCluster`; `EngineError` where its workers do not start, `InputError` where the script lacks a
     guard."""
+    with tempfile.TemporaryDirectory(prefix="ccbuild-") as marks:
+        os.environ[_MARKS] = marks
+        for _ in range(MOST_STARTS):
+            try:
+                cluster = within(STARTUP_SECONDS, lambda: _cluster(workers))
+            except RuntimeError as error:  # a worker that ended while it started
+                if (Path(marks) / _BEGAN).exists():
+                    raise InputError(f"No worker could be started: {error}. {_GUARD}") from error
+                continue
+            if cluster is not None:
+                return cluster
+            break
+    raise EngineError(
+        "No worker has started. See whether the machine has memory left, choose fewer --workers (0: one process beside "
+        "this one), and run the same command again."
+    )
+
+
+def _cluster(workers: int) -> Any:
     from distributed import LocalCluster
 
-    options = {"threads_per_worker": 1, "processes": True, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-    for left in reversed(range(MOST_DEATHS)):
-        try:
-            cluster = within(
-                STARTUP_SECONDS,
-                lambda: LocalCluster(n_workers=workers, memory_limit=None, silence_logs=logging.CRITICAL, **options),
-            )
-            break
-        except RuntimeError as error:
-            if "__main__" not in str(error.__cause__) and "Nanny failed" not in str(error):
-                raise
-            if not left:  # each time: it was not killed by chance
-                raise InputError(f"No worker could be started: {error}. {_GUARD}") from error
-    if cluster is None:
-        raise EngineError(
-            f"No worker has started within {duration(STARTUP_SECONDS)}. See whether the machine has memory left, "
-            "choose fewer --workers (0: one process beside this one), and run the same command again."
-        )
-    return cluster
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address="127.0.0.1:0",
+        memory_limit=None,
+        host="127.0.0.1",
+        silence_logs=logging.CRITICAL,
+    )
+
+
+_MARKS, _BEGAN = "CCBUILD_MARKS", "began"
+"""Environment: a folder in which a worker leaves a mark that began a run while it was itself being started."""
+MOST_STARTS = 8
+"""How often our workers may end while they start."""
 
 
 @contextmanager
@@ -455,7 +473,6 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _kept_environment() -> Iterator[None]:
     """What Dask sets for its workers, such as OMP_NUM_THREADS=1, it sets here too: torch would train on one core."""
-    import os
 
     before = dict(os.environ)
     try:
@@ -471,6 +488,9 @@ def refuse_inside_a_worker() -> None:
     import multiprocessing
 
     if getattr(multiprocessing.current_process(), "_inheriting", False):
+        if marks := os.environ.get(_MARKS):
+            with contextlib.suppress(OSError):
+                (Path(marks) / _BEGAN).touch()
         raise InputError(_GUARD)
 
 
