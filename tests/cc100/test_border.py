@@ -126,7 +126,7 @@ def test_tls_and_this_machine_are_taken(address: str) -> None:
 def test_whoever_says_so_may_go_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def called(address: str) -> None:
+    def called(address: str, *more: object) -> None:
         raise InputError(f"{address} was called")
 
     monkeypatch.setattr("cc100.build.remote_cluster", called)
