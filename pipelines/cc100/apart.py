@@ -89,7 +89,7 @@ class Child:
     """A process that does units of work, one at a time; it ends with the one that started it."""
 
     def __init__(self, guard: GuardConfig) -> None:
-        self._guard = guard
+        self.guard = guard
         self._folder = tempfile.TemporaryDirectory(prefix="ccbuild-")
         self._path = str(Path(self._folder.name) / "journal")
         self._journal = Journal(self._path)
@@ -111,7 +111,7 @@ class Child:
         assert self._pipe is not None
         self._journal.write(None)
         try:
-            self._pipe.send_bytes(cloudpickle.dumps((work, task, known, self._path, self._guard.memory_megabytes)))
+            self._pipe.send_bytes(cloudpickle.dumps((work, task, known, self._path, self.guard.memory_megabytes)))
             answer = self._answer(known is not None, getattr(task, "by_record", False))
         except (EOFError, ConnectionError):
             answer = Ended("killed", self._died(), self._journal.read())
@@ -133,7 +133,7 @@ class Child:
             if (now := self._journal.count()) != last:
                 last, since = now, time.monotonic()
             begun = self._journal.read()
-            if time.monotonic() - since > self._guard.record_seconds and (begun or (by_record and not journal)):
+            if time.monotonic() - since > self.guard.record_seconds and (begun or (by_record and not journal)):
                 return Ended("overtime", "", begun)
 
     def _start(self) -> None:

@@ -265,7 +265,8 @@ def _engine(how: How, guard: GuardConfig) -> Iterator[Engine]:
         client = how.cluster.get_client() if hasattr(how.cluster, "get_client") else how.cluster
         yield on_dask(client, guard, how.tell)
     elif how.workers == 0:
-        yield beside(guard)
+        with beside(guard) as engine:
+            yield engine
     else:
         with local_cluster(how.workers or os.cpu_count() or 1, guard, how.tell) as engine:
             yield engine

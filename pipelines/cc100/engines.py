@@ -79,27 +79,25 @@ class _InProcess:
 
     workers = 1
 
-    def __init__(self, guard: GuardConfig | None = None) -> None:
-        self._guard = guard
+    def __init__(self, child: Child | None = None) -> None:
+        self._child = child
         self._at: tuple[str, float, Doing] | None = None
 
     def everywhere(self, ask: Callable[[], R]) -> dict[str, R]:
         return {"this process": ask()}
 
     def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
-        with contextlib.nullcontext() if self._guard is None else Child(self._guard) as child:
-            for task in tasks:
-                self._at = _name(task), time.monotonic(), here()
-                answer = guarded(work, task) if child is None else self._beside(child, work, task)
-                self._at = None
-                yield task, answer
+        for task in tasks:
+            self._at = _name(task), time.monotonic(), here()
+            answer = guarded(work, task) if self._child is None else self._beside(self._child, work, task)
+            self._at = None
+            yield task, answer
 
     def _beside(self, child: Child, work: Callable[[T], R], task: T) -> R | Exception:
         """In the process beside this one, and record by record where the unit ended that process."""
-        assert self._guard is not None
         with phase(""):
             answer = child.ask(work, task)
-        return carefully(work, task, self._guard) if isinstance(answer, Ended) else answer
+        return carefully(work, task, child.guard) if isinstance(answer, Ended) else answer
 
     def working(self) -> list[Working]:
         at = self._at
@@ -111,9 +109,11 @@ def in_process() -> Engine:
     return _InProcess()
 
 
-def beside(guard: GuardConfig) -> Engine:
+@contextmanager
+def beside(guard: GuardConfig) -> Iterator[Engine]:
     """One after the other in a process beside this one, which a record may end."""
-    return _InProcess(guard)
+    with Child(guard) as child:
+        yield _InProcess(child)
 
 
 @dataclass(slots=True)

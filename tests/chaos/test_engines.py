@@ -41,7 +41,8 @@ EXPECTED = {"first": (20, []), "last": (20, []), **{kind: (19, [(7, cause)]) for
 
 
 def test_a_record_costs_itself_in_a_process_beside() -> None:
-    assert answers(beside(SHORT), poisoned()) == EXPECTED
+    with beside(SHORT) as engine:
+        assert answers(engine, poisoned()) == EXPECTED
 
 
 def test_a_record_costs_itself_on_workers(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +54,8 @@ def test_a_record_costs_itself_on_workers(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_process_that_ends_outside_of_a_record_fails_its_unit() -> None:
-    (found,) = (answer for _, answer in beside(SHORT)(_end, [Unit("x")]))
+    with beside(SHORT) as engine:
+        (found,) = (answer for _, answer in engine(_end, [Unit("x")]))
     assert isinstance(found, EngineError)
     assert "ended (exit 3) in work that belongs to no single record" in str(found)
 
@@ -64,7 +66,8 @@ def _end(unit: Unit) -> None:
 
 def test_records_that_go_on_ending_their_process_fail_the_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart, "MOST_SET_APART", 0)
-    (found,) = (answer for _, answer in beside(SHORT)(work, [Unit("x", "exit")]))
+    with beside(SHORT) as engine:
+        (found,) = (answer for _, answer in engine(work, [Unit("x", "exit")]))
     assert isinstance(found, EngineError)
 
 
@@ -73,7 +76,7 @@ def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
     script.write_text(
         "import sys; from pathlib import Path; from cc100.engines import beside; from cc100.apart import GuardConfig\n"
         "from tests.chaos.poison import Deaf, work\n"
-        "list(beside(GuardConfig())(work, [Deaf(Path(sys.argv[1]))]))",
+        "with beside(GuardConfig()) as engine:\n    list(engine(work, [Deaf(Path(sys.argv[1]))]))",
         encoding="utf-8",
     )
     parent = subprocess.Popen([sys.executable, script, tmp_path / "never"], env={**os.environ, **_path()})

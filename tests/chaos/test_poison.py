@@ -85,7 +85,8 @@ class Poisoning:
 
     def __call__(self, work: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
         guard = GuardConfig(record_seconds=2, memory_megabytes=3000)
-        yield from beside(guard)(partial(poisoned, self.step, self.kind), tasks)
+        with beside(guard) as engine:
+            yield from engine(partial(poisoned, self.step, self.kind), tasks)
 
 
 def pages() -> list[tuple[str, ...]]:
