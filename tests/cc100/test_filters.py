@@ -162,6 +162,7 @@ GUIDE = (Path(__file__).parents[2] / "pipelines" / "filters.md").read_text(encod
 def test_the_guide_says_what_works(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module, recipe, _, script = (block for _, block in re.findall(r"```(\w+)\n(.*?)```", GUIDE, re.DOTALL))
     (in_folder / "my_filters.py").write_text(module, encoding="utf-8")
+    sys.modules.pop("my_filters", None)  # of another test
     (in_folder / "mine.yaml").write_text(recipe, encoding="utf-8")
     monkeypatch.syspath_prepend(str(in_folder))
     archive = write_archive(

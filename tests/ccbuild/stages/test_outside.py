@@ -54,6 +54,7 @@ def filters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path = tmp_path / "my_filters.py"
     path.write_text(MODULE, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("my_filters", None)  # of another test
     yield path
     sys.modules.pop("my_filters", None)
 
