@@ -145,6 +145,7 @@ class Child:
             stderr=subprocess.DEVNULL,  # what a native library prints when it dies is no word for a person
             stdout=subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),
+            start_new_session=True,  # Ctrl-C and a closed terminal are for the one that a person started
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
         theirs.close()
@@ -186,7 +187,6 @@ _GIVEN_UP = (
 def serve(descriptor: int, parent: int) -> None:
     """In the process: do what is asked for through the pipe `descriptor`, until it is closed."""
     _end_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the process that a person started
     pipe = Connection(descriptor)
     while True:
         try:
