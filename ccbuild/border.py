@@ -18,14 +18,15 @@ from typing import Protocol, TypeVar
 
 from ccbuild.errors import CcbuildError
 
-__all__ = ["Begun", "Journal", "alone", "is_set_apart", "page_address", "survivors"]
+__all__ = ["CAUSES", "Begun", "Journal", "alone", "is_set_apart", "page_address", "survivors"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _SIZE = 1024
 _COUNT = struct.Struct("<Q")
-_CAUSES = ("failed:", "killed:", "overtime:")
+CAUSES = ("failed:", "killed:", "overtime:")
+"""How the causes begin for which a record is set apart."""
 _LEAST, _SHARE = 10, 100
 """Up to ten records, or one in a hundred, may break a step off before it is taken for the step's own fault."""
 
@@ -170,7 +171,7 @@ def is_set_apart(reason: str) -> bool:
     >>> is_set_apart("killed:text:SIGSEGV"), is_set_apart("too_short")
     (True, False)
     """
-    return reason.startswith(_CAUSES)
+    return reason.startswith(CAUSES)
 
 
 def page_address(page: HasPlace) -> str:

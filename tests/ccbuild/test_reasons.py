@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cc100.recipe import PublishConfig
+from ccbuild.border import CAUSES
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
 from ccbuild.reasons import REASONS, find, meaning, place
@@ -100,7 +101,9 @@ def test_every_known_reason_is_given_somewhere() -> None:
     dead = [
         name
         for name in REASONS
-        if name not in found and not any(name == h or (name.startswith(h) and name[len(h) :] in words) for h in heads)
+        if name not in found
+        and name not in (*CAUSES, "parser:")  # of records that are set apart; of runs of earlier releases
+        and not any(name == h or (name.startswith(h) and name[len(h) :] in words) for h in heads)
     ]
     assert not dead
     assert {name for name in REASONS if name.startswith("bucket_")} == {f"bucket_{b}" for b in PublishConfig().buckets}
