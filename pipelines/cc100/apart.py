@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -36,6 +37,8 @@ R = TypeVar("R")
 
 MOST_SET_APART = 100
 """Records of one unit that may end its process. A unit with more has another trouble than its records."""
+MOST_BY_CHANCE = 3
+"""How often the process of a unit may end while no record is in work."""
 _POLL_SECONDS = 0.05
 TELL_SECONDS = 1.0
 """How often a process says what it is at."""
@@ -165,13 +168,22 @@ class Child:
 
 
 def carefully(work: Callable[[T], R], task: T, guard: GuardConfig) -> R | Exception:
-    """The unit in a process of its own, record by record, without the records that end it."""
+    """The unit in a process of its own, record by record, without the records that end it.
+
+    SIGKILL comes from outside, as a rule from a machine without memory left, and may hit a process at any record: only
+    one that it hits twice is set apart.
+    """
     known: dict[Begun, str] = {}
+    by_chance: Counter[Begun | None] = Counter()
     with phase("alone"), Child(guard) as child:
         while True:
             answer = child.ask(work, task, known)
             if not isinstance(answer, Ended):
                 return answer
+            by_chance[answer.begun] += 1
+            most = MOST_BY_CHANCE if answer.begun is None else 1
+            if (answer.begun is None or answer.signal == "SIGKILL") and by_chance[answer.begun] <= most:
+                continue
             if answer.begun is None or len(known) >= MOST_SET_APART or answer.begun in known:
                 return EngineError(_GIVEN_UP.format(answer.signal or answer.how, len(known)))
             known[answer.begun] = answer.cause()

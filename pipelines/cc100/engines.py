@@ -282,7 +282,7 @@ class _OnDask:
         """Our own workers are gone, or too few of them: begin with new ones, a few times."""
         assert self._renew is not None
         self._renewed += 1
-        if self._renewed > MOST_DEATHS:
+        if self._renewed > MOST_RENEWALS:
             raise EngineError(
                 f"Workers end while they start, {self._renewed} times one after the other. See whether the machine has "
                 "memory left, choose fewer --workers (0: one process beside this one), and run the same command again."
@@ -300,8 +300,10 @@ _LOST = ("KilledWorker", "FutureCancelledError", "CancelledError", "FutureLostEr
 """What Dask says of a unit whose worker or scheduler went away, by the name of its error."""
 AHEAD = 4
 """Units in flight for each worker: one in work, and the next ones near."""
-MOST_DEATHS = 3
-"""How often a unit may end its worker, and how often all workers may end while they start."""
+MOST_DEATHS = 8
+"""How often the worker of a unit may end: after the first time the unit does not work in it any more."""
+MOST_RENEWALS = 3
+"""How often all workers are started anew while no unit ends."""
 LOOK_SECONDS = 5.0
 """How often the workers are counted."""
 STARTUP_SECONDS = 120.0
