@@ -22,7 +22,7 @@ settings.load_profile("any machine")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run long campaigns in full")
-    parser.addoption("--kills", type=int, default=6, help="how many processes tests/chaos kills (default: 6)")
+    parser.addoption("--kills", type=int, default=3, help="how many processes tests/chaos kills (default: 3)")
     parser.addoption("--seed", type=int, default=7, help="of the times and processes that tests/chaos chooses")
 
 

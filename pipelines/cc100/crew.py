@@ -18,7 +18,7 @@ __all__ = ["Crew", "ProgramError"]
 
 R = TypeVar("R")
 
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 10.0
 """How long a scheduler or a worker may take to answer a question that takes it milliseconds."""
 GLANCE_SECONDS = 2.0
 """How long a new worker may take to say with what it would compute."""

@@ -390,8 +390,9 @@ class _Local:
 def _close(what: Any) -> None:
     """End a client or a cluster, if there is one, and whether it answers or not."""
     if what is not None:
+        seconds = CLOSE_SECONDS if str(what.status).endswith("running") else ANSWER_SECONDS
         with contextlib.suppress(Exception):
-            within(CLOSE_SECONDS, lambda: what.close(timeout=CLOSE_SECONDS))
+            within(seconds, lambda: what.close(timeout=seconds))
 
 
 def _started(workers: int) -> Any:

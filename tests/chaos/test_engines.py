@@ -47,8 +47,10 @@ def test_a_record_costs_itself_in_a_process_beside() -> None:
 
 def test_a_record_costs_itself_on_workers(capsys: pytest.CaptureFixture[str]) -> None:
     told: list[str] = []
+    names = ("first", "segfault", "exception", "native loop", "last")  # the others differ in the process beside alone
     with local_cluster(2, SHORT, told.append) as engine:
-        assert answers(engine, poisoned()) == EXPECTED
+        found = answers(engine, [unit for unit in poisoned() if unit.name in names])
+    assert found == {name: EXPECTED[name] for name in names}
     assert any("native loop has stood still for 2 s on tcp://" in line for line in told)
     assert "Traceback" not in capsys.readouterr().err
 
@@ -133,7 +135,7 @@ def killing(age: float, most: int) -> Iterator[list[int]]:
         thread.join()
 
 
-@pytest.mark.parametrize("age", [0.5, 1.5, 2.5])
+@pytest.mark.parametrize("age", [0.5, pytest.param(1.5, marks=pytest.mark.full), 2.5])
 def test_workers_and_their_successors_are_killed(age: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "START_SECONDS", 6.0)
     monkeypatch.setattr(engines, "LOOK_SECONDS", 1.0)

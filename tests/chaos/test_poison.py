@@ -112,7 +112,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def cases() -> Iterator[Any]:
     for step in STEPS:
         for kind in HARM:
-            marks = () if kind == "segfault" or (step, kind) == ("language", "exception") else pytest.mark.full
+            always = [("text", "segfault"), ("language", "exception"), ("words", "segfault"), ("encode", "segfault")]
+            marks = () if (step, kind) in always else pytest.mark.full
             yield pytest.param(step, kind, marks=marks, id=f"{step}-{kind}")
 
 
