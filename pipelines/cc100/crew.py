@@ -5,9 +5,10 @@ Nothing here waits for ever: a scheduler that does not answer is known by that.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from cc100.program import Program, program
@@ -45,6 +46,10 @@ class Crew:
         """Address to why it may not."""
         self._alone_since: float | None = None
         """Since when nobody is there who may work; monotonic seconds."""
+        self._call: Any = None
+        """Something to do while nobody is there: an adaptive cluster starts workers where something waits for them."""
+        self._begun = False
+        """Whether there was ever one who may."""
         self._fewer_since: float | None = None
         self._told = 0.0
 
@@ -70,17 +75,20 @@ class Crew:
 
     def look(self, patience: float) -> None:
         """Count the workers, and look at those who are new. `EngineError` where nobody has come for `patience` seconds,
-        or the scheduler is gone; `MismatchError` where all who are there are refused."""
+        or the scheduler is gone; `MismatchError` where all who were ever there are refused."""
         there = self._count()
         now = time.monotonic()
         self._fewer_since = None if self.count >= self._wanted else self._fewer_since or now
         if self._hosts:
-            self._alone_since = None
+            self._alone_since = self._call = None
+            self._begun = self._begun or not self._known.isdisjoint(self._hosts)
             return
-        if there and len(self._refused) == len(there):
+        if there and len(self._refused) == len(there) and not self._begun:  # else one may come back
             raise MismatchError(
                 "No worker can do this run: " + "; ".join(f"{name}: {why}" for name, why in self._refused.items())
             )
+        if self._call is None and self._client.status == "running":
+            self._call = self._client.submit(os.getpid, pure=False)
         since = self._alone_since = self._alone_since or now
         if now - since > patience:
             raise EngineError(f"{self._nobody(now - since)} {_START} Nothing is lost: run the same command again.")
@@ -91,7 +99,8 @@ class Crew:
     def _nobody(self, seconds: float) -> str:
         if self._client.status != "running":
             return f"The Dask scheduler at {self._place()} has not answered for {duration(seconds)}."
-        return f"No worker has been at {self._place()} for {duration(seconds)}."
+        who = "No worker that can do this run" if self._refused else "No worker"
+        return f"{who} has been at {self._place()} for {duration(seconds)}."
 
     def _place(self) -> str:
         return str(getattr(self._client.scheduler, "address", "its address"))
@@ -103,7 +112,7 @@ class Crew:
                 f"The Dask scheduler at {self._place()} is gone, and the units in work with it. Start one, and run the "
                 "same command again: what is done stays done."
             )
-        info = within(ANSWER_SECONDS, lambda: self._client.scheduler_info(n_workers=-1))
+        info = _asked(ANSWER_SECONDS, lambda: self._client.scheduler_info(n_workers=-1))
         there: Mapping[str, Any] = (info or {}).get("workers", {})
         self._refused = {address: why for address, why in self._refused.items() if address in there}
         self._known &= there.keys()
@@ -122,7 +131,7 @@ class Crew:
         if not new:
             return {}
         ask = lambda: self._client.run(program, workers=new, on_error="return")  # noqa: E731
-        answers: Mapping[str, Any] = within(GLANCE_SECONDS, ask) or {}
+        answers: Mapping[str, Any] = _asked(GLANCE_SECONDS, ask) or {}
         return {address: each for address, each in answers.items() if not isinstance(each, OSError)}  # it went away
 
     def _why_refused(self, worker: Mapping[str, Any], answer: Any) -> str:
@@ -141,10 +150,13 @@ class Crew:
         differs = ours.differs(answer)
         return f"it has {differs}; install the same version there" if differs else ""
 
-    def at_work_on(self, key: str) -> str:
-        """Address of the worker that has had the unit `key` in work; empty where none has, or nobody knows."""
-        found = within(ANSWER_SECONDS, self._client.processing) or {}
-        return next((address for address, keys in found.items() if key in keys), "")
+    def has(self, address: str) -> bool:
+        """Whether this worker is there and may work."""
+        return address in self._hosts
+
+    def given(self) -> Mapping[str, Sequence[str]]:
+        """Address to the units that a worker has begun or will begin next, in no order."""
+        return _asked(ANSWER_SECONDS, self._client.processing) or {}
 
     def restart(self, address: str) -> None:
         """End the process of a worker; its nanny starts another. Nobody waits for that."""
@@ -157,6 +169,14 @@ class Crew:
                     self._tell(f"The worker {address} cannot be started anew ({error!r}): end it by hand.")
 
         within(0, end)
+
+
+def _asked(seconds: float, ask: Callable[[], R]) -> R | None:
+    """What is answered; None also where the connection breaks: the next look finds out what became of it."""
+    try:
+        return within(seconds, ask)
+    except OSError:
+        return None
 
 
 _START = "Start one: dask worker ADDRESS --nthreads 1."

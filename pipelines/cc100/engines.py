@@ -122,6 +122,8 @@ class _Flight:
     alone: bool = False
     """It ended a worker before, or stood still: now record by record, in a process of its own."""
     deaths: int = 0
+    only: list[str] | None = None
+    """The workers that it was given to; None: any."""
     worker: str = ""
     began: float = 0.0
     """Monotonic seconds of this process; of `moved` and `heard` too. 0: not heard of yet."""
@@ -203,8 +205,9 @@ class _OnDask:
         while waiting and len(self._flying) < most:
             flight = waiting.popleft()
             flight.began = flight.moved = 0.0
+            flight.only = self._crew.only
             arguments = work, flight.task, self._topic, program(), self._guard if flight.alone else None
-            future = self._client.submit(_telling, *arguments, workers=self._crew.only, pure=False)
+            future = self._client.submit(_telling, *arguments, workers=flight.only, pure=False)
             self._flying[future.key] = future, flight
             future.add_done_callback(self._ended.put)
 
@@ -249,20 +252,43 @@ class _OnDask:
         self._crew.look(self._guard.worker_seconds)
         if self._renew is not None and self._crew.missing_for() > START_SECONDS:
             self._start_anew(waiting)
-        for key, (_, flight) in list(self._flying.items()):
-            if self._stands_still(key, flight):
+        at_work = self._at_work()
+        for key, (future, flight) in list(self._flying.items()):
+            if flight.only and not any(map(self._crew.has, flight.only)):  # nobody is left who may do it
+                del self._flying[key]
+                self._client.cancel([future])
+                waiting.appendleft(flight)
+            elif self._stands_still(flight, at_work.get(key, "")):
                 self._take_away(key, flight)
                 waiting.appendleft(flight)
 
-    def _stands_still(self, key: str, flight: _Flight) -> bool:
-        """Whether a unit, of which each record has its bound, has not moved for as long as one record may take."""
+    def _at_work(self) -> dict[str, str]:
+        """Key to worker of the units that must have begun though nobody has heard of them: the first that a worker was
+        given. The next ones wait for their turn, for as long as it takes, and so does the first behind another run's.
+        """
+        heard = {flight.worker for _, flight in self._flying.values() if flight.began}
+        given = {
+            key: address
+            for address, keys in self._crew.given().items()
+            if address not in heard and all(key in self._flying for key in keys)
+            for key in keys
+        }
+        first = {given[key]: key for key in reversed(self._flying) if key in given}  # the last word is the first unit
+        return {key: worker for worker, key in first.items()}
+
+    def _stands_still(self, flight: _Flight, worker: str) -> bool:
+        """Whether a unit, of which each record has its bound, has not moved for as long as one record may take;
+        `worker` is at work on it, if not empty."""
         if flight.alone or not getattr(flight.task, "by_record", False):
             return False
+        if flight.worker and not self._crew.has(flight.worker):  # it went: the unit waits for another
+            flight.worker, flight.began, flight.moved = "", 0.0, 0.0
         if not flight.moved:  # never heard of: a native call may hold the interpreter from the first second
-            flight.worker = self._crew.at_work_on(key)
-            flight.moved = time.monotonic() if flight.worker else 0.0
+            flight.worker = worker
+            flight.moved = time.monotonic() if worker else 0.0
             return False
-        return time.monotonic() - flight.moved > self._guard.record_seconds
+        longest = max(self._guard.record_seconds, FIRST_WORD + NEXT_WORD)  # what moves is heard of more often
+        return time.monotonic() - flight.moved > longest
 
     def _take_away(self, key: str, flight: _Flight) -> None:
         """Take a unit from the worker that stands still with it, and start that worker anew."""

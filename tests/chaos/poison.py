@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from ccbuild.border import survivors
-from ccbuild.progress import phase
+from ccbuild.progress import counted, phase
 
-__all__ = ["HARM", "Deaf", "Unit", "harm", "work"]
+__all__ = ["HARM", "Busy", "Deaf", "Unit", "harm", "work"]
 
 HARM = {
     "segfault": "killed:judge:SIGSEGV",
@@ -61,12 +61,25 @@ class Deaf:
     by_record: ClassVar[bool] = False
 
 
-def work(unit: Unit | Deaf) -> tuple[int, list[tuple[int, str]]]:
+@dataclass(frozen=True)
+class Busy:
+    """A unit that goes on, page by page, until a file is there."""
+
+    path: Path
+    by_record: ClassVar[bool] = True
+
+
+def work(unit: Unit | Deaf | Busy) -> tuple[int, list[tuple[int, str]]]:
     """(how many records were kept, those that were set apart)."""
     if isinstance(unit, Deaf):
         with phase("train"):
             while not unit.path.exists():
                 time.sleep(0.01)
+        return 0, []
+
+    if isinstance(unit, Busy):
+        for _ in counted(iter(unit.path.exists, True), "pages"):
+            time.sleep(0.01)
         return 0, []
 
     def judge(records: Sequence[int]) -> list[int]:

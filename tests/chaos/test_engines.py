@@ -19,10 +19,10 @@ import pytest
 
 from cc100 import apart, crew, engines
 from cc100.apart import GuardConfig
-from cc100.engines import Engine, beside, local_cluster, remote_cluster
+from cc100.engines import Engine, beside, local_cluster, on_dask, remote_cluster
 from cc100.program import Program, program
 from ccbuild.errors import EngineError, MismatchError
-from tests.chaos.poison import HARM, Deaf, Unit, work
+from tests.chaos.poison import HARM, Busy, Deaf, Unit, work
 
 T = TypeVar("T")
 SHORT = GuardConfig(record_seconds=2, memory_megabytes=2000, worker_seconds=6)
@@ -141,6 +141,29 @@ def test_workers_and_their_successors_are_killed(age: float, monkeypatch: pytest
             assert answers(engine, units) == {unit.name: (20, []) for unit in units}
 
 
+def test_a_unit_that_waits_behind_a_long_one_does_not_stand_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "LOOK_SECONDS", 0.5)
+    told: list[str] = []
+    units: list[Busy | Unit] = [Busy(tmp_path / "enough"), *(Unit(f"u{n}") for n in range(3))]
+    with local_cluster(1, SHORT, told.append) as engine:
+        threading.Timer(10.0, (tmp_path / "enough").touch).start()
+        found = [answer for _, answer in engine(work, units)]
+    assert told == []
+    assert sorted(found) == [(0, []), *[(20, [])] * 3]
+
+
+def test_workers_of_a_client_may_come_once_there_are_units() -> None:
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None, threads_per_worker=1) as cluster:
+        cluster.adapt(minimum=0, maximum=1, interval="200ms")
+        with Client(cluster) as client:
+            patient = replace(SHORT, worker_seconds=30)
+            assert [answer for _, answer in on_dask(client, patient)(work, [Unit("x")])] == [(20, [])]
+
+
 @contextmanager
 def scheduler() -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A Dask scheduler in a process of its own, and its address."""
@@ -219,6 +242,33 @@ def test_a_worker_that_cannot_do_it_is_named(options: tuple[str, ...], without: 
     ):
         answers(engine, [Unit("x")])
     assert any(line.startswith("The worker tcp://") for line in told)
+
+
+def test_a_unit_follows_the_workers_that_may_do_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one worker is refused, units are given to the others by name; one that starts anew has another name."""
+    monkeypatch.setattr(engines, "LOOK_SECONDS", 0.5)
+    told: list[str] = []
+    with (
+        scheduler() as (_, address),
+        worker(address, "--nthreads", "2"),
+        remote_cluster(address, SHORT, told.append) as engine,
+    ):
+        answers = engine(work, [Unit("first"), Deaf(tmp_path / "enough")])
+        with worker(address, "--nthreads", "1"):
+            _wait_for_workers(address, 2)
+            assert next(answers)[1] == (20, [])
+            _wait_for(engine.working)
+        with worker(address, "--nthreads", "1"):
+            (tmp_path / "enough").touch()
+            assert [answer for _, answer in answers] == [(0, [])]
+    assert any("it has 2 threads" in line for line in told)
+
+
+def _wait_for_workers(address: str, count: int) -> None:
+    from distributed import Client
+
+    with Client(address) as client:
+        client.wait_for_workers(count)
 
 
 def test_another_program_on_a_worker_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
