@@ -8,6 +8,7 @@ process along, no code is left to notice it: the unit of work is done again in a
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +24,9 @@ __all__ = ["CAUSES", "Begun", "Journal", "alone", "is_set_apart", "page_address"
 T = TypeVar("T")
 R = TypeVar("R")
 
-_SIZE = 1024
+_SIZE = 4096
+_LONGEST = 400
+"""Characters of an address or a step; in UTF-8, two of them fit in a journal."""
 _COUNT = struct.Struct("<Q")
 CAUSES = ("failed:", "killed:", "overtime:")
 """How the causes begin for which a record is set apart."""
@@ -49,6 +52,14 @@ class Begun:
     address: str
     """The archive and the byte offset of a page, the `doc_id` of a document."""
 
+    @classmethod
+    def of(cls, step: str, address: str) -> Begun:
+        """With an address that fits in a journal: a long one by its end and a digest."""
+        if len(address) > _LONGEST:
+            digest = hashlib.sha256(address.encode("utf-8", "surrogatepass")).hexdigest()
+            address = f"{digest[:16]}…{address[-_LONGEST // 2 :]}"
+        return cls(step[:_LONGEST], address)
+
 
 class Journal:
     """Which record is in work, in a file that another process reads: it outlives the process that writes it."""
@@ -56,15 +67,17 @@ class Journal:
     def __init__(self, path: str | Path) -> None:
         """`path` is made where it does not exist."""
         with open(path, "a+b") as file:
-            file.truncate(_SIZE)
+            file.write(bytes(_SIZE - file.tell()))  # not a hole: on a full disk it would end whoever writes into it
+            file.flush()
             self._map = mmap.mmap(file.fileno(), _SIZE)
 
     def write(self, begun: Begun | None) -> None:
         """Note what is begun; None: nothing is."""
-        text = b"" if begun is None else f"{begun.step}\n{begun.address}".encode("utf-8", "replace")
-        text = text[: _SIZE - _COUNT.size - 1]
+        text = b"" if begun is None else f"{begun.step}\n{begun.address}".encode("utf-8", "surrogatepass")
+        if len(text) >= _SIZE - _COUNT.size:
+            raise ValueError(f"{len(text):,} bytes do not fit in a journal: {begun}")
+        _COUNT.pack_into(self._map, 0, self.count() + 1)  # first: whoever sees the text sees the count
         self._map[_COUNT.size : _COUNT.size + len(text) + 1] = text + b"\0"
-        _COUNT.pack_into(self._map, 0, self.count() + 1)
 
     def count(self) -> int:
         """How often something was noted: where it stands still, so does the work."""
@@ -72,7 +85,7 @@ class Journal:
 
     def read(self) -> Begun | None:
         """What was begun last and has not ended."""
-        text = bytes(self._map[_COUNT.size :]).partition(b"\0")[0].decode("utf-8", "replace")
+        text = bytes(self._map[_COUNT.size :]).partition(b"\0")[0].decode("utf-8", "surrogatepass")
         step, _, address = text.partition("\n")
         return Begun(step, address) if step else None
 
@@ -139,7 +152,7 @@ def _tried(
     step: str, record: T, address: str, work: Callable[[Sequence[T]], object]
 ) -> tuple[str | None, BaseException | None]:
     """(cause to set a record apart, or None; the error that was raised)."""
-    begun = Begun(step, address)
+    begun = Begun.of(step, address)
     if begun in _border.known:
         return _border.known[begun], None
     with _begun(begun):

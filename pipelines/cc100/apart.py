@@ -29,6 +29,7 @@ from ccbuild.border import Begun, Journal, alone
 from ccbuild.config import aside
 from ccbuild.errors import ConfigError, EngineError
 from ccbuild.progress import asking, here, phase
+from ccbuild.refusals import refusal
 
 __all__ = ["Child", "Ended", "GuardConfig", "carefully", "guarded", "serve"]
 
@@ -40,6 +41,13 @@ MOST_SET_APART = 100
 MOST_BY_CHANCE = 3
 """How often the process of a unit may end while no record is in work."""
 _POLL_SECONDS = 0.05
+_MOST_POLL_SECONDS = 1.0
+"""What one turn may count for: this process may have been stopped (Ctrl-Z), and the other with it."""
+_BETWEEN = 10
+"""How many times longer than at a record a unit may stand still between records, where nothing is set apart for it:
+there it opens models, merges, hashes its files."""
+_END_SECONDS = 10.0
+"""How long a process that answers no more may take to end."""
 TELL_SECONDS = 1.0
 """How often a process says what it is at."""
 _PR_SET_PDEATHSIG = 1
@@ -95,7 +103,11 @@ class Child:
         self.guard = guard
         self._folder = tempfile.TemporaryDirectory(prefix="ccbuild-")
         self._path = str(Path(self._folder.name) / "journal")
-        self._journal = Journal(self._path)
+        try:
+            self._journal = Journal(self._path)
+        except OSError as error:
+            self._folder.cleanup()
+            raise refusal(tempfile.gettempdir(), error, "name another folder by TMPDIR") or error from error
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
 
@@ -116,7 +128,7 @@ class Child:
         try:
             self._pipe.send_bytes(cloudpickle.dumps((work, task, known, self._path, self.guard.memory_megabytes)))
             answer = self._answer(known is not None, getattr(task, "by_record", False))
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):  # also in the middle of an answer
             answer = Ended("killed", self._died(), self._journal.read())
         if isinstance(answer, Ended):
             self._end()
@@ -125,25 +137,26 @@ class Child:
     def _answer(self, journal: bool, by_record: bool) -> Any:
         """The answer; `Ended` where the work stands still for too long. This thread is at what the process is at."""
         assert self._pipe is not None
-        doing, last, since = here(), self._journal.count(), time.monotonic()
+        doing, last, still, before = here(), self._journal.count(), 0.0, time.monotonic()
         while True:
             while self._pipe.poll(_POLL_SECONDS):
                 kind, content = cloudpickle.loads(self._pipe.recv_bytes())
                 if kind == "answer":
                     return content
                 if content != doing.phase:
-                    doing.phase, since = content, time.monotonic()
-            if (now := self._journal.count()) != last:
-                last, since = now, time.monotonic()
-            begun = self._journal.read()
-            if time.monotonic() - since > self.guard.record_seconds and (begun or (by_record and not journal)):
+                    doing.phase, still = content, 0.0
+            begun, count, now = self._journal.read(), self._journal.count(), time.monotonic()
+            still = 0.0 if count != last else still + min(now - before, _MOST_POLL_SECONDS)
+            last, before = count, now
+            most = self.guard.record_seconds * (1 if begun or not journal else _BETWEEN)
+            if still > most and (begun or by_record):
                 return Ended("overtime", "", begun)
 
     def _start(self) -> None:
         self._pipe, theirs = Pipe()
         program = f"from cc100.apart import serve; serve({theirs.fileno()}, {os.getpid()})"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program],
+            [sys.executable, "-P", "-c", program],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # what a native library prints when it dies is no word for a person
             stdout=subprocess.DEVNULL,
@@ -156,7 +169,11 @@ class Child:
     def _died(self) -> str:
         """By what the process ended: the name of a signal, or its exit code."""
         assert self._process is not None
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:  # it has closed its end of the pipe and lives on
+            self._process.kill()
+            code = self._process.wait()
         return signal.Signals(-code).name if code < 0 else f"exit {code}"
 
     def _end(self) -> None:
@@ -170,8 +187,8 @@ class Child:
 def carefully(work: Callable[[T], R], task: T, guard: GuardConfig) -> R | Exception:
     """The unit in a process of its own, record by record, without the records that end it.
 
-    SIGKILL comes from outside, as a rule from a machine without memory left, and may hit a process at any record: only
-    one that it hits twice is set apart.
+    What ends a process from outside, as a rule a machine without memory left, may hit any record: only one that it hits
+    twice is set apart.
     """
     known: dict[Begun, str] = {}
     by_chance: Counter[Begun | None] = Counter()
@@ -182,13 +199,16 @@ def carefully(work: Callable[[T], R], task: T, guard: GuardConfig) -> R | Except
                 return answer
             by_chance[answer.begun] += 1
             most = MOST_BY_CHANCE if answer.begun is None else 1
-            if (answer.begun is None or answer.signal == "SIGKILL") and by_chance[answer.begun] <= most:
+            if answer.signal in _FROM_OUTSIDE and by_chance[answer.begun] <= most:
                 continue
             if answer.begun is None or len(known) >= MOST_SET_APART or answer.begun in known:
                 return EngineError(_GIVEN_UP.format(answer.signal or answer.how, len(known)))
             known[answer.begun] = answer.cause()
 
 
+_FROM_OUTSIDE = ("SIGHUP", "SIGINT", "SIGKILL", "SIGTERM")
+"""What ends a process from outside, as the kernel does when memory is short: its record is set apart when that happens
+twice."""
 _GIVEN_UP = (
     "The process of this unit ended ({}) in work that belongs to no single record; {} of its records had been set "
     "apart before. See whether the machine has memory left (guard.memory_megabytes bounds this unit), and run the same "
@@ -208,6 +228,7 @@ def serve(descriptor: int, parent: int) -> None:
         answer = guarded(lambda asked: _done(asked, pipe), request)
         try:
             content = cloudpickle.dumps(("answer", answer))
+            cloudpickle.loads(content)
         except Exception as error:  # an answer that cannot travel
             content = cloudpickle.dumps(("answer", RuntimeError(f"{answer!r} cannot be sent back: {error}")))
         pipe.send_bytes(content)

@@ -16,7 +16,7 @@ import tempfile
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +35,8 @@ __all__ = ["Engine", "Working", "beside", "in_process", "local_cluster", "on_das
 
 T = TypeVar("T")
 R = TypeVar("R")
+Answers = Generator[tuple[T, R | Exception], None, None]
+"""Each task with its result, or with the exception that it died of."""
 
 FIRST_WORD, NEXT_WORD = 2.0, 5.0
 """Seconds after which a unit on a worker says what it is at, and then again: a unit that is soon over says nothing, so
@@ -67,11 +69,15 @@ class Engine(Protocol):
     def working(self) -> list[Working]:
         """The units in work, as far as is known; asked from another thread than the one that takes the results."""
 
-    def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]: ...
+    def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Answers[T, R]: ...
 
 
 def _name(task: Any) -> str:
     return str(getattr(task, "name", task))
+
+
+def _asked(ask: Callable[[], R]) -> R:
+    return ask()
 
 
 class _InProcess:
@@ -84,9 +90,16 @@ class _InProcess:
         self._at: tuple[str, float, Doing] | None = None
 
     def everywhere(self, ask: Callable[[], R]) -> dict[str, R]:
-        return {"this process": ask()}
+        if self._child is None:
+            return {"this process": ask()}
+        answer = self._child.ask(_asked, ask)  # what it imports may have changed since this process did
+        if isinstance(answer, Ended):
+            raise EngineError(f"The process beside this one cannot start: it ended by {answer.signal}.")
+        if isinstance(answer, Exception):
+            raise answer
+        return {"the process beside this one": answer}
 
-    def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+    def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Answers[T, R]:
         for task in tasks:
             self._at = _name(task), time.monotonic(), here()
             answer = guarded(work, task) if self._child is None else self._beside(self._child, work, task)
@@ -179,7 +192,7 @@ class _OnDask:
         answers: dict[str, R] = self._client.run(ask)
         return answers
 
-    def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+    def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Answers[T, R]:
         waiting = deque(_Flight(task, _name(task)) for task in tasks)
         self._client.subscribe_topic(self._topic, self._hear)
         self._looked = self._renewed = 0

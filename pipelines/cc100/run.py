@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import itertools
@@ -136,9 +137,10 @@ def run_steps(
             for task in found:
                 bar.advance(task.name)
             need = _Need(f"{label} ({step.label})", found, {task.name: _nbytes(task) for task in tasks})
-            for task, answer in engine(execute, tasks):
-                bar.advance(task.name)
-                log.write(json.dumps(_count(summary, task.name, answer, need)) + "\n")
+            with contextlib.closing(engine(execute, tasks)) as answers:  # where this ends, so do the units in work
+                for task, answer in answers:
+                    bar.advance(task.name)
+                    log.write(json.dumps(_count(summary, task.name, answer, need)) + "\n")
             planned |= {task.name for task in step.tasks}
     summary.seconds = time.monotonic() - start
     return summary, planned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class Watched:
     def working(self) -> list[Any]:
         return []
 
-    def __call__(self, work: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+    def __call__(self, work: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[Any, None, None]:
         self.given += [task.name for task in tasks]
         return self._engine(work, tasks)
 

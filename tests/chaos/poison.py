@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,8 +41,19 @@ def harm(kind: str) -> None:
             time.sleep(0.01)
     elif kind == "native loop":
         re.match(r"(a+)+$", "a" * 60 + "b")  # holds the interpreter for years
+    elif kind == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif kind == "odd":
+        raise OddError(1, 2)
     elif kind == "allocation":
         bytearray(1 << 40)
+
+
+class OddError(Exception):
+    """An exception that can be pickled and not unpickled."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,7 @@ class Deaf:
     """A unit that ends when a file is there."""
 
     path: Path
+    name: str = "deaf"
     by_record: ClassVar[bool] = False
 
 

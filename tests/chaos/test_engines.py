@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
+from unittest import mock
 
 import psutil
 import pytest
 
 from cc100 import apart, crew, engines
-from cc100.apart import GuardConfig
+from cc100.apart import GuardConfig, carefully
 from cc100.engines import Engine, beside, local_cluster, on_dask, remote_cluster
+from cc100.layout import Run
 from cc100.program import Program, program
-from ccbuild.errors import EngineError, MismatchError
-from tests.chaos.poison import HARM, Busy, Deaf, Unit, work
+from cc100.recipe import load_recipe
+from cc100.run import run_steps
+from cc100.verbs.task import Step
+from ccbuild.border import Journal, survivors
+from ccbuild.errors import EngineError, MismatchError, StorageError
+from ccbuild.progress import silent
+from tests.chaos.poison import HARM, Busy, Deaf, Unit, harm, work
 
 T = TypeVar("T")
 SHORT = GuardConfig(record_seconds=2, memory_megabytes=2000, worker_seconds=6)
@@ -71,6 +79,88 @@ def test_a_process_that_ends_outside_of_a_record_fails_its_unit() -> None:
 
 def _end(unit: Unit) -> None:
     os._exit(3)
+
+
+def test_an_error_that_cannot_travel_fails_its_unit() -> None:
+    with beside(SHORT) as engine:
+        found = {unit.name: answer for unit, answer in engine(_harmed, [Unit("odd", "odd"), Unit("next")])}
+    assert "OddError('1 and 2') cannot be sent back" in str(found["odd"])
+    assert found["next"] is None
+
+
+def _harmed(unit: Unit) -> None:
+    harm(unit.kind)
+
+
+def test_a_process_that_is_killed_by_chance_costs_no_record(tmp_path: Path) -> None:
+    def once(unit: Unit) -> int:
+        def judge(records: Sequence[int]) -> int:
+            if 7 in records and not (tmp_path / "killed").exists():
+                (tmp_path / "killed").touch()
+                harm("kill")
+            return len(records)
+
+        return survivors("judge", range(20), str, judge)[0]
+
+    assert carefully(once, Unit("x"), SHORT) == 20
+    assert carefully(work, Unit("x", "kill"), SHORT) == (19, [(7, "killed:judge:SIGKILL")])
+
+
+def test_a_unit_that_stands_still_between_records_ends(tmp_path: Path) -> None:
+    def stuck(unit: Busy) -> None:
+        while not unit.path.exists():
+            time.sleep(0.1)
+
+    found = carefully(stuck, Busy(tmp_path / "never"), replace(SHORT, record_seconds=0.3))
+    assert "ended (overtime) in work that belongs to no single record" in str(found)
+
+
+def test_no_module_of_the_folder_that_a_person_stands_in_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise SystemExit('not this one')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with beside(SHORT) as engine:
+        assert answers(engine, [Unit("x")]) == {"x": (20, [])}
+
+
+@pytest.mark.parametrize("name", ["a\nb.warc.gz", "a" * 5000 + ".warc.gz", "\udcff.warc.gz", "語" * 1300])
+def test_a_record_of_an_archive_of_any_name_is_found(name: str) -> None:
+    def judged(unit: Unit) -> object:
+        def judge(records: Sequence[int]) -> int:
+            if 7 in records:
+                harm("exit")
+            return len(records)
+
+        return survivors("judge", range(20), lambda number: f"{name} at {number}", judge)
+
+    assert carefully(judged, Unit("x"), SHORT) == (
+        19,
+        [n for n in range(20) if n != 7],
+        [(7, "killed:judge:exit 139")],
+    )
+
+
+def test_a_full_disk_under_the_journal_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hole in the file of the journal would end the process that writes into it."""
+    Journal(tmp_path / "journal")
+    assert (tmp_path / "journal").stat().st_blocks > 0
+
+    def full(path: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(apart, "Journal", full)
+    with (
+        pytest.raises(StorageError, match=r"No space left to write .*name another folder by TMPDIR"),
+        beside(SHORT) as engine,
+    ):
+        answers(engine, [Unit("x")])
+
+
+def test_the_process_beside_this_one_is_asked_what_it_has() -> None:
+    with beside(SHORT) as engine:
+        (pid,) = engine.everywhere(os.getpid).values()
+    assert pid != os.getpid()
 
 
 def test_records_that_go_on_ending_their_process_fail_the_unit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,11 +259,37 @@ def test_a_unit_that_waits_behind_a_long_one_does_not_stand_still(
 def test_workers_of_a_client_may_come_once_there_are_units() -> None:
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None, threads_per_worker=1) as cluster:
+    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0", threads_per_worker=1) as cluster:
         cluster.adapt(minimum=0, maximum=1, interval="200ms")
         with Client(cluster) as client:
             patient = replace(SHORT, worker_seconds=30)
             assert [answer for _, answer in on_dask(client, patient)(work, [Unit("x")])] == [(20, [])]
+
+
+def test_nothing_goes_on_at_the_workers_of_a_client_after_a_run_that_ends(tmp_path: Path) -> None:
+    """As on a full disk, also while a notebook holds the traceback."""
+    from distributed import Client, LocalCluster
+
+    def steps() -> Iterator[Step]:
+        yield Step("units", [Unit("first"), Deaf(tmp_path / "never")])
+
+    (tmp_path / "logs").mkdir()
+    run = Run(tmp_path, load_recipe("demo"))
+    with (
+        LocalCluster(n_workers=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", threads_per_worker=1) as cluster,
+        Client(cluster) as client,
+        mock.patch("cc100.run.execute", _full_disk_first),
+    ):
+        with pytest.raises(StorageError) as held:
+            run_steps(run, "x", steps(), on_dask(client, SHORT), silent)
+        assert held.tb is not None
+        assert not client.futures
+
+
+def _full_disk_first(unit: Unit | Deaf) -> object:
+    if isinstance(unit, Unit):
+        return StorageError("No space left.")
+    return work(unit)
 
 
 @contextmanager

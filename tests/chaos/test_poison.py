@@ -6,7 +6,7 @@ import dataclasses
 import pkgutil
 import random
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ class Poisoning:
     def working(self) -> list[Working]:
         return []
 
-    def __call__(self, work: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    def __call__(self, work: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[tuple[Any, Any], None, None]:
         guard = GuardConfig(record_seconds=2, memory_megabytes=3000)
         with beside(guard) as engine:
             yield from engine(partial(poisoned, self.step, self.kind), tasks)
