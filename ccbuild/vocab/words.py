@@ -102,16 +102,16 @@ class WordCounts:
 
 def count_words(
     lines: Iterable[str], config: VocabularyConfig, path: str | Path, scratch: Callable[[str], Path]
-) -> list[str]:
+) -> list[list[str]]:
     """The words in `lines` (clean text, a paragraph each) and how often each occurs, after `nmt_nfkc`, to `path`.
 
     Nothing is sampled. Memory: `config.memory_megabytes` of distinct words; more are written to files that `scratch`
     names, and merged at the end: the same bytes whatever the memory. Cost: about a second for 10 MB of text.
 
-    Returns the causes for which lines were set apart (:func:`ccbuild.border.survivors`).
+    Returns the number, from 0, and the cause of each line that was set apart (:func:`ccbuild.border.survivors`).
     """
     parts: list[Path] = []
-    lost: list[str] = []
+    lost: list[list[str]] = []
     found = _counted(counted(lines, "paragraphs"), config, lost)
     counts = next(found)
     for more in found:
@@ -140,9 +140,9 @@ def words_of(lines: Iterable[str], config: VocabularyConfig) -> WordCounts:
     return counts
 
 
-def _counted(lines: Iterable[str], config: VocabularyConfig, lost: list[str]) -> Iterator[WordCounts]:
-    """Counts whose sum is that of all lines, at least one; each as many words as the memory holds. Takes to `lost` why
-    a line was set apart."""
+def _counted(lines: Iterable[str], config: VocabularyConfig, lost: list[list[str]]) -> Iterator[WordCounts]:
+    """Counts whose sum is that of all lines, at least one; each as many words as the memory holds. Takes to `lost` the
+    number of each line that was set apart, and why."""
     # escape_whitespaces off: words are split on the space, and ▁ that stood in the text is no other thing than a space
     normalizer = SentencePieceNormalizer(rule_name="nmt_nfkc", add_dummy_prefix=False, escape_whitespaces=False)
     pending: Counter[str] = Counter()
@@ -151,7 +151,7 @@ def _counted(lines: Iterable[str], config: VocabularyConfig, lost: list[str]) ->
     most = max(config.memory_megabytes * 1_000_000 // _WORD_BYTES, 1)
     for batch in _batches(enumerate(lines)):
         found, _, gone = survivors("words", batch, itemgetter(0), partial(_normalized, normalizer))
-        lost += [cause for _, cause in gone]
+        lost += [[str(number), cause] for (number, _), cause in gone]
         normalized = [line.replace(SPACE, " ") for line in found]
         for line in normalized:
             pending.update(line.split(" "))  # on the space alone: so does SentencePiece

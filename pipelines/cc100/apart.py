@@ -202,7 +202,8 @@ def carefully(work: Callable[[T], R], task: T, guard: GuardConfig) -> R | Except
             if answer.signal in _FROM_OUTSIDE and by_chance[answer.begun] <= most:
                 continue
             if answer.begun is None or len(known) >= MOST_SET_APART or answer.begun in known:
-                return EngineError(_GIVEN_UP.format(answer.signal or answer.how, len(known)))
+                how = f"ended ({answer.signal})" if answer.signal else "stood still"
+                return EngineError(_GIVEN_UP.format(how, len(known)))
             known[answer.begun] = answer.cause()
 
 
@@ -210,7 +211,7 @@ _FROM_OUTSIDE = ("SIGHUP", "SIGINT", "SIGKILL", "SIGTERM")
 """What ends a process from outside, as the kernel does when memory is short: its record is set apart when that happens
 twice."""
 _GIVEN_UP = (
-    "The process of this unit ended ({}) in work that belongs to no single record; {} of its records had been set "
+    "The process of this unit {} in work that belongs to no single record; {} of its records had been set "
     "apart before. See whether the machine has memory left (guard.memory_megabytes bounds this unit), and run the same "
     "command again."
 )

@@ -90,11 +90,12 @@ class Crew:
         if self._call is None and self._client.status == "running":
             self._call = self._client.submit(os.getpid, pure=False)
         since = self._alone_since = self._alone_since or now
+        said = f"{self._nobody(now - since)} Start one: dask worker {self._place()} --nthreads 1."
         if now - since > patience:
-            raise EngineError(f"{self._nobody(now - since)} {_START} Nothing is lost: run the same command again.")
+            raise EngineError(f"{said} Nothing is lost: run the same command again.")
         if now - since >= FIRST_SECONDS and now - self._told >= REMIND_SECONDS:
             self._told = now
-            self._tell(f"{self._nobody(now - since)} {_START} The run ends after {duration(patience)} without one.")
+            self._tell(f"{said} The run ends after {duration(patience)} without one.")
 
     def _nobody(self, seconds: float) -> str:
         if self._client.status != "running":
@@ -177,6 +178,3 @@ def _asked(seconds: float, ask: Callable[[], R]) -> R | None:
         return within(seconds, ask)
     except OSError:
         return None
-
-
-_START = "Start one: dask worker ADDRESS --nthreads 1."

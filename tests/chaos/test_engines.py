@@ -112,7 +112,7 @@ def test_a_unit_that_stands_still_between_records_ends(tmp_path: Path) -> None:
             time.sleep(0.1)
 
     found = carefully(stuck, Busy(tmp_path / "never"), replace(SHORT, record_seconds=0.3))
-    assert "ended (overtime) in work that belongs to no single record" in str(found)
+    assert "stood still in work that belongs to no single record" in str(found)
 
 
 def test_no_module_of_the_folder_that_a_person_stands_in_is_taken(

@@ -85,7 +85,7 @@ class EncodeLanguage:
                     link(self.run.folder("token parts") / f"{shard['name']}.{suffix}", unit.path(f"{joined}.{suffix}"))
                 written.append({**shard, "name": joined})
         facts = {key: sum(m.facts[key] for _, m in parts if m) for key in SUMMED}
-        if lost := [cause for _, m in parts if m for cause in m.facts.get("set_apart", ())]:
+        if lost := [each for _, m in parts if m for each in m.facts.get("set_apart", ())]:
             facts["set_apart"] = lost
         same = {key: m.facts[key] for _, m in parts if m for key in ("vocabulary_size", "vocabulary_sha256")}
         ledger = Ledger.total(m.ledger for _, m in parts if m)
@@ -97,7 +97,7 @@ def _encode(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str
     if vocabulary is None:
         raise InputError(f"{run.folder('vocab')} holds no vocabulary. Run the verb vocab first.")
     encoder = _encoder(run.folder("vocab") / MODEL_NAME, vocabulary.outputs[MODEL_NAME]["sha256"])
-    ledger, lost = Ledger(), list[str]()
+    ledger, lost = Ledger(), list[list[str]]()
     with TokenWriter(
         unit,
         name,
@@ -107,11 +107,11 @@ def _encode(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str
     ) as writer:
         batches = corpus_of(run, lang).batches(["doc_id", "text"], _BATCH, shards)
         for batch in counted(batches, f"times {_BATCH:,} documents"):
-            rows = range(len(batch))
-            (ids, lengths), kept, gone = survivors("encode", rows, _address_in(batch), _encoded_from(encoder, batch))
-            for _, cause in gone:
+            rows, address = range(len(batch)), _address_in(batch)
+            (ids, lengths), kept, gone = survivors("encode", rows, address, _encoded_from(encoder, batch))
+            for row, cause in gone:
                 ledger["documents"].quarantine(cause)
-                lost.append(cause)
+                lost.append([str(address(row)), cause])
             batch = batch.take(pa.array(kept, pa.int64())) if gone else batch
             text = batch["text"]
             sums = (

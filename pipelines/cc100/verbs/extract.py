@@ -129,8 +129,8 @@ class _Output:
     ledger: Ledger
     timings: Timings
     rows: int = 0
-    lost: list[str] = field(default_factory=list)
-    """Causes for which pages were set apart."""
+    lost: list[list[str]] = field(default_factory=list)
+    """Address and cause of each page that was set apart."""
     prints: list[Prints] = field(default_factory=list)
     _kept: list[Document] = field(default_factory=list)
     _lost: list[Refused] = field(default_factory=list)
@@ -141,7 +141,7 @@ class _Output:
         else:
             self._lost.append(page)
             if is_set_apart(page.reason):
-                self.lost.append(page.reason)
+                self.lost.append([page_address(page), page.reason])
         if len(self._kept) + len(self._lost) >= BATCH:
             self.flush()
 
@@ -173,7 +173,7 @@ class _Output:
         self._lost.append(
             Refused(url=page.url, archive=page.archive, offset=page.offset, length=page.length, reason=cause)
         )
-        self.lost.append(cause)
+        self.lost.append([page_address(page), cause])
 
 
 def sketch(documents: Sequence[Document], run: Run, timings: Timings) -> list[Prints]:

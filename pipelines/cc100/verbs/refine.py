@@ -75,7 +75,7 @@ class RefineShard:
         models = {name: digest_of(m) or "" for name, m in self.run.manifests("prepare").items()}
         facts: dict[str, Any] = {"languages": languages}
         if judged.lost:
-            facts["set_apart"] = [cause for _, cause in judged.lost]
+            facts["set_apart"] = [[str(_id(document)), cause] for document, cause in judged.lost]
         if reasons := {reason: meaning for stage in stages for reason, meaning in stage.reasons.items()}:
             facts["reasons"] = reasons
         return unit.commit(ledger, models=models, facts=facts)

@@ -88,7 +88,7 @@ class CountWords:
         return self.run.unit("vocab", self.lang, self.inputs, "words")
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        ledger, shards, lost = Ledger(), len(corpus_of(self.run, self.lang).paths), list[str]()
+        ledger, shards, lost = Ledger(), len(corpus_of(self.run, self.lang).paths), list[list[str]]()
         with timings.measure("count"):
             if shards == 1:
                 lost = _count(self.run, self.lang, None, unit, self.lang, ledger)
@@ -104,13 +104,13 @@ class CountWords:
                     [self.run.folder("word parts") / f"{name}.parquet" for name in parts],
                     unit.path(f"{self.lang}.parquet"),
                 )
-                for cause in lost:
+                for _, cause in lost:
                     ledger["paragraphs"].take_back(cause)
         return unit.commit(ledger, facts={"set_apart": lost} if lost else {})
 
 
-def _count(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str, ledger: Ledger) -> list[str]:
-    """The causes for which paragraphs were set apart."""
+def _count(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str, ledger: Ledger) -> list[list[str]]:
+    """Number and cause of each paragraph that was set apart."""
 
     def counted() -> Iterator[str]:
         for paragraph in corpus_of(run, lang).paragraphs(shards):
@@ -118,7 +118,7 @@ def _count(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str,
             yield paragraph
 
     lost = count_words(counted(), run.recipe.vocab, unit.path(f"{name}.parquet"), unit.scratch)
-    for cause in lost:
+    for _, cause in lost:
         ledger["paragraphs"].take_back(cause)
     return lost
 
