@@ -341,13 +341,17 @@ def test_a_scheduler_without_workers_is_told_and_ends_the_run(monkeypatch: pytes
     assert told[0].endswith("The run ends after 6 s without one.")
 
 
-def test_a_scheduler_that_goes_ends_the_run_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_scheduler_that_goes_ends_the_run_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(crew, "ANSWER_SECONDS", 2.0)
     with (
         scheduler() as (process, address),
         worker(address, "--nthreads", "1"),
         remote_cluster(address, SHORT, lambda line: None) as engine,
     ):
-        threading.Timer(6.0, process.kill).start()
+        threading.Timer(3.0, process.kill).start()
         with pytest.raises(EngineError, match="The Dask scheduler at .* (is gone|has not answered)"):
             list(engine(work, [Deaf(tmp_path / "never")]))
     assert "Traceback" not in capsys.readouterr().err
