@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from ccbuild.errors import CcbuildError
 
@@ -32,16 +32,6 @@ CAUSES = ("failed:", "killed:", "overtime:")
 """How the causes begin for which a record is set apart."""
 _LEAST, _SHARE = 10, 100
 """Up to ten records, or one in a hundred, may break a step off before it is taken for the step's own fault."""
-
-
-class HasPlace(Protocol):
-    """What came out of an archive."""
-
-    @property
-    def archive(self) -> str: ...
-
-    @property
-    def offset(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +177,13 @@ def is_set_apart(reason: str) -> bool:
     return reason.startswith(CAUSES)
 
 
-def page_address(page: HasPlace) -> str:
-    """The address of a page before it has a `doc_id`."""
-    return f"{page.archive} at {page.offset}"
+def page_address(archive: str, offset: int) -> str:
+    """The address of a page before it has a `doc_id`.
+
+    >>> page_address("a.warc.gz", 123)
+    'a.warc.gz at 123'
+    """
+    return f"{archive} at {offset}"
 
 
 def _failed(step: str, error: BaseException) -> str:

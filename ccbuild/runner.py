@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
-from ccbuild.border import survivors
+from ccbuild.border import page_address, survivors
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.crawl.http import Client
 from ccbuild.crawl.inputs import CrawlInput, open_crawl_input
@@ -191,7 +191,7 @@ class ArchiveReader:
         return lambda records: bool(records and self.wanted and self.wanted(paragraphs))
 
     def _address(self, record: Record) -> str:
-        return f"{self.name} at {record.offset}"  # as `page_address`
+        return page_address(self.name, record.offset)
 
     def _set_apart(self, record: Record, cause: str) -> Refused:
         """The record is quarantined."""

@@ -289,7 +289,7 @@ class _OnDask:
             if address not in heard and all(key in self._flying for key in keys)
             for key in keys
         }
-        first = {given[key]: key for key in reversed(self._flying) if key in given}  # the last word is the first unit
+        first = {given[key]: key for key in reversed(self._flying) if key in given}  # a later entry is an earlier unit
         return {key: worker for worker, key in first.items()}
 
     def _stands_still(self, flight: _Flight, worker: str) -> bool:
@@ -515,7 +515,6 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _kept_environment() -> Iterator[None]:
     """What Dask sets for its workers, such as OMP_NUM_THREADS=1, it sets here too: torch would train on one core."""
-
     before = dict(os.environ)
     try:
         yield

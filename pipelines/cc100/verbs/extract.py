@@ -141,13 +141,13 @@ class _Output:
         else:
             self._lost.append(page)
             if is_set_apart(page.reason):
-                self.lost.append([page_address(page), page.reason])
+                self.lost.append([page_address(page.archive, page.offset), page.reason])
         if len(self._kept) + len(self._lost) >= BATCH:
             self.flush()
 
     def flush(self) -> None:
         if self._kept:
-            (numbered, prints), _, lost = survivors("prints", self._kept, page_address, self._printed)
+            (numbered, prints), _, lost = survivors("prints", self._kept, _address, self._printed)
             for page, cause in lost:
                 self._take_back(page, cause)
             self.prints += prints
@@ -173,7 +173,11 @@ class _Output:
         self._lost.append(
             Refused(url=page.url, archive=page.archive, offset=page.offset, length=page.length, reason=cause)
         )
-        self.lost.append([page_address(page), cause])
+        self.lost.append([page_address(page.archive, page.offset), cause])
+
+
+def _address(page: Document) -> str:
+    return page_address(page.archive, page.offset)
 
 
 def sketch(documents: Sequence[Document], run: Run, timings: Timings) -> list[Prints]:
