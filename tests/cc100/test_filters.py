@@ -41,7 +41,7 @@ def has_river(document: Document) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _identifier() -> None:
+def _identifier(within: None) -> None:
     cached("lid.176.ftz")
 
 

@@ -28,7 +28,7 @@ LATER = {"match": "3-duplicates", "refine": "4-documents", "publish": "5-corpus"
 
 
 @pytest.fixture(autouse=True)
-def _identifier() -> None:
+def _identifier(within: None) -> None:
     cached("lid.176.ftz")
 
 

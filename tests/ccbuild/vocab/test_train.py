@@ -118,13 +118,13 @@ def real_lines(codes: Iterable[str], most: int) -> dict[str, list[str]]:
 def test_word_counts_train_what_the_sentences_do(tmp_path: Path) -> None:
     """What differs are ends of words: SentencePiece seeks its candidates across the spaces of a sentence. Sentences of
     one word each give the very model of the counts; so nothing is lost by counting."""
-    texts = real_lines(("en", "ru", "hi", "th", "tr", "zh-Hans", "ja", "ar", "sw", "fi"), 2000)
+    texts = real_lines(("en", "ru", "hi", "th", "tr", "ja", "ar", "fi"), 700)
     lines = [line for code in texts for line in texts[code]]
-    config = VocabularyConfig(size=8000, alpha=1, character_coverage=1, max_character_share=1, threads=1)
+    config = VocabularyConfig(size=5000, alpha=1, character_coverage=1, max_character_share=1, threads=1)
     write_counts(tmp_path / "all", words_of(lines, config))
     ours = build_vocabulary({"all": tmp_path / "all"}, config).model
-    theirs = bare_training(lines, 8000, normalization_rule_name="nmt_nfkc", max_sentence_length=1 << 20)
-    assert len(pieces_of(ours) & pieces_of(theirs)) / 8000 >= 0.99
+    theirs = bare_training(lines, 5000, normalization_rule_name="nmt_nfkc", max_sentence_length=1 << 20)
+    assert len(pieces_of(ours) & pieces_of(theirs)) / 5000 >= 0.99
     tokens = [sum(map(len, SentencePieceProcessor(model_proto=model).encode(lines))) for model in (ours, theirs)]
     assert tokens[0] == pytest.approx(tokens[1], rel=1e-3)
 
