@@ -81,10 +81,10 @@ def expand(pattern: str) -> list[str]:
 
 
 def retire(manifest_path: Path) -> None:
-    """Take back a unit that the run no longer has: its manifest first, so that it is not done, then its files."""
+    """Take back a unit that the run no longer has: its files, and last the manifest, which alone knows their names."""
     manifest = read_manifest(manifest_path)
-    manifest_path.unlink(missing_ok=True)
     _remove(manifest_path.parent, manifest.outputs if manifest else ())
+    manifest_path.unlink(missing_ok=True)
 
 
 def _remove(folder: Path, names: Iterable[str]) -> None:
@@ -397,10 +397,10 @@ class Unit:
             before = self._outputs_before()
             if self._lease:
                 self._lease.check()
+            _remove(self.folder, before - set(self._written))  # while a manifest knows their names
             self.manifest_path.unlink(missing_ok=True)  # from here to the new manifest nothing counts as done
             for name, temporary in self._written.items():
                 os.replace(temporary, self.folder / name)
-            _remove(self.folder, before - set(self._written))
             for parent in {(self.folder / name).parent for name in self._written}:
                 _fsync(parent)
         self._written.clear()

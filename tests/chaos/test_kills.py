@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import shutil
 import signal
@@ -18,7 +17,7 @@ import psutil
 import pytest
 
 from ccbuild.rundir import FOLDERS, INNER
-from tests.chaos.test_poison import SETTINGS, pages
+from tests.chaos.runs import SETTINGS, pages, tree
 from tests.conftest import cached
 from tests.folder import write_archive
 
@@ -38,17 +37,6 @@ def command(folder: Path, out: Path) -> list[str]:
     settings = [f"--set={key}={'null' if value is None else value}" for key, value in SETTINGS.items()]
     run = [sys.executable, "-m", "ccbuild", "run", "cc100", "--input", f"{folder}/*.warc.gz", "--out", str(out)]
     return [*run, "--until", "encode", "--workers", "2", *settings]
-
-
-def tree(out: Path) -> dict[str, str]:
-    """Name to SHA-256 of every file of a run that is a result; times and locks are none."""
-    kept = [out / folder for folder in FOLDERS.values()] + [out / "inputs.jsonl", out / "corpus.json"]
-    files = [path for place in kept for path in (place.rglob("*") if place.is_dir() else [place]) if path.is_file()]
-    return {
-        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-        if not path.name.startswith(".")
-    }
 
 
 def victim(driver: psutil.Process, target: str) -> psutil.Process | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import pkgutil
-import random
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
@@ -14,10 +13,9 @@ from unittest import mock
 
 import pytest
 
-import ccbuild
 from cc100.apart import GuardConfig
 from cc100.build import planned
-from cc100.engines import Working, beside, in_process
+from cc100.engines import beside, in_process
 from cc100.run import run_verb
 from cc100.verbs.task import Result, execute
 from ccbuild.border import is_set_apart
@@ -25,20 +23,8 @@ from ccbuild.progress import silent
 from ccbuild.rundir import FOLDERS
 from ccbuild.storage import read_manifest
 from tests.chaos.poison import HARM, harm
-from tests.conftest import cached
-from tests.folder import ARTICLES, write_archive
+from tests.chaos.runs import SETTINGS, WORD, Alone
 
-WORD = "Quicksilver"
-"""Stands in the last page alone, and does the harm."""
-SETTINGS: dict[str, Any] = {
-    "prepare.supplement": None,
-    "prepare.prose": None,
-    "refine.length.min_chars": 20,
-    "refine.snapshot.default": [],
-    "refine.snapshot.languages": {},
-    "publish.min_documents": 1,
-    "vocab.size": 400,
-}
 STEPS = {
     "text": ("extract", "ccbuild.runner.page_text", lambda arguments: WORD.encode() in arguments[3]),
     "prints": ("extract", "cc100.verbs.extract.sign", lambda arguments: _holds(arguments[0])),
@@ -70,43 +56,16 @@ def poisoned(step: str, kind: str, task: Any) -> Result:
 
 
 @dataclasses.dataclass
-class Poisoning:
+class Poisoning(Alone):
     """An engine whose processes are harmed."""
 
     step: str
     kind: str
-    workers: int = 1
-
-    def everywhere(self, ask: Callable[[], Any]) -> dict[str, Any]:
-        return {"this process": ask()}
-
-    def working(self) -> list[Working]:
-        return []
 
     def __call__(self, work: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[tuple[Any, Any], None, None]:
         guard = GuardConfig(record_seconds=2, memory_megabytes=3000)
         with beside(guard) as engine:
             yield from engine(partial(poisoned, self.step, self.kind), tasks)
-
-
-def pages() -> list[tuple[str, ...]]:
-    """Eleven pages of English, no two alike, and the one with the word."""
-    rng, words = random.Random(3), " ".join(sum(ARTICLES, ())).replace(".", "").replace(",", "").lower().split()
-    made = [tuple(" ".join(rng.sample(words, 24)) + "." for _ in range(3)) for _ in range(11)]
-    return [*made, (*(" ".join(rng.sample(words, 24)) + "." for _ in range(2)), f"{WORD} ran over the stones.")]
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run of all pages, and one of an archive without the page that does harm."""
-    cached("lid.176.ftz")
-    made = {}
-    for name, count in (("all", 12), ("less", 11)):
-        root = tmp_path_factory.mktemp(name)
-        archive = write_archive(root / "crawl" / "a.warc.gz", tuple(pages()[:count]))
-        ccbuild.build("cc100", str(archive), root / "run", until="encode", settings=SETTINGS, workers=0)
-        made[name] = root
-    return made
 
 
 def cases() -> Iterator[Any]:
