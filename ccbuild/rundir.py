@@ -13,6 +13,7 @@ A folder of many manifests has an index of them, as :mod:`ccbuild.index` writes 
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -214,7 +215,11 @@ class RunDir:
         if not table.exists():
             return []
         try:
-            return [Input(**json.loads(line)) for line in table.read_text(encoding="utf-8").splitlines()]
+            entries = [Input(**json.loads(line)) for line in table.read_text(encoding="utf-8").splitlines()]
+            shards = [-1, *(entry.shard for entry in entries)]
+            if any(next_ - shard not in (0, 1) for shard, next_ in itertools.pairwise(shards)):
+                raise ValueError("its shards are not numbered 0, 1, 2 and so on")
+            return entries
         except (ValueError, TypeError) as error:
             raise DataError(
                 f"{table} is damaged: {error}. Without it no page has an address: restore it, or start a new --out."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from cc100.engines import in_process
 from ccbuild import catalogue
 from tests.command import SMALL, ccbuild
 
@@ -56,6 +58,12 @@ def cached(name: str) -> Path:
     if path is None:
         pytest.skip(f"{name} is not in the cache: run ccbuild catalogue fetch {name}")
     return path
+
+
+@pytest.fixture
+def within(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `workers=0` units are done in this very process: a test of something else need not start one beside it."""
+    monkeypatch.setattr("cc100.build.beside", lambda guard: contextlib.nullcontext(in_process()))
 
 
 @pytest.fixture(scope="session")

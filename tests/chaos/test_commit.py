@@ -162,9 +162,8 @@ class Killing(Alone):
             yield from engine(partial(killed, self._root, self._nth), tasks)
 
 
-@pytest.mark.parametrize(
-    "verb", [verb if verb == "extract" else pytest.param(verb, marks=pytest.mark.full) for verb in DISTURBED]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("verb", DISTURBED)
 def test_a_unit_that_is_killed_at_the_nth_write(
     verb: str, runs: dict[str, Path], tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
