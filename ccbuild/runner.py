@@ -44,15 +44,27 @@ class Timings:
     changes: Counter[str] = field(default_factory=Counter)
     """What is decided otherwise than before, where a unit is done again: a kind of change to its count."""
 
-    @contextmanager
-    def measure(self, name: str) -> Iterator[None]:
+    def measure(self, name: str) -> _Measured:
         """Add the CPU time of the block to `name`, and say that this is what is being done."""
-        start = time.process_time_ns()
-        try:
-            with phase(name):
-                yield
-        finally:
-            self.seconds[name] += (time.process_time_ns() - start) / 1e9  # type: ignore[assignment]
+        return _Measured(self.seconds, name)
+
+
+class _Measured(phase):
+    """A block of which the CPU time is added to `seconds`."""
+
+    __slots__ = ("_seconds", "_start")
+
+    def __init__(self, seconds: Counter[str], name: str) -> None:
+        super().__init__(name)
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        self._start = time.process_time_ns()
+        super().__enter__()
+
+    def __exit__(self, *exc: object) -> None:
+        super().__exit__()
+        self._seconds[self._name] += (time.process_time_ns() - self._start) / 1e9  # type: ignore[assignment]
 
 
 class _Hashing:

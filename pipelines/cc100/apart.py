@@ -28,7 +28,7 @@ import cloudpickle
 from ccbuild.border import Begun, Journal, alone
 from ccbuild.config import aside
 from ccbuild.errors import ConfigError, EngineError
-from ccbuild.progress import asking, here, phase
+from ccbuild.progress import asking, here, phase, visible
 from ccbuild.refusals import refusal
 
 __all__ = ["Child", "Ended", "GuardConfig", "carefully", "guarded", "serve"]
@@ -51,6 +51,8 @@ _END_SECONDS = 10.0
 TELL_SECONDS = 1.0
 """How often a process says what it is at."""
 _PR_SET_PDEATHSIG = 1
+_MOST_SAID = 1000
+"""Bytes at the end of what a process wrote to stderr that are looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,8 @@ class Ended:
     """Name of the signal, or the exit code; empty after `overtime`."""
     begun: Begun | None
     """The record that was in work."""
+    said: str = ""
+    """The last line that it wrote to stderr."""
 
     def cause(self) -> str:
         """The cause for which its record is set apart: ``killed:text:SIGSEGV``, ``overtime:language``."""
@@ -103,6 +107,7 @@ class Child:
         self.guard = guard
         self._folder = tempfile.TemporaryDirectory(prefix="ccbuild-")
         self._path = str(Path(self._folder.name) / "journal")
+        self._stderr = Path(self._folder.name) / "stderr"
         try:
             self._journal = Journal(self._path)
         except OSError as error:
@@ -125,11 +130,12 @@ class Child:
             self._start()
         assert self._pipe is not None
         self._journal.write(None)
+        os.truncate(self._stderr, 0)
         try:
             self._pipe.send_bytes(cloudpickle.dumps((work, task, known, self._path, self.guard.memory_megabytes)))
             answer = self._answer(known is not None, getattr(task, "by_record", False))
         except (EOFError, OSError):  # also in the middle of an answer
-            answer = Ended("killed", self._died(), self._journal.read())
+            answer = Ended("killed", self._died(), self._journal.read(), self._said())
         if isinstance(answer, Ended):
             self._end()
         return answer  # type: ignore[no-any-return]
@@ -155,15 +161,16 @@ class Child:
     def _start(self) -> None:
         self._pipe, theirs = Pipe()
         program = f"from cc100.apart import serve; serve({theirs.fileno()}, {os.getpid()})"
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", program],
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,  # what a native library prints when it dies is no word for a person
-            stdout=subprocess.DEVNULL,
-            pass_fds=(theirs.fileno(),),
-            start_new_session=True,  # Ctrl-C and a closed terminal are for the one that a person started
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
+        with self._stderr.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", program],
+                stdin=subprocess.DEVNULL,
+                stderr=stderr,  # a person is told its last line, and only where nothing else says why it ended
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # Ctrl-C and a closed terminal are for the one that a person started
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            )
         theirs.close()
 
     def _died(self) -> str:
@@ -175,6 +182,14 @@ class Child:
             self._process.kill()
             code = self._process.wait()
         return signal.Signals(-code).name if code < 0 else f"exit {code}"
+
+    def _said(self) -> str:
+        """The last line that the process wrote to stderr."""
+        with contextlib.suppress(OSError), self._stderr.open("rb") as stderr:
+            stderr.seek(max(self._stderr.stat().st_size - _MOST_SAID, 0))
+            lines = stderr.read().decode(errors="replace").split("\n")
+            return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return ""
 
     def _end(self) -> None:
         if self._process is not None and self._pipe is not None:
@@ -203,7 +218,8 @@ def carefully(work: Callable[[T], R], task: T, guard: GuardConfig) -> R | Except
                 continue
             if answer.begun is None or len(known) >= MOST_SET_APART or answer.begun in known:
                 how = f"ended ({answer.signal})" if answer.signal else "stood still"
-                return EngineError(_GIVEN_UP.format(how, len(known)))
+                said = f" The last that it wrote was: {visible(answer.said)}" if answer.said else ""
+                return EngineError(_GIVEN_UP.format(how, len(known)) + said)
             known[answer.begun] = answer.cause()
 
 

@@ -94,7 +94,7 @@ class _InProcess:
             return {"this process": ask()}
         answer = self._child.ask(_asked, ask)  # what it imports may have changed since this process did
         if isinstance(answer, Ended):
-            raise EngineError(f"The process beside this one cannot start: it ended by {answer.signal}.")
+            raise EngineError(f"The process beside this one cannot start: it ended by {answer.signal}. {answer.said}")
         if isinstance(answer, Exception):
             raise answer
         return {"the process beside this one": answer}

@@ -75,9 +75,11 @@ def test_a_process_that_ends_outside_of_a_record_fails_its_unit() -> None:
         (found,) = (answer for _, answer in engine(_end, [Unit("x")]))
     assert isinstance(found, EngineError)
     assert "ended (exit 3) in work that belongs to no single record" in str(found)
+    assert str(found).endswith("The last that it wrote was: no room for a thread")
 
 
 def _end(unit: Unit) -> None:
+    os.write(2, b"\nno room for a thread\n\n")
     os._exit(3)
 
 
