@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ccbuild.config import aside
+from ccbuild.config import aside, setting
 from ccbuild.errors import ConfigError
 
 __all__ = ["VocabularyConfig"]
@@ -34,13 +34,17 @@ class VocabularyConfig:
     """Most distinct words of one language that training sees: with more, `min_count` is raised for that language until
     they fit, and the share that goes is told. Some 100 bytes of memory each."""
     memory_megabytes: int = aside(1024)
-    """Memory for the words of one language while they are counted; more go to disk. The counts do not depend on it."""
+    """Memory for the words of one language while they are counted (more go to disk), and for the search of weighted
+    candidates, which takes a part of them at a time. No output depends on it."""
     max_word_chars: int = 256
     """Spans without white space longer than this are cut, at punctuation and then to this length. Less saves memory."""
     max_piece_chars: int = 16
     """Longest piece, in characters. 16 is SentencePiece's own."""
     model: Literal["unigram", "bpe"] = "unigram"
     """How pieces are found. XLM-R: unigram, though its file's name says bpe."""
+    seeds: Literal["weighted", "sentencepiece"] = setting("weighted", before="sentencepiece")
+    """Where a unigram model's candidates come from: substrings weighted by how often they occur, or SentencePiece's
+    own, which count each word once, so that frequent words get no piece. XLM-R: sentencepiece."""
     byte_fallback: bool = False
     """Spell characters that have no piece by their UTF-8 bytes, 256 pieces, in place of <unk>. XLM-R: no."""
     split_digits: bool = False
@@ -49,8 +53,9 @@ class VocabularyConfig:
     """Strings that are always one piece, wherever they stand. XLM-R: none. `transformers` begins a new word after one,
     SentencePiece does not."""
     seed_megabytes: int = 384
-    """Weighted text that candidates for pieces are sought in: SentencePiece writes every word as often as it counts and
-    takes some 14 times this in memory. Above it all weights are scaled down alike; up to 500 it is one search."""
+    """Of `seeds: sentencepiece`, and of BPE: weighted text that candidates for pieces are sought in. SentencePiece
+    writes every word as often as it counts and takes some 14 times this in memory. Above it all weights are scaled down
+    alike; up to 500 it is one search."""
     hard_limit: bool = False
     """True: fail when the text cannot fill `size`, or its characters do not fit in it, naming the size that would do.
     False: take what it can fill, and leave the rarest characters out."""

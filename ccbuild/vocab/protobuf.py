@@ -25,6 +25,7 @@ __all__ = [
     "piece_types",
     "replace_normalizer",
     "round_scores",
+    "without_seed_file",
 ]
 
 _PIECE, _TEXT, _SCORE, _NORMALIZER_SPEC, _CHARSMAP = 1, 1, 2, 3, 2
@@ -32,7 +33,7 @@ _SPACE = "▁".encode()
 SCORE_STEP = 2**-8
 """Scores are rounded to this (nats), so that float32 and float64 readers segment alike."""
 _TYPE = 3
-_TRAINER_SPEC, _MODEL_TYPE, _BPE = 2, 3, 2
+_TRAINER_SPEC, _MODEL_TYPE, _SEED_FILE, _BPE = 2, 3, 54, 2
 NORMAL, USER_DEFINED, BYTE = 1, 4, 6
 """Types of pieces."""
 _LENGTH_DELIMITED = 2
@@ -65,6 +66,16 @@ def replace_normalizer(model: bytes, spec: bytes) -> bytes:
     """`model` with the serialised `NormalizerSpec` `spec` in place of its own."""
     tagged = _delimited(_NORMALIZER_SPEC, spec)
     return b"".join(tagged if number == _NORMALIZER_SPEC else raw for number, _, raw in fields(model))
+
+
+def without_seed_file(model: bytes) -> bytes:
+    """`model` without the path of the file that its candidates were read from."""
+    parts = []
+    for number, value, raw in fields(model):
+        if number == _TRAINER_SPEC:
+            raw = _delimited(number, b"".join(inner for field, _, inner in fields(value) if field != _SEED_FILE))
+        parts.append(raw)
+    return b"".join(parts)
 
 
 def round_scores(model: bytes, step: float = SCORE_STEP) -> bytes:

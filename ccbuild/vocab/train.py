@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,8 @@ from ccbuild.storage import Manifest, Unit, facts_of
 from ccbuild.vocab.alpha import alpha_plan
 from ccbuild.vocab.config import VocabularyConfig
 from ccbuild.vocab.export import vocabulary_files
-from ccbuild.vocab.protobuf import replace_normalizer, round_scores
+from ccbuild.vocab.protobuf import replace_normalizer, round_scores, without_seed_file
+from ccbuild.vocab.seeds import weighted_seeds
 from ccbuild.vocab.texts import Texts
 from ccbuild.vocab.words import SPACE, add_rows, count_words, read_frequent, read_sizes
 
@@ -147,12 +149,18 @@ def build_vocabulary(counts: Mapping[str, Path], config: VocabularyConfig) -> Vo
         languages = _weigh(counts, config)
     needed = _needed_characters(languages, config)
     left_out = set(languages.characters) - set(needed) | set(_NEVER_PIECES)
+    often = _often(languages, left_out, config)
     words, weights = _without(*_add(languages), left_out)
     if not len(words):
         raise InputError(f"No word occurs {config.min_count} times. Lower vocab.min_count, or add text.")
     counts_given = _whole(words, weights, config)
-    with phase(f"train SentencePiece on {len(words):,} words"):
-        model = _train(words, counts_given, config)
+    with tempfile.TemporaryDirectory(prefix="ccbuild-") as folder:
+        seeds = Path(folder) / "seeds.tsv" if often is not None else None
+        if seeds is not None and often is not None:
+            with phase("seek candidates"):
+                _write_seeds(seeds, words, counts_given, often, config)
+        with phase(f"train SentencePiece on {len(words):,} words"):
+            model = _train(words, counts_given, config, seeds)
     processor = SentencePieceProcessor(model_proto=model)
     size = processor.get_piece_size()
     if config.hard_limit and size < config.size:
@@ -190,6 +198,8 @@ class _Languages:
     plan: dict[str, float]
     words: list[pa.Array] = field(default_factory=list)
     weights: list[NDArray[np.float64]] = field(default_factory=list)
+    times: list[NDArray[np.int64]] = field(default_factory=list)
+    """How often each word occurs, 2 for whatever is more."""
     seen: dict[str, Counter[str]] = field(default_factory=dict)
     """Code to character to how often it occurs."""
     characters: dict[str, float] = field(default_factory=dict)
@@ -211,6 +221,7 @@ def _weigh(counts: Mapping[str, Path], config: VocabularyConfig) -> _Languages:
         factor = factors[code] / least
         languages.words.append(words)
         languages.weights.append(np.multiply(numbers, factor, dtype=np.float64))
+        languages.times.append(np.minimum(numbers, 2))
         languages.seen[code] = _characters(words, numbers)
         for character, number in languages.seen[code].items():
             languages.characters[character] = languages.characters.get(character, 0.0) + number * factor
@@ -264,6 +275,29 @@ def _needed_characters(languages: _Languages, config: VocabularyConfig) -> list[
     return ranked[:room]
 
 
+def _often(languages: _Languages, left_out: set[str], config: VocabularyConfig) -> NDArray[np.bool_] | None:
+    """Whether each word occurs at least twice, in the order of the words; None where candidates are not weighted."""
+    if config.seeds != "weighted" or config.model != "unigram":
+        return None
+    words, times = add_rows(languages.words, languages.times)
+    languages.times.clear()
+    return _without(words, times.astype(np.float64), left_out)[1] > 1
+
+
+def _write_seeds(
+    path: Path, words: pa.Array, counts: NDArray[np.int64], often: NDArray[np.bool_], config: VocabularyConfig
+) -> None:
+    """The candidates for SentencePiece, which leaves out what cannot be a piece: so there are twice as many."""
+    chosen = {"longest": config.max_piece_chars, "megabytes": config.memory_megabytes}
+    seeds = weighted_seeds(words, counts, often, most=2 * _candidates(config), **chosen)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{seed}\t{score}\n" for seed, score in seeds)
+
+
+def _candidates(config: VocabularyConfig) -> int:
+    return max(1_000_000, 4 * config.size)
+
+
 def _add(languages: _Languages) -> tuple[pa.Array, NDArray[np.float64]]:
     """The words of all languages, each once; frees the tables of the languages."""
     words, weights = add_rows(languages.words, languages.weights)
@@ -293,11 +327,14 @@ def _without(words: pa.Array, weights: NDArray[np.float64], left_out: set[str]) 
 
 
 def _whole(words: pa.Array, weights: NDArray[np.float64], config: VocabularyConfig) -> NDArray[np.int64]:
-    """Weights as whole counts, scaled so that all words written as often as they count take `seed_megabytes`.
+    """Weights as whole counts; where SentencePiece seeks its candidates itself, scaled so that all words written as
+    often as they count take `seed_megabytes`.
 
     What rounding takes from one row the next ones get back: the sum of any run of rows is right to one, and neighbours
     in the order of bytes are words that begin alike. No row of weight 1 or more (after scaling) is lost.
     """
+    if config.seeds == "weighted" and config.model == "unigram":
+        return np.diff(np.rint(np.cumsum(weights)), prepend=0.0).astype(np.int64)
     nbytes = float(np.dot(pc.binary_length(words).to_numpy(zero_copy_only=False).astype(np.float64) + 1, weights))
     scale = min(1.0, config.seed_megabytes * 1_000_000 / nbytes)
     return np.diff(np.rint(np.cumsum(weights * scale)), prepend=0.0).astype(np.int64)
@@ -312,7 +349,7 @@ def _rows(words: pa.Array, counts: NDArray[np.int64]) -> Iterator[str]:
                 yield f"{word}\t{count}"
 
 
-def _train(words: pa.Array, counts: NDArray[np.int64], config: VocabularyConfig) -> bytes:
+def _train(words: pa.Array, counts: NDArray[np.int64], config: VocabularyConfig, seeds: Path | None) -> bytes:
     """The model's bytes. Rows are normalised already, so it is trained on them as they are and then given `nmt_nfkc`.
 
     A sentence iterator leaves no path in the bytes. SentencePiece reports through exceptions, its log is turned off.
@@ -329,7 +366,8 @@ def _train(words: pa.Array, counts: NDArray[np.int64], config: VocabularyConfig)
             character_coverage=1.0,
             max_sentencepiece_length=config.max_piece_chars,
             max_sentence_length=4 * config.max_word_chars + 64,
-            seed_sentencepiece_size=max(1_000_000, 4 * config.size),
+            seed_sentencepiece_size=_candidates(config),
+            seed_sentencepieces_file=str(seeds or ""),
             byte_fallback=config.byte_fallback,
             split_digits=config.split_digits,
             user_defined_symbols=list(config.symbols),
@@ -344,7 +382,7 @@ def _train(words: pa.Array, counts: NDArray[np.int64], config: VocabularyConfig)
             f"SentencePiece refused {len(words)} rows: {error} Set another vocab.size, or add text."
         ) from error
     spec = SentencePieceNormalizer(rule_name="nmt_nfkc").serialized_normalizer_spec()
-    model = replace_normalizer(writer.getvalue(), spec)
+    model = replace_normalizer(without_seed_file(writer.getvalue()), spec)
     return round_scores(model) if config.model == "unigram" else model
 
 

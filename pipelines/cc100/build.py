@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,6 +65,8 @@ class Plan:
     run: Run
     verbs: tuple[str, ...]
     sources: tuple[Source, ...] = ()
+    kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What an earlier release began this run with, and this one has otherwise by default."""
     truth: Path | None = None
     """What is known of the pages of a crawl that was made here, to judge the run by."""
 
@@ -177,23 +180,25 @@ def planned(
         chosen = [override(k, os.fspath(v) if isinstance(v, os.PathLike) else v) for k, v in settings.items()]
     elif isinstance(settings, str):
         chosen = [settings]
+    if "://" in str(out):
+        raise InputError(f"{out} is a URL. A run's folder lies on a file system: name a path.")
+    root, kept = Path(out).expanduser().resolve(), dict[str, Any]()
     if isinstance(recipe, Recipe):
         if chosen:
             raise ConfigError("A Recipe has all its settings. Load it with them: load_recipe(name, settings).")
     else:
-        recipe = load_recipe(str(recipe), chosen)
+        name, recipe = str(recipe), load_recipe(str(recipe), chosen)
+        kept = Run(root, recipe).kept_settings(chosen)
+        recipe = load_recipe(name, [*starmap(override, kept.items()), *chosen]) if kept else recipe
     if stages:
         added = (stages,) if isinstance(stages, str | Mapping | FunctionStage) else tuple(stages)
         recipe = dataclasses.replace(recipe, refine=recipe.refine.with_stages(added))
-    if "://" in str(out):
-        raise InputError(f"{out} is a URL. A run's folder lies on a file system: name a path.")
-    root = Path(out).expanduser().resolve()
     verbs = tuple(verbs_between(first, until or recipe.until))
     recipe = checked(recipe, verbs, root)
     named = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     sources = sources_of([os.fspath(each) for each in named], recipe.crawl) if "extract" in verbs else []
     run = Run(root, recipe, verify, retry_quarantined=retry_quarantined, allow_missing=allow_missing)
-    return Plan(run, verbs, tuple(sources))
+    return Plan(run, verbs, tuple(sources), kept)
 
 
 def build(plan: Plan, how: How) -> Built:
@@ -210,7 +215,10 @@ def build(plan: Plan, how: How) -> Built:
         run, verbs = plan.run, plan.verbs
         run.refuse_other_settings(verbs)  # again: another process may have been here
         inputs = run.admit(plan.sources) if "extract" in verbs else run.inputs()
-        run.note_settings(verbs)
+        run.note_settings(verbs, plan.kept)
+        if plan.kept:
+            told = ", ".join(starmap(override, plan.kept.items()))
+            how.tell(f"An earlier release began this run. It goes on with {told}; a new --out has what is new.")
         fresh, waiting = _verbs(plan, inputs, how)
         if all(each.verb in ("prepare", "extract") for each in missing_units(run)):
             balance(run, [verb for verb in verbs if verb not in waiting])

@@ -113,12 +113,30 @@ class Run(RunDir):
                 check_same(self.folder(verb), made[verb], verb_settings(self.recipe, verb))
         return made
 
-    def note_settings(self, verbs: Iterable[str]) -> None:
-        """Note the settings of `verbs`, which :meth:`refuse_other_settings` lets pass; else nothing is written."""
-        made = self.refuse_other_settings(verbs)
+    def note_settings(self, verbs: Iterable[str], kept: Mapping[str, Any] | None = None) -> None:
+        """Note the settings of `verbs`, which :meth:`refuse_other_settings` lets pass; else nothing is written.
+
+        `kept`: what :meth:`kept_settings` said.
+        """
+        made = {**self.refuse_other_settings(verbs), "kept": dict(kept or {})}
+        made = {key: value for key, value in made.items() if value}
         asked = {verb: verb_settings(self.recipe, verb) for verb in verbs if verb != "train"}
         about = {"recipe.name": self.recipe.name, "recipe.description": self.recipe.description}
         write_json(self.path("settings"), {**made, **asked, "recipe": about})
+
+    def kept_settings(self, chosen: Iterable[str] = ()) -> dict[str, Any]:
+        """Key to value of what the earlier release that began this run did otherwise than this one does by default: the
+        run goes on as it was begun, but for what is `chosen` (``key=value``) now."""
+        note, kept = self._note(), dict[str, Any]()
+        named = tuple(each.partition("=")[0] for each in chosen)
+        for verb in note.keys() & set(VERBS):
+            if not self.has(verb):
+                continue
+            asked = verb_settings(self.recipe, verb)
+            later = {key: asked.before[key] for key in asked.keys() - note[verb].keys() if key in asked.before}
+            again = {key: value for key, value in note.get("kept", {}).items() if key in asked}
+            kept |= {key: value for key, value in (later | again).items() if asked[key] != value}
+        return {key: kept[key] for key in sorted(kept) if not f"{key}.".startswith(tuple(f"{name}." for name in named))}
 
     def _note(self) -> dict[str, Any]:
         note = self.path("settings")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import json
 from collections.abc import Callable, Sequence
@@ -49,4 +50,4 @@ def planned_demo(
     updates = json.dumps({"optim.steps": _updates(out, pages)})
     chosen = [f"prepare.prose={json.dumps(prose)}", f"train.set={updates}", *settings]
     plan = planned("demo", inputs, out, settings=chosen, until=until, verify=verify)
-    return Plan(plan.run, plan.verbs, plan.sources, crawl.truth)
+    return dataclasses.replace(plan, truth=crawl.truth)

@@ -67,6 +67,10 @@ def test_nothing_is_said_on_the_terminal(small: dict[str, Path], capfd: pytest.C
     assert capfd.readouterr() == ("", "")
 
 
+BARE: dict[str, Any] = {"seeds": "sentencepiece", "character_coverage": 1, "max_character_share": 1, "threads": 1}
+"""As SentencePiece trains by itself."""
+
+
 def bare_training(rows: Iterable[str], size: int, **options: Any) -> bytes:
     """SentencePiece's own way with text: its normaliser, its prefix, its words."""
     writer = io.BytesIO()
@@ -87,7 +91,9 @@ def bare_training(rows: Iterable[str], size: int, **options: Any) -> bytes:
 def test_the_model_is_the_one_that_sentencepiece_makes_of_these_words(
     corpus: Mapping[str, list[str]], tmp_path: Path
 ) -> None:
-    config = VocabularyConfig(size=1200, alpha=1, character_coverage=1, max_character_share=1, threads=1)
+    config = VocabularyConfig(
+        seeds="sentencepiece", size=1200, alpha=1, character_coverage=1, max_character_share=1, threads=1
+    )
     path = tmp_path / "all.parquet"
     write_counts(path, words_of([line for lines in corpus.values() for line in lines], config))
     ours = SentencePieceProcessor(model_proto=build_vocabulary({"all": path}, config).model)
@@ -120,7 +126,9 @@ def test_word_counts_train_what_the_sentences_do(tmp_path: Path) -> None:
     one word each give the very model of the counts; so nothing is lost by counting."""
     texts = real_lines(("en", "ru", "hi", "th", "tr", "ja", "ar", "fi"), 700)
     lines = [line for code in texts for line in texts[code]]
-    config = VocabularyConfig(size=5000, alpha=1, character_coverage=1, max_character_share=1, threads=1)
+    config = VocabularyConfig(
+        seeds="sentencepiece", size=5000, alpha=1, character_coverage=1, max_character_share=1, threads=1
+    )
     write_counts(tmp_path / "all", words_of(lines, config))
     ours = build_vocabulary({"all": tmp_path / "all"}, config).model
     theirs = bare_training(lines, 5000, normalization_rule_name="nmt_nfkc", max_sentence_length=1 << 20)
@@ -133,7 +141,13 @@ def test_counts_are_sentences_of_one_word(tmp_path: Path) -> None:
     texts = real_lines(("en", "hi", "th"), 400)
     lines = [line for code in texts for line in texts[code]]
     config = VocabularyConfig(
-        size=2000, alpha=1, character_coverage=1, max_character_share=1, threads=1, max_word_chars=10_000
+        seeds="sentencepiece",
+        size=2000,
+        alpha=1,
+        character_coverage=1,
+        max_character_share=1,
+        threads=1,
+        max_word_chars=10_000,
     )
     write_counts(tmp_path / "all", words_of(lines, config))
     ours = build_vocabulary({"all": tmp_path / "all"}, config).model
@@ -151,7 +165,9 @@ def test_alpha_weights_as_drawing_sentences_does(tmp_path: Path) -> None:
         code: lines[:: len(lines) // most]
         for (code, lines), most in zip(texts.items(), (3000, 1000, 300, 100, 60), strict=True)
     }
-    config = VocabularyConfig(size=2000, alpha=0.3, character_coverage=1, max_character_share=1, threads=1)
+    config = VocabularyConfig(
+        seeds="sentencepiece", size=2000, alpha=0.3, character_coverage=1, max_character_share=1, threads=1
+    )
     paths = {code: tmp_path / code for code in texts}
     for code, path in paths.items():
         write_counts(path, words_of(texts[code], config))
