@@ -188,10 +188,12 @@ class ArchiveReader:
         )
 
     def _texts(self, records: Sequence[Record]) -> list[PageText | str]:
-        return [
-            "robots_txt" if is_robots_txt(r.url) else page_text(r.kind, r.status, r.content_type, r.payload, self.config)
-            for r in records
-        ]
+        return [self._text(record) for record in records]
+
+    def _text(self, record: Record) -> PageText | str:
+        if is_robots_txt(record.url):
+            return "robots_txt"
+        return page_text(record.kind, record.status, record.content_type, record.payload, self.config)
 
     def _sieve(self, paragraphs: Sequence[str]) -> Callable[[Sequence[Record]], bool]:
         """Whether a record of these paragraphs is wanted; none, of no record."""

@@ -38,9 +38,9 @@ CHARACTERS = {
     "Mymr": 1.2,
     "Taml": 1.2,
 }
-"""Characters that say in a script what one says in Latin; a script that is not named: 1. Medians over languages of the
-length of a news article against that of its translations into some 60 languages in Latin script, without the page around
-it: 40 articles of NTREX-128 (Federmann, Kocmi and Xin 2022, SumEval). Kana stands for Japanese."""
+"""Characters that say in a script what one says in Latin; a script that is not named: 1. Lengths of 40 news articles of
+NTREX-128 (Federmann, Kocmi and Xin 2022, SumEval) against the median of their translations into some 60 languages in
+Latin script: the median over articles, then over languages. Kana stands for Japanese."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +50,8 @@ class LengthConfig:
     min_chars: int = 100
     """Shortest text kept, in characters, counted after duplicates are removed. CCNet: 300, before."""
     count: Literal["by_script", "characters"] = setting("by_script", before="characters")
-    """`by_script`: `min_chars` are those of Latin script, and as many in another as say the same: 31 of Chinese for 100,
-    42 of Japanese, 120 of Burmese. `characters`: the same number in every script, as CCNet."""
+    """`by_script`: `min_chars` are those of Latin script, and as many in another as say the same: 31 of Chinese for
+    100, 42 of Japanese, 120 of Burmese. `characters`: the same number in every script, as CCNet."""
 
     def build(self, models: Path) -> Stage:
         """The stage; needs no model."""

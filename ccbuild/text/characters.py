@@ -51,7 +51,7 @@ _DECOMPOSED = (range(0x20000), range(0x2F800, 0x2FA20), range(0xE0000, 0xE0200))
 
 
 def tidy(lines: Sequence[str]) -> tuple[list[str], Counter[str]]:
-    r"""(`lines` without unseen characters and in form C, how many characters that took away or wrote otherwise, by kind).
+    r"""(`lines` without unseen characters and in form C; how many that took away or wrote otherwise, by kind).
 
     The kinds are `soft_hyphen`, `zero_width` and `composed`, of which one counts a letter with its marks. White space
     that comes to stand together is for the caller to collapse. Idempotent. Costs some 20 ns a character beyond ASCII.
@@ -93,9 +93,11 @@ def _nfc(letter: str) -> str:
 
 @cache
 def _kinds() -> NDArray[np.uint8]:
-    """uint8[0x110000]: what form C asks of a code point. `_MARK`: it may have to change places with its neighbours;
-    `_JOINS`: it may be composed with what stands before it, or is a mark that is written otherwise; `_CHANGES`: a letter
-    that is written otherwise. Made in about 0.1 s on first use."""
+    """uint8[0x110000]: what form C asks of a code point; made in about 0.1 s on first use.
+
+    `_MARK`: it may have to change places with its neighbours. `_JOINS`: it may be composed with what stands before it,
+    or is a mark that is written otherwise. `_CHANGES`: a letter that is written otherwise.
+    """
     kinds = np.zeros(0x110000, np.uint8)
     for span in _DECOMPOSED:
         for code in span:

@@ -2,8 +2,8 @@
 
 The directives are those of the Robots Exclusion Protocol's page level (`noindex`, `nofollow`, `none` …) and the ones in
 use against training (`noai`, `noimageai`, `noml`). They are returned as they are written, in lower case; what follows
-from them is for the caller to decide. A page whose rights to text and data mining are reserved (`tdm-reservation: 1`, in
-the header or a `<meta>`; W3C's TDM Reservation Protocol) has the directive `tdm-reservation`.
+from them is for the caller to decide. A page whose rights to text and data mining are reserved by the W3C's TDM
+Reservation Protocol (`tdm-reservation: 1`, in the header or a `<meta>`) has the directive `tdm-reservation`.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def meta_robots(html: str) -> tuple[str, ...]:
 def header_robots(value: str) -> tuple[str, ...]:
     """Directives of `X-Robots-Tag` headers that hold for all crawlers or for one in `AGENTS`, sorted.
 
-    `value` holds a header a line, and each is a rule of its own. Within it a crawler's name holds up to the next one; as
-    `,` also parts directives, those that precede any name hold for all.
+    `value` holds a header a line, and each is a rule of its own. Within it a crawler's name holds up to the next one;
+    as `,` also parts directives, those that precede any name hold for all.
 
     >>> header_robots("noindex, googlebot: nosnippet, noarchive, ccbot: noai, unavailable_after: 25 Jun 2030 15:00:00")
     ('noai', 'noindex', 'unavailable_after: 25 jun 2030 15:00:00')

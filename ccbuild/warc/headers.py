@@ -19,24 +19,24 @@ __all__ = [
 ]
 
 WARC_START = re.compile(rb"(?:WARC|warc)/\d\.\d{1,2}[ \t]*\r?\n")
+_IP = rb"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}:[0-9a-fA-F:.]{1,41})"
 ARC_START = re.compile(
     rb"(?:filedesc://[^\n]*|[A-Za-z][A-Za-z0-9+.-]{1,15}:[^\n]{0,8192}? \S{1,45} "
     rb"(?:-|\d{4,18}) [^\n]{0,512}|[A-Za-z][A-Za-z0-9+.-]{1,15}:[^\n]{0,8192} \d{12,18} [^\n]{0,512}"
-    rb"|[A-Za-z][A-Za-z0-9+.-]{1,15}:[^\s]{0,8192} \d{1,3}(?:\.\d{1,3}){3} \S{1,32} [^\n]{0,512}) -?\w{1,20}\r?\n"
+    rb"|[A-Za-z][A-Za-z0-9+.-]{1,15}:\S{0,8192} %b \S{0,32} [^\n]{0,512}) -?\w{1,20}\r?\n" % _IP
 )
 """An ARC record line: URL, IP, date, type, (version 2: result, checksum, location, offset, file,) length. Writers put
-spaces and carriage returns into URLs, spaces into types, 4 to 18 digits into dates, and swap fields; after an address
-of four numbers a date may be anything."""
+spaces and carriage returns into URLs, spaces into types, 4 to 18 digits into dates, and swap fields; a date after an IP
+address may be anything."""
 _ARC_FIELDS = re.compile(rb"(?s)(\S+?:.*?) (\S{1,45}) (-|\d{4,18}) (.*?) ?(\S+)\s*")
-_ARC_UNDATED = re.compile(rb"(\S+?:\S*) (\d{1,3}(?:\.\d{1,3}){3}) (\S{1,32}) (.*?) ?(\S+)\s*")
+_ARC_UNDATED = re.compile(rb"(\S+?:\S*) (%b) ((?![a-z]+/[a-z])\S{0,32}) (.*?) ?(\S+)\s*" % _IP)
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*(-?[0-9]{1,20})[ \t]*\r?\n")
 _FOLDED = re.compile(rb"\n[ \t]")
 _COMMON = re.compile(
     rb"\n(WARC-(?:Target-URI|Date|Payload-Digest|Truncated|Segment-Number|Identified-Content-Language|"
-    rb"Identified-Payload-Type)|Content-Type): "
-    rb"([^\r]*)"
+    rb"Identified-Payload-Type)|Content-Type): ([^\r]*)"
 )
 _HTTP = re.compile(
     rb"\n(content-type|content-encoding|transfer-encoding|x-robots-tag|tdm-reservation):([^\n]*)", re.IGNORECASE
@@ -173,7 +173,9 @@ def arc_head(buffer: bytes | bytearray, position: int) -> Head | None:
     if end < 0:
         return None
     line = bytes(buffer[position:end]).strip()
-    found = _ARC_FIELDS.fullmatch(line) or _ARC_UNDATED.fullmatch(line)
+    found = _ARC_FIELDS.fullmatch(line)
+    if found is None or b" " in found[1]:
+        found = _ARC_UNDATED.fullmatch(line) or found
     if found:
         url, _, date, mime, length = found.groups()
     else:  # fields transposed or missing: what can be told by its look

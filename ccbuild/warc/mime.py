@@ -15,7 +15,8 @@ _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _NOT_KNOWN = frozenset({"", "application/octet-stream", "application/x-unknown", "unknown/unknown"})
 """What an identifier says that found nothing."""
 _BEGINS_AS_HTML = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s{0,1024}(?:<!--.{0,4096}?-->\s{0,1024}|<\?xml[^>]{0,512}>\s{0,1024}){0,8}<(?:!doctype html|html)[\s>]",
+    rb"(?:\xef\xbb\xbf)?\s{0,1024}(?>(?:<!--.{0,4096}?-->|<\?xml[^>]{0,512}>)\s{0,1024}){0,8}+"
+    rb"<(?:!doctype html|html)[\s>]",
     re.IGNORECASE | re.DOTALL,
 )
 _MAGIC = (

@@ -16,8 +16,8 @@ from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.warc.framing import Frame, Framer, Lost, only_record, record_within
 from ccbuild.warc.headers import ARC_START, CommonFields, Fields, begins_record
-from ccbuild.warc.mime import is_html
 from ccbuild.warc.members import Damage, Limits, Padding, Piece, inflated_head, pieces
+from ccbuild.warc.mime import is_html
 from ccbuild.warc.pages import Place, Record, digest_holds, page_record, page_record_by_warcio
 
 __all__ = ["PAGE_TYPES", "Reader", "Record", "check_archive"]
