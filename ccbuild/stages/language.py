@@ -44,7 +44,7 @@ class LanguageConfig:
     """Drop menus, lists of keywords, code, numbers, mash, mojibake and repetitions, as `noise_<kind>`."""
     mixed: Literal["drop", "keep"] = "drop"
     """Pages that two languages share: less than 65 % of the characters are in the first, more than 20 in the second,
-    and more than 10 surely in each."""
+    and they are of two scripts, or more than 10 are surely in each."""
     foreign: Literal["keep", "drop"] = "keep"
     """`drop`: paragraphs of 80 characters or more in another language than the page's are taken out of it."""
     outside: Literal["own", "und"] = "own"

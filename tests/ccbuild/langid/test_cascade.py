@@ -127,6 +127,7 @@ def test_a_language_that_is_hardly_known_is_no_two(
     monkeypatch.setattr(Cascade, "identify_one", identified)
     found = vote(cascade, ["a" * 600, "b" * 500], test_noise=False)
     assert ({found.code, found.second}, found.mixed) == ({"om", "so"}, mixed)
+    assert vote(cascade, ["a" * 600, "б" * 500], test_noise=False).mixed  # another script is another language
 
 
 def test_letters_are_counted_by_script() -> None:
