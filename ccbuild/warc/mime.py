@@ -49,6 +49,8 @@ def true_type(content_type: str, identified: str | None, payload: bytes) -> str:
     >>> true_type("text/html", None, b'{"harbour": "closed"}')
     'application/json'
     """
+    if identified is None and payload.startswith(b"<"):  # the most of pages: nothing that is known here begins so
+        return content_type
     stated, found = _mime(content_type), _mime(identified or "")
     if found in _NOT_KNOWN:
         found = (_by_bytes(payload) or stated) if stated in _HTML or not stated else stated
