@@ -59,8 +59,9 @@ _BY_STAGE: tuple[tuple[str, Mapping[str, str]], ...] = (
             "wrong_length": "a record whose stated length was wrong: it was mended and read",
             "unreadable_record": "a record that no parser could read",
             "record:": "a record that holds no page, by its type in the archive",
+            "robots_txt": "the robots.txt of a host: rules for crawlers, no page",
             "http_status": "the server answered with something else than 200",
-            "not_html": "an image, a PDF, JSON: nothing that holds a page's text",
+            "not_html": "an image, a PDF, JSON, whatever the server called it: nothing that holds a page's text",
             "empty_payload": "no bytes after the header",
             "too_many_lines": "a list of very many very short lines",
             "empty_text": "no text once menus and markup are gone",
@@ -98,13 +99,14 @@ _BY_STAGE: tuple[tuple[str, Mapping[str, str]], ...] = (
         "refine.length",
         {
             "only_duplicate_paragraphs": "nothing left once repeated paragraphs are gone",
-            "too_short": "too few characters once repeated paragraphs are gone",
+            "too_short": "too few characters, for its script, once repeated paragraphs are gone",
         },
     ),
     (
         "refine.language",
         {
             "no_letters": "numbers and signs only",
+            "unknown_language": "letters of a script, or of a language, that the identifier does not know",
             "noise_numbers": "more digits than letters",
             "noise_repeated": "one character, or one word, over and over",
             "noise_mojibake": "letters that a wrong encoding made of others",

@@ -22,8 +22,9 @@ class RightsConfig:
     )
     """File of URLs, hosts and domains to leave out, an entry a line; null: none. Manifests hold its digest."""
     honour_robots: tuple[str, ...] = ()
-    """Directives, such as `noai` and `noindex`, for which a page is left out when its `<meta name="robots">` or its
-    `X-Robots-Tag` has them. Every page records its own, honoured or not."""
+    """Directives, such as `noai`, `noml` and `noindex`, for which a page is left out when its `<meta name="robots">` or
+    one of its `X-Robots-Tag` has them; `tdm-reservation`: when it reserves text and data mining. Every page records its
+    own, honoured or not."""
 
     def refuses(self, url: str, robots: Sequence[str]) -> str | None:
         """Why a page is left out; None when it is not."""

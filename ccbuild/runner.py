@@ -25,7 +25,7 @@ from ccbuild.rights import RightsConfig
 from ccbuild.stages.contract import Stage
 from ccbuild.storage import open_input
 from ccbuild.text.page import ExtractConfig, PageText, page_text
-from ccbuild.text.robots import header_robots
+from ccbuild.text.robots import header_robots, is_robots_txt
 from ccbuild.warc.members import Damage, Limits
 from ccbuild.warc.records import Reader, Record
 
@@ -108,6 +108,8 @@ class ArchiveReader:
     damage: list[Damage] = field(default_factory=list)
     unparsed: Counter[str] = field(default_factory=Counter)
     """Pages over a limit of `PageLimits`, by limit: their tags were stripped, no parser saw them."""
+    characters: Counter[str] = field(default_factory=Counter)
+    """Characters that cleaning took away or wrote otherwise, by kind."""
 
     def __iter__(self) -> Iterator[Document | Refused]:
         before = self.ledger["bytes"].seen
@@ -119,6 +121,7 @@ class ArchiveReader:
                 self.ledger,
                 self.limits,
                 max_payload_bytes=self.config.max_payload_bytes,
+                resources=self.config.resources == "keep",
                 damage=self.damage,
             )
             records = iter(reader)
@@ -162,6 +165,7 @@ class ArchiveReader:
             return self._refused(record, found)
         if found.unparsed:
             self.unparsed[found.unparsed] += 1
+        self.characters.update(found.characters)
         robots = tuple(sorted({*found.robots, *header_robots(record.robots or "")}))
         why = self.rights.refuses(record.url, robots)
         if why:
@@ -196,7 +200,12 @@ class ArchiveReader:
         )
 
     def _texts(self, records: Sequence[Record]) -> list[PageText | str]:
-        return [page_text(r.kind, r.status, r.content_type, r.payload, self.config) for r in records]
+        return [self._text(record) for record in records]
+
+    def _text(self, record: Record) -> PageText | str:
+        if is_robots_txt(record.url):
+            return "robots_txt"
+        return page_text(record.kind, record.status, record.content_type, record.payload, self.config)
 
     def _sieve(self, paragraphs: Sequence[str]) -> Callable[[Sequence[Record]], bool]:
         """Whether a record of these paragraphs is wanted; none, of no record."""

@@ -12,6 +12,7 @@ from ccbuild.missing import Missing, missing_units
 from ccbuild.progress import visible
 from ccbuild.reasons import in_words, meaning
 from ccbuild.rundir import RunDir
+from ccbuild.warc.resync import Damage
 
 DAMAGE_LINES = 20
 """Damaged ranges that a terminal shows."""
@@ -146,9 +147,8 @@ def table(summary: Summary, most: int = 12) -> str:
         numbers = "".join(f"{sum(getattr(row, name) for row in rest):>12,}" for name in columns)
         lines.append(f"{f'{len(rest)} more':<26}{numbers}")
     for entry in summary.damage[:DAMAGE_LINES]:
-        saved = f"; {entry['saved']} records saved" if entry.get("saved") else ""
-        place = f"{entry['archive']} at byte {entry['offset']:,}, {entry['length']:,} bytes"
-        lines.append(visible(f"damaged: {place}: {entry['cause']}{saved}"))
+        damage = Damage(entry["offset"], entry["length"], entry["cause"], entry.get("saved", 0))
+        lines.append(visible(f"damaged: {entry['archive']} {damage}"))
     if len(summary.damage) > DAMAGE_LINES:
         lines.append(f"damaged: {len(summary.damage) - DAMAGE_LINES:,} more, all in summary.json")
     return "\n".join(lines)

@@ -53,7 +53,7 @@ def _extract(options: argparse.Namespace) -> int:
     ledger.close(options.file)
     note(json.dumps(ledger.to_mapping(), ensure_ascii=False))
     for damage in reader.damage:
-        note(f"damaged: {options.file} at byte {damage.offset:,}, {damage.length:,} bytes: {damage.cause}")
+        note(f"damaged: {options.file} {damage}")
     return 0
 
 

@@ -43,11 +43,12 @@ class LanguageConfig:
     noise: bool = True
     """Drop menus, lists of keywords, code, numbers, mash, mojibake and repetitions, as `noise_<kind>`."""
     mixed: Literal["drop", "keep"] = "drop"
-    """Pages that two languages share (less than 65 % of the characters in the first, more than 20 in the second)."""
+    """Pages that two languages share: less than 65 % of the characters are in the first, more than 20 in the second,
+    and they are of two scripts, or more than 10 are surely in each."""
     foreign: Literal["keep", "drop"] = "keep"
     """`drop`: paragraphs of 80 characters or more in another language than the page's are taken out of it."""
     outside: Literal["own", "und"] = "own"
-    """Languages outside CC-100 keep their own code, or become `und` and are dropped as `no_letters` are."""
+    """Languages outside CC-100 keep their own code, or become `und` and are dropped as `unknown_language`."""
     sample_chars: int = 1000
     """Characters of a page that are asked about first, whole paragraphs chosen by `seed`; where they do not agree, all
     are; 0: all at once, which is half as fast and on 11,463 real pages as often right (85.6 % against 85.7 %)."""
@@ -75,7 +76,7 @@ class LanguageConfig:
 
         def named(document: Document, code: str, score: float) -> Document | Dropped:
             if code == UNDETERMINED:
-                return Dropped("no_letters")
+                return Dropped("unknown_language" if any(map(str.isalpha, document.text)) else "no_letters")
             if score < least.of(code, self.min_score):
                 return Dropped("language_unsure")
             if "all" not in wanted and code not in wanted:

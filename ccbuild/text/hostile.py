@@ -35,7 +35,7 @@ _KINDS = ("", f"{_VOID} {_ROOTS}", _IMPLIED, _FORMATTING, _SPECIAL, _SCOPE, _RAW
 """Names of elements by kind, in the order of `kernels.tags`; HTML standard, 13.2.4.2 and 13.1.2.4."""
 
 WORDS = ("role=", "hidden", "display:", "comment", "consent", "cookie", "newsletter", "related", "share", "sidebar",
-         "subscribe", "robots", "ccbot")  # fmt: skip
+         "subscribe", "robots", "ccbot", "tdm-reservation")  # fmt: skip
 """What a survey looks for in the attributes of start tags, in any case of letters."""
 ELEMENTS = ("title", "nav", "footer", "aside", "dialog", "template", "select", "button", "textarea", "svg", "noscript",
             "form")  # fmt: skip

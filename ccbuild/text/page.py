@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from resiliparse.extract.html2text import extract_plain_text
 
+from ccbuild.config import setting
 from ccbuild.errors import ConfigError
 from ccbuild.text.blocks import main_text
+from ccbuild.text.characters import tidy
 from ccbuild.text.charset import decode
 from ccbuild.text.clean import ccnet_lines, paragraphs
 from ccbuild.text.hostile import WORDS, PageLimits, Survey, strip_tags, survey
@@ -18,7 +22,7 @@ from ccbuild.text.robots import meta_robots
 __all__ = ["ExtractConfig", "PageText", "html_text", "page_text"]
 
 _HTML = ("text/html", "application/xhtml+xml", "")
-_ROBOTS = sum(1 << WORDS.index(word) for word in ("robots", "ccbot"))
+_ROBOTS = sum(1 << WORDS.index(word) for word in ("robots", "ccbot", "tdm-reservation"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,11 @@ class ExtractConfig:
     """`main`: prose and what stands in it, found block by block. `resiliparse`: Resiliparse's main content; it loses
     lists and keeps link lists. `trafilatura`: needs that package, and twenty times the time. `all`: every visible
     text, menus included, as WET files have it. `ccnet`: the same, and of a WET file the lines that cc_net takes."""
+    characters: Literal["clean", "keep"] = setting("clean", before="keep")
+    """`clean`: soft hyphens go, zero-width spaces and joiners where no script needs them, and letters are in Unicode's
+    form C (NFC). `keep`: characters stay as the page has them, as CCNet takes them."""
+    resources: Literal["drop", "keep"] = "drop"
+    """`keep`: `resource` records that hold HTML, as warcit and browsertrix write them, are pages too."""
     min_chars: int = 0
     """Fewest characters of a page before duplicates are sought; a shorter one is refused. CCNet: 300."""
     max_payload_bytes: int = 5 << 20
@@ -61,6 +70,8 @@ class PageText:
     """The encoding that was used, as Python's codecs have it."""
     robots: tuple[str, ...] = ()
     """Directives of the page's `<meta name="robots">`, sorted, in lower case."""
+    characters: Mapping[str, int] = field(default_factory=dict)
+    """How many characters cleaning took away or wrote otherwise, by kind (:func:`ccbuild.text.characters.tidy`)."""
     unparsed: str | None = None
     """The limit that the page is over, so that no parser saw it: a field of `PageLimits`."""
 
@@ -77,8 +88,7 @@ def page_text(
     """
     config = config or ExtractConfig()
     if kind == "conversion":
-        lines = _lines(payload.decode("utf-8", "replace"), config, ccnet=config.text == "ccnet")
-        return lines if isinstance(lines, str) else PageText(paragraphs=lines, charset="utf-8")
+        return _cleaned(payload.decode("utf-8", "replace"), "utf-8", config, ccnet=config.text == "ccnet")
     if status is not None and status != 200:
         return "http_status"
     mime = content_type.partition(";")[0].strip().lower()
@@ -88,25 +98,30 @@ def page_text(
         return "empty_payload"
     html, charset = decode(payload, content_type)
     if mime == "text/plain":
-        found = _lines(html, config)
-        return found if isinstance(found, str) else PageText(paragraphs=found, charset=charset)
+        return _cleaned(html, charset, config)
     page = payload if charset == "utf-8" and payload[:1] != b"\xef" else html.encode("utf-8", "surrogatepass")
     facts = survey(page, config.limits)
-    found = _lines(strip_tags(page) if facts.hostile else html_text(html, facts, config.text), config)
+    found = _cleaned(strip_tags(page) if facts.hostile else html_text(html, facts, config.text), charset, config)
     if isinstance(found, str):
         return found
     robots = meta_robots(html) if facts.signs & _ROBOTS else ()
-    return PageText(paragraphs=found, charset=charset, robots=robots, unparsed=facts.hostile)
+    return dataclasses.replace(found, robots=robots, unparsed=facts.hostile) if robots or facts.hostile else found
 
 
-def _lines(text: str, config: ExtractConfig, *, ccnet: bool = False) -> list[str] | str:
+def _cleaned(text: str, charset: str, config: ExtractConfig, *, ccnet: bool = False) -> PageText | str:
     """The paragraphs of a page, or the reason to drop it."""
     if text.count("\n") > config.max_lines:
         return "too_many_lines"
     lines = ccnet_lines(text) if ccnet else paragraphs(text)
+    counts: Mapping[str, int] = {}
+    if config.characters == "clean":
+        lines, counts = tidy(lines)
+        lines = lines if ccnet or not counts else paragraphs("\n".join(lines))
     if not any(lines):
         return "empty_text"
-    return "short_page" if sum(map(len, lines)) + len(lines) - 1 < config.min_chars else lines
+    if sum(map(len, lines)) + len(lines) - 1 < config.min_chars:
+        return "short_page"
+    return PageText(paragraphs=lines, charset=charset, characters=counts)
 
 
 def html_text(html: str, facts: Survey, text: Literal["main", "all", "ccnet", "resiliparse", "trafilatura"]) -> str:

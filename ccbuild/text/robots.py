@@ -1,8 +1,9 @@
-"""What a page asks of crawlers and of those who train models: `<meta name="robots">` and `X-Robots-Tag`.
+"""What a page asks of crawlers and of those who train models: `<meta name="robots">`, `X-Robots-Tag`, TDM reservation.
 
 The directives are those of the Robots Exclusion Protocol's page level (`noindex`, `nofollow`, `none` …) and the ones in
-use against training (`noai`, `noimageai`). They are returned as they are written, in lower case; what follows from
-them is for the caller to decide.
+use against training (`noai`, `noimageai`, `noml`). They are returned as they are written, in lower case; what follows
+from them is for the caller to decide. A page whose rights to text and data mining are reserved by the W3C's TDM
+Reservation Protocol (`tdm-reservation: 1`, in the header or a `<meta>`) has the directive `tdm-reservation`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import html as html_entities
 import re
 
-__all__ = ["AGENTS", "header_robots", "meta_robots"]
+__all__ = ["AGENTS", "header_robots", "is_robots_txt", "meta_robots"]
 
 AGENTS = frozenset({"ccbot"})
 """Crawlers whose own directives hold for a corpus made from Common Crawl, beside those for all."""
@@ -24,7 +25,8 @@ _HEAD = 200_000
 
 
 def meta_robots(html: str) -> tuple[str, ...]:
-    """Directives of a page's `<meta name="robots">`, and of those named after a crawler in `AGENTS`, sorted.
+    """Directives of a page's `<meta name="robots">`, of those named after a crawler in `AGENTS`, and of
+    `<meta name="tdm-reservation">`, sorted.
 
     >>> meta_robots('<meta name=CCBot content="NoAI, noindex"><meta name="googlebot" content="nosnippet">')
     ('noai', 'noindex')
@@ -35,28 +37,41 @@ def meta_robots(html: str) -> tuple[str, ...]:
         name = attributes.get("name", "").strip().lower()
         if name == "robots" or name in AGENTS:
             found |= _directives(html_entities.unescape(attributes.get("content", "")))
+        elif name == "tdm-reservation" and attributes.get("content", "").strip() == "1":
+            found.add(name)
     return tuple(sorted(found))
 
 
 def header_robots(value: str) -> tuple[str, ...]:
-    """Directives of the value of an `X-Robots-Tag` header that hold for all crawlers or for one in `AGENTS`, sorted.
+    """Directives of `X-Robots-Tag` headers that hold for all crawlers or for one in `AGENTS`, sorted.
 
-    The values of several such headers can be joined by commas. A crawler's name holds up to the next one; as `,` also
-    parts directives, those that precede any name hold for all.
+    `value` holds a header a line, and each is a rule of its own. Within it a crawler's name holds up to the next one;
+    as `,` also parts directives, those that precede any name hold for all.
 
     >>> header_robots("noindex, googlebot: nosnippet, noarchive, ccbot: noai, unavailable_after: 25 Jun 2030 15:00:00")
     ('noai', 'noindex', 'unavailable_after: 25 jun 2030 15:00:00')
     """
     found: set[str] = set()
-    ours = True
-    for part in value.split(","):
-        agent, colon, rest = part.strip().lower().partition(":")
-        if colon and agent.strip() not in _VALUED:
-            ours = agent.strip() in AGENTS | {"*", "robots"}
-            part = rest
-        if ours:
-            found |= _directives(part)
+    for header in value.split("\n"):
+        ours = True
+        for part in header.split(","):
+            agent, colon, rest = part.strip().lower().partition(":")
+            if colon and agent.strip() not in _VALUED:
+                ours = agent.strip() in AGENTS | {"*", "robots"}
+                part = rest
+            if ours:
+                found |= _directives(part)
     return tuple(sorted(found))
+
+
+def is_robots_txt(url: str) -> bool:
+    """Whether `url` is that of a host's robots.txt, which is no page (RFC 9309, section 2.3).
+
+    >>> is_robots_txt("https://example.org/robots.txt"), is_robots_txt("https://example.org/about/robots.txt")
+    (True, False)
+    """
+    place = url.partition("://")[2]
+    return "/robots.txt" in url and place[place.find("/") :].partition("?")[0].partition("#")[0] == "/robots.txt"
 
 
 def _directives(text: str) -> set[str]:

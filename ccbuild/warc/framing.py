@@ -342,10 +342,13 @@ class Framer:
         if self._arc:
             found = _ARC_LINE.search(self._buffer, begin)
             return found.start() if found and found.start() < end else -1
-        at = self._buffer.find(b"WARC/", begin, end)
-        while at >= 0 and not _STRICT.match(self._buffer, at):
-            at = self._buffer.find(b"WARC/", at + 1, end)
-        return at
+        starts = []
+        for version in (b"WARC/", b"warc/"):
+            at = self._buffer.find(version, begin, end)
+            while at >= 0 and not _STRICT.match(self._buffer, at):
+                at = self._buffer.find(version, at + 1, end)
+            starts += [at] if at >= 0 else []
+        return min(starts, default=-1)
 
     def _lose(self, position: int, cause: str, step: int = 0) -> int:
         """Begin to lose bytes at `position`, `step` of them already; returns where to look on."""

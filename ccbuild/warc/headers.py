@@ -18,23 +18,29 @@ __all__ = [
     "warc_head",
 ]
 
-WARC_START = re.compile(rb"WARC/\d\.\d{1,2}[ \t]*\r?\n")
+WARC_START = re.compile(rb"(?:WARC|warc)/\d\.\d{1,2}[ \t]*\r?\n")
+_IP = rb"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}:[0-9a-fA-F:.]{1,41})"
 ARC_START = re.compile(
     rb"(?:filedesc://[^\n]*|[A-Za-z][A-Za-z0-9+.-]{1,15}:[^\n]{0,8192}? \S{1,45} "
-    rb"(?:-|\d{4,18}) [^\n]{0,512}|[A-Za-z][A-Za-z0-9+.-]{1,15}:[^\n]{0,8192} \d{12,18} [^\n]{0,512}) -?\w{1,20}\r?\n"
+    rb"(?:-|\d{4,18}) [^\n]{0,512}|[A-Za-z][A-Za-z0-9+.-]{1,15}:[^\n]{0,8192} \d{12,18} [^\n]{0,512}"
+    rb"|[A-Za-z][A-Za-z0-9+.-]{1,15}:\S{0,8192} %b \S{0,32} [^\n]{0,512}) -?\w{1,20}\r?\n" % _IP
 )
 """An ARC record line: URL, IP, date, type, (version 2: result, checksum, location, offset, file,) length. Writers put
-spaces and carriage returns into URLs, spaces into types, 4 to 18 digits into dates, and swap fields."""
+spaces and carriage returns into URLs, spaces into types, 4 to 18 digits into dates, and swap fields; a date after an IP
+address may be anything."""
 _ARC_FIELDS = re.compile(rb"(?s)(\S+?:.*?) (\S{1,45}) (-|\d{4,18}) (.*?) ?(\S+)\s*")
+_ARC_UNDATED = re.compile(rb"(\S+?:\S*) (%b) ((?![a-z]+/[a-z])\S{0,32}) (.*?) ?(\S+)\s*" % _IP)
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*(-?[0-9]{1,20})[ \t]*\r?\n")
 _FOLDED = re.compile(rb"\n[ \t]")
 _COMMON = re.compile(
-    rb"\n(WARC-(?:Target-URI|Date|Payload-Digest|Truncated|Segment-Number|Identified-Content-Language)|Content-Type): "
-    rb"([^\r]*)"
+    rb"\n(WARC-(?:Target-URI|Date|Payload-Digest|Truncated|Segment-Number|Identified-Content-Language|"
+    rb"Identified-Payload-Type)|Content-Type): ([^\r]*)"
 )
-_HTTP = re.compile(rb"\n(content-type|content-encoding|transfer-encoding|x-robots-tag):([^\n]*)", re.IGNORECASE)
+_HTTP = re.compile(
+    rb"\n(content-type|content-encoding|transfer-encoding|x-robots-tag|tdm-reservation):([^\n]*)", re.IGNORECASE
+)
 _MAX_HEADER = 1 << 20
 
 
@@ -108,20 +114,24 @@ class Fields:
 def http_fields(raw: bytes) -> tuple[str | None, str | None, str | None, str | None]:
     r"""(Content-Type, Content-Encoding, Transfer-Encoding, X-Robots-Tag) of an HTTP header; None for what is absent.
 
-    `raw` ends with a line feed. The first of a name counts; of X-Robots-Tag all do, joined by a comma.
+    `raw` ends with a line feed. The first of a name counts; of X-Robots-Tag all do, a header a line, and what reserves
+    the rights to text and data mining (`TDM-Reservation: 1`) is one of them.
 
     >>> http_fields(b"HTTP/1.1 200 OK\nContent-type: text/html\nX-Robots-Tag: noai\nx-robots-tag: noindex\n")
-    ('text/html', None, None, 'noai, noindex')
+    ('text/html', None, None, 'noai\nnoindex')
     """
     found: dict[bytes, str] = {}
+    robots: list[str] = []
     for name, value in _HTTP.findall(_FOLD.sub(b" ", raw) if _FOLDED.search(raw) else raw):
         low = name.lower()
-        if low not in found:
+        if low == b"x-robots-tag":
+            robots.append(_text(value.strip()))
+        elif low == b"tdm-reservation":
+            robots += ["tdm-reservation"] * (value.strip() == b"1")
+        elif low not in found:
             found[low] = _text(value.strip())
-        elif low == b"x-robots-tag":
-            found[low] += ", " + _text(value.strip())
     get = found.get
-    return get(b"content-type"), get(b"content-encoding"), get(b"transfer-encoding"), get(b"x-robots-tag")
+    return get(b"content-type"), get(b"content-encoding"), get(b"transfer-encoding"), "\n".join(robots) or None
 
 
 def _text(value: bytes) -> str:
@@ -164,6 +174,8 @@ def arc_head(buffer: bytes | bytearray, position: int) -> Head | None:
         return None
     line = bytes(buffer[position:end]).strip()
     found = _ARC_FIELDS.fullmatch(line)
+    if found is None or b" " in found[1]:
+        found = _ARC_UNDATED.fullmatch(line) or found
     if found:
         url, _, date, mime, length = found.groups()
     else:  # fields transposed or missing: what can be told by its look
@@ -177,11 +189,13 @@ def arc_head(buffer: bytes | bytearray, position: int) -> Head | None:
 
 
 def _iso(date: bytes) -> bytes:
-    """An ARC date as WARC writes it, as far as it goes; too many digits are cut.
+    """An ARC date as WARC writes it, as far as it goes; too many digits are cut. What is no date is given as it is.
 
-    >>> _iso(b"20140216050221"), _iso(b"201601")
-    (b'2014-02-16T05:02:21Z', b'2016-01')
+    >>> _iso(b"20140216050221"), _iso(b"201601"), _iso(b"unknown")
+    (b'2014-02-16T05:02:21Z', b'2016-01', b'unknown')
     """
+    if not date.isdigit():
+        return date
     parts = [date[:4], date[4:6], date[6:8], date[8:10], date[10:12], date[12:14]]
     if len(date) < 14:
         return b"-".join(p for p in parts[:3] if p)

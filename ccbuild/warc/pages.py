@@ -10,6 +10,7 @@ from typing import NamedTuple
 from warcio.recordloader import ArcWarcRecordLoader
 
 from ccbuild.warc.headers import CommonFields, Fields, Name, http_fields
+from ccbuild.warc.mime import true_type
 from ccbuild.warc.payload import decode_payload
 
 __all__ = ["Record", "digest_holds", "page_record", "page_record_by_warcio"]
@@ -18,8 +19,7 @@ __all__ = ["Record", "digest_holds", "page_record", "page_record_by_warcio"]
 _URL, _DATE, _TRUNCATED = Name("WARC-Target-URI"), Name("WARC-Date"), Name("WARC-Truncated")
 _SEGMENT, _LANGUAGES = Name("WARC-Segment-Number"), Name("WARC-Identified-Content-Language")
 _PAYLOAD_DIGEST, _BLOCK_DIGEST = Name("WARC-Payload-Digest"), Name("WARC-Block-Digest")
-_CONTENT_TYPE = Name("Content-Type")
-
+_CONTENT_TYPE, _IDENTIFIED = Name("Content-Type"), Name("WARC-Identified-Payload-Type")
 
 Place = tuple[int, int | None]
 """(offset, length) of the member, or of the record in a plain archive."""
@@ -29,7 +29,7 @@ class Record(NamedTuple):
     """One record that holds a page."""
 
     kind: str
-    """``response`` or ``conversion``."""
+    """``response``, ``conversion`` or ``resource``."""
     offset: int
     """Where its member begins in the archive; in a plain file, where it begins itself."""
     length: int | None
@@ -44,11 +44,12 @@ class Record(NamedTuple):
     status: int | None
     """HTTP status; None for a `conversion`, and for a response that is not HTTP's."""
     content_type: str
-    """``Content-Type`` of the HTTP header, or of the record where there is none."""
+    """``Content-Type`` of the HTTP header, or of the record where there is none; with another type in it where the
+    payload is of another (:func:`ccbuild.warc.mime.true_type`)."""
     payload: bytes
     """The body, transfer and content codings undone."""
     robots: str | None = None
-    """``X-Robots-Tag`` of the HTTP header; several are joined by a comma."""
+    """``X-Robots-Tag`` of the HTTP header, one a line, and ``tdm-reservation`` where it reserves these rights."""
     languages: str | None = None
     """``WARC-Identified-Content-Language`` as stated: CLD2's guess in Common Crawl's files from 2018-39 on."""
 
@@ -85,7 +86,7 @@ def page_record(
         get(_PAYLOAD_DIGEST),
         get(_TRUNCATED) or ("segment" if get(_SEGMENT) else cut),
         status,
-        content_type or "",
+        content_type or "" if kind == "conversion" else true_type(content_type or "", get(_IDENTIFIED), payload),
         payload,
         robots,
         get(_LANGUAGES) if kind == "conversion" else None,
@@ -124,6 +125,7 @@ def page_record_by_warcio(kind: str, frame: bytes, place: Place, limit: int) -> 
     header, http = record.rec_headers.get_header, record.http_headers
     status = http.get_statuscode() if http else None
     payload = record.content_stream().read(limit + 1)
+    content_type = (http.get_header("Content-Type") if http else record.content_type) or ""
     return Record(
         kind,
         *place,
@@ -132,9 +134,9 @@ def page_record_by_warcio(kind: str, frame: bytes, place: Place, limit: int) -> 
         header("WARC-Payload-Digest"),
         header("WARC-Truncated") or ("max_payload_bytes" if len(payload) > limit else None),
         int(status) if status and status.isdigit() else None,
-        (http.get_header("Content-Type") if http else record.content_type) or "",
+        content_type if kind == "conversion" else true_type(content_type, header(_IDENTIFIED.common.decode()), payload),
         payload[:limit],
-        ", ".join(v for k, v in http.headers if k.lower() == "x-robots-tag") or None if http else None,
+        http_fields(http.to_ascii_bytes())[3] if http else None,
         header("WARC-Identified-Content-Language"),
     )
 

@@ -16,9 +16,12 @@ from fastwarc.stream_io import BrotliReader, ZstdReader
 __all__ = ["decode_payload"]
 
 _STEP = 1 << 17
+_FIRST_STEP = 1 << 10
+"""Bytes of a member that are inflated first, then twice as many each time: a body may be very many small members."""
 _CHUNK_LINE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,15})[ \t]*(?:;[^\n]{0,1024})?\r?\n")
 _MAX_CODINGS = 4
 _GZIP = b"\x1f\x8b"
+_GZIP_BITS = 31
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
@@ -26,7 +29,8 @@ def decode_payload(body: bytes, transfer: str | None, content: str | None, limit
     """(payload of at most `limit` bytes, why it is not the whole or None).
 
     The reason is ``max_payload_bytes`` for a body that goes on, ``content_coding`` for one whose
-    coding breaks off, with what came out before; a body that is not coded as claimed is given as it is.
+    coding breaks off, with what came out before; a body that is not coded as claimed is given as it is. Of gzip all
+    members are one body (RFC 1952, 2.2); what follows them and is no member is left out, as browsers do.
 
     >>> decode_payload(b"5\\r\\nhello\\r\\n0\\r\\n\\r\\n", "chunked", None, 100)
     (b'hello', None)
@@ -71,7 +75,7 @@ def _decode(coding: str, body: bytes, limit: int) -> tuple[bytes, str | None]:
     if coding in ("", "identity", "none", "utf-8") and not coded.startswith(_GZIP + b"\x08"):
         return body, None
     if coded.startswith(_GZIP + b"\x08"):
-        return _bounded(_inflater(31), coded, limit)
+        return _bounded(_inflater(_GZIP_BITS), coded, limit)
     if coded.startswith(_ZSTD):
         return _bounded(_from_reader(ZstdReader), coded, limit)
     if coding == "br":
@@ -103,21 +107,27 @@ def _bounded(steps: Steps, coded: bytes, limit: int, else_: bytes | None = None)
 def _inflater(wbits: int) -> Steps:
     def start(coded: bytes) -> Callable[[int], bytes]:
         decompressor = zlib.decompressobj(wbits)
-        position, pending = 0, b""
+        position, pending, taken = 0, b"", _FIRST_STEP
 
         def step(count: int) -> bytes:
-            nonlocal position, pending
-            while not decompressor.eof:
+            nonlocal decompressor, position, pending, taken
+            while True:
+                if decompressor.eof:
+                    position -= len(decompressor.unused_data)
+                    if wbits != _GZIP_BITS or not coded.startswith(_GZIP + b"\x08", position):
+                        position = len(coded)
+                        return b""
+                    decompressor, pending, taken = zlib.decompressobj(wbits), b"", _FIRST_STEP
                 if not pending:
-                    pending = coded[position : position + _STEP]
-                    position += _STEP
+                    pending = coded[position : position + taken]
+                    position += len(pending)
+                    taken = min(2 * taken, _STEP)
                 if not pending:
                     raise EOFError
                 content = decompressor.decompress(pending, count)
                 pending = decompressor.unconsumed_tail
                 if content:
                     return content
-            return b""
 
         return step
 

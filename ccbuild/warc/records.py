@@ -17,14 +17,14 @@ from ccbuild.ledger import Ledger
 from ccbuild.warc.framing import Frame, Framer, Lost, only_record, record_within
 from ccbuild.warc.headers import ARC_START, CommonFields, Fields, begins_record
 from ccbuild.warc.members import Damage, Limits, Padding, Piece, inflated_head, pieces
+from ccbuild.warc.mime import is_html
 from ccbuild.warc.pages import Place, Record, digest_holds, page_record, page_record_by_warcio
 
 __all__ = ["PAGE_TYPES", "Reader", "Record", "check_archive"]
 
 PAGE_TYPES = frozenset({"response", "conversion"})
 """Record types that hold a page: `response` in WARC and ARC files, `conversion` in WET files. A `revisit` has no
-payload, a `resource` was not got by HTTP: both are counted and dropped."""
-_PAGES = {kind.encode(): kind for kind in PAGE_TYPES}
+payload; a `resource` was not got by HTTP, and is a page by choice: what is no page is counted and dropped."""
 
 
 @dataclass(slots=True)
@@ -45,6 +45,8 @@ class Reader:
     ledger: Ledger
     limits: Limits = field(default_factory=Limits)
     max_payload_bytes: int = 16 << 20
+    resources: bool = False
+    """Whether `resource` records that hold HTML are pages too."""
     damage: list[Damage] = field(default_factory=list)
     _skipped: dict[bytes, int] = field(default_factory=dict)
     _read_bytes: int = 0
@@ -62,6 +64,7 @@ class Reader:
     def _pages(self) -> Iterator[Record]:
         framer: Framer | None = None
         idle, max_bytes, skipped = False, self.limits.max_record_bytes, self._skipped
+        kinds = {kind.encode(): kind for kind in self._kinds()}
         for event in pieces(self.stream, self.limits):
             if isinstance(event, Piece):
                 offset, content, first, ended, plain, _ = event
@@ -75,11 +78,11 @@ class Reader:
                 if alone is None or ended is None:
                     yield from self._framed(framer, event)
                     idle = framer.idle and not plain
-                elif alone[0] in _PAGES:
+                elif alone[0] in kinds:
                     kind, end = alone
                     place = offset, ended - offset
                     fields = CommonFields(content, end)
-                    record = self._record(_PAGES[kind], fields, content, end + 2, len(content) - 4, place)
+                    record = self._record(kinds[kind], fields, content, end + 2, len(content) - 4, place)
                     if record is not None:
                         yield record
                 else:
@@ -91,6 +94,10 @@ class Reader:
                 idle = framer is not None
         if framer is not None:
             yield from self._answers(framer.finish())
+
+    def _kinds(self) -> frozenset[str]:
+        """Types of the records that may hold a page."""
+        return PAGE_TYPES | {"resource"} if self.resources else PAGE_TYPES
 
     def _framer(self, piece: Piece) -> Framer:
         """A framer for the kind of archive that begins with `piece`."""
@@ -121,7 +128,7 @@ class Reader:
             self._given += 1
             if answer.mended:
                 self.damage.append(Damage(answer.offset, 0, "wrong_length", 1))
-            if answer.kind not in PAGE_TYPES:
+            if answer.kind not in self._kinds():
                 self._drop(answer.kind)
                 continue
             kind, fields, content, body, stop, offset, length, _ = answer
@@ -132,15 +139,19 @@ class Reader:
     def _record(
         self, kind: str, fields: Fields | CommonFields, content: bytes, body: int, stop: int, place: Place
     ) -> Record | None:
-        """The record; None when no parser can read it, which is counted."""
+        """The record; None when no parser can read it, or a `resource` is no HTML, which is counted."""
         try:
-            return page_record(kind, fields, content, body, stop, place, self.max_payload_bytes)
+            record = page_record(kind, fields, content, body, stop, place, self.max_payload_bytes)
         except Exception:  # the border: whatever a parser says of hostile bytes, the record is quarantined
             try:
-                return page_record_by_warcio(kind, content, place, self.max_payload_bytes)
+                record = page_record_by_warcio(kind, content, place, self.max_payload_bytes)
             except Exception:
                 self._lose(Damage(place[0], 0, "unreadable_record"))
                 return None
+        if kind == "resource" and not is_html(record.content_type):
+            self._drop(kind)
+            return None
+        return record
 
     def _damaged(self, framer: Framer | None, damage: Damage) -> None:
         """Report a range that could not be read, and what came out of it before."""
@@ -170,7 +181,7 @@ class Reader:
 def _is_arc(content: bytes) -> bool:
     """Whether an archive that begins with `content`, damaged or not, is ARC's."""
     begun = content.lstrip()
-    return ARC_START.match(begun) is not None or (not begun.startswith(b"WARC/") and b"WARC/" not in begun)
+    return ARC_START.match(begun) is not None or (b"WARC/" not in begun and b"warc/" not in begun)
 
 
 def check_archive(name: str, head: bytes) -> None:
@@ -183,7 +194,7 @@ def check_archive(name: str, head: bytes) -> None:
 def _refuse_other(name: str, content: bytes) -> None:
     """Raise `InputError` for decompressed bytes that do not begin as an archive does."""
     content = content.lstrip()
-    if content[:5] != b"WARC/"[: len(content)] and not ARC_START.match(content) and not record_within(content):
+    if content[:5].upper() != b"WARC/"[: len(content)] and not ARC_START.match(content) and not record_within(content):
         raise InputError(
             f"{name} is no WARC, WET or ARC: it begins with {content[:16]!r}, not b'WARC/'. "
             "Name *.warc.gz, *.wet.gz or *.arc.gz files."

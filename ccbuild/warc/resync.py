@@ -65,6 +65,16 @@ class Damage:
     saved: int = 0
     """Records that were recovered whole from the damaged range, or whose stated length was mended."""
 
+    def __str__(self) -> str:
+        """Where, how much and why, as people read it.
+
+        >>> print(Damage(1200, 80, "damaged_member"), Damage(9, 0, "wrong_length", 1), sep="; ")
+        at byte 1,200, 80 bytes: damaged_member; at byte 9, in bytes that could be read: wrong_length; 1 record saved
+        """
+        size = f"{self.length:,} bytes" if self.length else "in bytes that could be read"
+        saved = f"; {self.saved:,} record{'s' if self.saved > 1 else ''} saved" if self.saved else ""
+        return f"at byte {self.offset:,}, {size}: {self.cause}{saved}"
+
 
 def held(steps: Generator[bytes, None, tuple[str, int]], start: int) -> Generator[Piece, None, str]:
     """Pieces of a member, held back until it ended well or grew large; returns why it did not end well, or ``""``."""

@@ -15,6 +15,7 @@ from cc100.run import run_verb
 from ccbuild.progress import silent
 from ccbuild.rundir import FOLDERS
 from tests.ccbuild.warc.test_members import warc_record
+from tests.ccbuild.warc.test_records import record
 
 BODY = b"<meta name='robots' content='NoAI, nofollow'><p>A page that asks not to be trained on, of some length.</p>"
 
@@ -50,6 +51,26 @@ def test_directives_are_honoured_by_choice(archive: Path) -> None:
     run = extract(archive / "o", "rights.honour_robots=[noai]")
     assert set(kept(run)) == {"0", "2", "3"}
     assert run.ledger("extract")["records"].dropped["robots:noai"] == 1
+
+
+def test_each_header_is_a_rule_and_reserved_rights_are_one(in_folder: Path) -> None:
+    said = [
+        b"X-Robots-Tag: googlebot: nosnippet\r\nX-Robots-Tag: noai",
+        b"X-Robots-Tag: googlebot: noai",
+        b"TDM-Reservation: 1",
+        b"X-Robots-Tag: noml",
+    ]
+    pages = []
+    for number, header in enumerate(said):
+        http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" + header + b"\r\n\r\n"
+        page = record(http + b"<p>The har&shy;bour of town %d is closed to large ships.</p>" % number)
+        pages.append(gzip.compress(page.replace(b"example.org/r", b"example.org/%d" % number)))
+    (in_folder / "a.warc.gz").write_bytes(b"".join(pages))
+    run = extract(in_folder / "o", "rights.honour_robots=[noai, noml, tdm-reservation]")
+    assert kept(run) == {"1": []}
+    dropped = {"robots:noai": 1, "robots:noml": 1, "robots:tdm-reservation": 1}
+    assert +run.ledger("extract")["records"].dropped == dropped
+    assert run.manifest("extract", "part-00000").facts["characters"] == {"soft_hyphen": 4}
 
 
 def test_an_opt_out_leaves_nothing_behind(archive: Path) -> None:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ccbuild.cli import main, parser
+from ccbuild.summary import Summary, table
 from tests.ccbuild.warc.test_members import archive, warc_record
 from tests.command import ccbuild
 
@@ -124,6 +125,22 @@ def test_extract_prints_pages_and_names_what_was_lost(files: Path, capsys: pytes
     assert [p["url"] for p in pages] == ["http://example.org/0", "http://example.org/1"]
     assert "damaged: cut.warc.gz at byte" in said.err
     assert "truncated_member" in said.err
+
+
+def test_what_was_read_and_made_no_sense_is_not_called_no_bytes(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = gzip.compress(warc_record(0)) + gzip.compress(b"no record at all") + gzip.compress(warc_record(1))
+    (files / "odd.warc.gz").write_bytes(odd)
+    assert main(["extract", "odd.warc.gz"]) == 0
+    at = len(gzip.compress(warc_record(0)))
+    place = f"odd.warc.gz at byte {at:,}, in bytes that could be read: not_a_record"
+    assert f"damaged: {place}" in capsys.readouterr().err
+    damage = [{"archive": "odd.warc.gz", "offset": at, "length": 0, "cause": "not_a_record", "saved": 0}]
+    assert f"damaged: {place}" in table(Summary(archives=1, damage=damage))
+    damage[0] |= {"length": 1234, "saved": 2}
+    said = table(Summary(archives=1, damage=damage)).splitlines()[-1]
+    assert said == f"damaged: odd.warc.gz at byte {at:,}, 1,234 bytes: not_a_record; 2 records saved"
 
 
 def test_extract_pipes_into_langid(files: Path, lid_model: Path) -> None:

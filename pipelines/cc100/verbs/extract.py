@@ -67,7 +67,7 @@ class ExtractShard:
             sketch([Document(paragraphs=("a text of more words than a shingle has",), doc_id=0)], self.run, Timings())
         ledger = Ledger()
         archives: dict[str, Any] = {}
-        unparsed: Counter[str] = Counter()
+        unparsed, characters = Counter[str](), Counter[str]()
         damage: list[dict[str, Any]] = []
         recipe, sieve = self.run.recipe, None
         if recipe.sieved:
@@ -93,6 +93,7 @@ class ExtractShard:
                     out.add(page)
                 _check_size(source, reader.size)
                 unparsed.update(reader.unparsed)
+                characters.update(reader.characters)
                 archives[source.name] = {"size": reader.size, "sha256": reader.sha256}
                 damage += [{"archive": source.name, **dataclasses.asdict(d)} for d in reader.damage]
             out.flush()
@@ -104,6 +105,7 @@ class ExtractShard:
         if out.lost:
             facts["set_apart"] = out.lost
         facts["unparsed"] = {limit: unparsed[limit] for limit in sorted(unparsed)}
+        facts["characters"] = {kind: characters[kind] for kind in sorted(characters)}
         if sieve:
             facts["duplicates_sought_within"] = list(recipe.languages)
         return unit.commit(ledger, facts=facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ccbuild.langid.cascade import Cascade, Identifier
+from ccbuild.langid.cascade import Cascade, Identified, Identifier
 from ccbuild.langid.codes import CC100
 from ccbuild.langid.corpus import catalogue_texts, latin_serbian
 from ccbuild.langid.model import LanguageModel
@@ -115,6 +115,19 @@ def test_a_page_is_what_most_of_its_characters_are(cascade: Cascade) -> None:
     assert 0.7 < page.share < 0.8
     assert vote(cascade, [swahili, german]).mixed
     assert vote(cascade, [swahili] * 20, most=500) == vote(cascade, [swahili] * 20, most=500)
+
+
+@pytest.mark.parametrize(("sure", "mixed"), [((0.9, 0.9), True), ((0.9, 0.4), False), ((0.4, 0.9), False)])
+def test_a_language_that_is_hardly_known_is_no_two(
+    cascade: Cascade, monkeypatch: pytest.MonkeyPatch, sure: tuple[float, float], mixed: bool
+) -> None:
+    def identified(self: Cascade, text: str, test_noise: bool = True) -> Identified:
+        return Identified(*(("om", sure[0]) if "a" in text else ("so", sure[1])))
+
+    monkeypatch.setattr(Cascade, "identify_one", identified)
+    found = vote(cascade, ["a" * 600, "b" * 500], test_noise=False)
+    assert ({found.code, found.second}, found.mixed) == ({"om", "so"}, mixed)
+    assert vote(cascade, ["a" * 600, "б" * 500], test_noise=False).mixed  # another script is another language
 
 
 def test_letters_are_counted_by_script() -> None:

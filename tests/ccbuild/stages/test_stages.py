@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cc100.recipe import load_recipe
 from ccbuild.errors import ConfigError, InputError
 from ccbuild.ledger import Ledger
 from ccbuild.records import Document, Dropped
@@ -41,6 +42,35 @@ def test_length(paragraphs: tuple[str, ...], expected: str | None) -> None:
     assert answer(stage, asked) == (Dropped(expected) if expected else asked)
 
 
+HAN = "港口自去年冬天的风暴以来一直对大船关闭镇上没有人指望它很快重新开放渔民们如今乘车去邻村"
+BURMESE = "မြို့သူမြို့သားများ မျှော်လင့်ကြသည်။ "
+
+
+@pytest.mark.parametrize(
+    ("text", "nchars", "stays"),
+    [
+        (HAN, 31, True),
+        (HAN, 30, False),
+        ("Harbour ", 100, True),
+        ("Harbour ", 99, False),
+        (BURMESE, 121, True),
+        (BURMESE, 115, False),
+        ("ᏣᎳᎩ ᎦᏬᏂᎯᏍᏗ ", 99, False),
+    ],
+)
+def test_length_is_that_of_the_script(text: str, nchars: int, stays: bool) -> None:
+    asked = document((text * 20)[:nchars])
+    assert (answer(LengthConfig().build(Path()), asked) == asked) == stays
+    alike = LengthConfig(count="characters").build(Path())
+    assert (answer(alike, asked) == asked) == (nchars >= 100)
+
+
+def test_the_recipe_ccnet_counts_and_cleans_as_ccnet_does() -> None:
+    recipe = load_recipe("ccnet")
+    assert recipe.refine.length == LengthConfig(min_chars=300, count="characters")
+    assert recipe.extract.characters == "keep"
+
+
 @pytest.mark.parametrize(
     ("archive", "lang", "stays"),
     [
@@ -65,11 +95,35 @@ def test_language_names_a_document_or_says_why_not(models: Path) -> None:
     assert 0.3 <= (named.lang_score or 0) <= 1
     assert answer(stage, document(SWAHILI)) == Dropped("other_language")
     assert answer(stage, document("12 + 4 = 16")) == Dropped("no_letters")
+    assert answer(stage, document("12 + 4 = 16", "2026-11-28 · 17:40 !?")) == Dropped("no_letters")
     both = document(ENGLISH * 4, RUSSIAN * 5)
     assert answer(stage, both) == Dropped("mixed_languages")
     assert answer(LanguageConfig(min_score=1.0).build(models), document(SWAHILI[:40])) == Dropped("language_unsure")
     with pytest.raises(InputError, match="holds no language identifier"):
         LanguageConfig().build(models / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "བོད་སྐད་ནི་བོད་མི་རིགས་ཀྱི་སྐད་ཡིག་ཡིན།",
+        "ᏣᎳᎩ ᎦᏬᏂᎯᏍᏗ ᎠᏂᏴᏫᏯ",
+        "ꆈꌠꉙ ꆈꌠꁱꂷ",
+        "ᨣᩤᩴᨾᩮᩬᩥᨦ ᩃ᩶ᩣ᩠ᨶᨶᩣ",
+        "ᠮᠣᠩᠭᠣᠯ ᠪᠢᠴᠢᠭ",
+        "ᚠᚢᚦᚨᚱᚲ",
+    ],
+)
+def test_letters_that_nothing_knows_are_no_lack_of_letters(models: Path, text: str) -> None:
+    stage = LanguageConfig().build(models)
+    assert answer(stage, document(text * 4)) == Dropped("unknown_language")
+
+
+def test_a_language_that_was_set_aside_is_unknown(models: Path) -> None:
+    text = "D'Regierung huet gëschter eng nei Schoul opgemaach, an d'Leit aus dem Duerf sinn frou doriwwer."
+    assert isinstance(answer(LanguageConfig(min_score=0).build(models), document(text)), Document)
+    stage = LanguageConfig(min_score=0, outside="und").build(models)
+    assert answer(stage, document(text)) == Dropped("unknown_language")
 
 
 def test_language_reads_its_thresholds(models: Path, tmp_path: Path) -> None:

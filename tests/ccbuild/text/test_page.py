@@ -155,6 +155,9 @@ def test_robots_come_with_the_page() -> None:
     found = page('<head><META content="NoIndex, noai" NAME=robots></head><p>Text of a page.')
     assert isinstance(found, PageText)
     assert found.robots == ("noai", "noindex")
+    reserved = page('<head><meta name="TDM-Reservation" content="1"></head><p>Text of a page.')
+    assert isinstance(reserved, PageText)
+    assert reserved.robots == ("tdm-reservation",)
     assert isinstance(other := page("<p>Text about robots."), PageText)
     assert other.robots == ()
 

@@ -19,6 +19,8 @@ from ccbuild.text.robots import header_robots, meta_robots
         ('<meta name="description" content="a > b"><meta name="robots" content="noai">', ("noai",)),
         ('<meta property="og:title" content="name=robots content=noindex">', ()),
         ('<meta name="robots" content="noai', ()),
+        ('<meta name="robots" content="noml"><meta name="tdm-reservation" content="1">', ("noml", "tdm-reservation")),
+        ('<META NAME="TDM-Reservation" CONTENT=0><meta name="tdm-policy" content="https://example.org/p.json">', ()),
     ],
 )
 def test_meta(html: str, directives: tuple[str, ...]) -> None:
@@ -35,6 +37,9 @@ def test_meta(html: str, directives: tuple[str, ...]) -> None:
         ("googlebot: noindex, ccbot: noai, nofollow", ("noai", "nofollow")),
         ("noarchive, otherbot: noindex", ("noarchive",)),
         ("max-snippet: 20, noai", ("max-snippet: 20", "noai")),
+        ("googlebot: nosnippet\nnoai", ("noai",)),
+        ("noarchive\ngooglebot: noindex, nofollow\nccbot: noai\nbingbot: none", ("noai", "noarchive")),
+        ("noml\ntdm-reservation", ("noml", "tdm-reservation")),
     ],
 )
 def test_header(value: str, directives: tuple[str, ...]) -> None:

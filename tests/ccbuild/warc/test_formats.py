@@ -95,6 +95,37 @@ def test_a_zstd_dictionary_frame_is_used(compressed: bool) -> None:
     assert ([r.url for r in records], damage) == (URLS, [])
 
 
+DATES = ("20140216050221", "unknown", "2014-02-16T05:02:21Z", "99999999999999", "0", "-1", "", "20140216050221123456")
+
+
+@pytest.mark.parametrize("ip", ["1.2.3.4", "::1"])
+@pytest.mark.parametrize("more", ["", " 200 - - 0 x.arc"])
+def test_an_arc_record_is_read_whatever_its_date(ip: str, more: str) -> None:
+    body = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>page"
+    parts = [
+        f"http://example.org/{n} {ip} {date} text/html{more} {len(body)}\n".encode() + body + b"\n"
+        for n, date in enumerate(DATES)
+    ]
+    for content in (b"".join(parts), gzip.compress(b"".join(parts)), b"".join(map(gzip.compress, parts))):
+        records, _, damage = read(content)
+        assert damage == []
+        assert [r.url for r in records] == [f"http://example.org/{n}" for n in range(len(DATES))]
+        assert {r.payload for r in records} == {b"<p>page"}
+        assert [r.date for r in records[:3]] == ["2014-02-16T05:02:21Z", "unknown", "2014-02-16T05:02:21Z"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd, lz4, bytes])
+def test_a_version_in_small_letters(pack: Callable[[bytes], bytes]) -> None:
+    small = [page.replace(b"WARC/1.0", b"warc/1.0") for page in PAGES]
+    long = small[1].replace(b"Content-Length: ", b"Content-Length: 9")
+    wrong = pack(b"".join([small[0], long, *small[2:]]))
+    for content, causes in ((b"".join(map(pack, small)), []), (wrong, ["wrong_length"])):
+        records, _, damage = read(content)
+        assert [r.url for r in records] == URLS
+        assert [d.cause for d in damage] == causes
+    check_archive("x", pack(small[0])[:1024])
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, zstd, lz4])
 @pytest.mark.parametrize("hurt", range(6))
 def test_reading_goes_on_at_the_next_frame(pack: Callable[[bytes], bytes], hurt: int) -> None:

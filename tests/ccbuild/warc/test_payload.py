@@ -75,6 +75,24 @@ def test_a_cut_body_gives_what_comes_out_and_says_so(coding: str) -> None:
     assert content.startswith(found)
 
 
+@pytest.mark.parametrize("claim", ["gzip", "x-gzip", None])
+def test_all_members_of_a_body_are_read(claim: str | None) -> None:
+    two = gzip.compress(PAGE[:500]) + gzip.compress(PAGE[500:])
+    assert decode_payload(two, None, claim, 1 << 20) == (PAGE, None)
+    assert decode_payload(two + bytes(16), None, claim, 1 << 20) == (PAGE, None)
+    assert decode_payload(two, None, claim, 600) == (PAGE[:600], "max_payload_bytes")
+    large = [bytes([n]) * (200_000 + n) for n in range(3)]
+    assert decode_payload(b"".join(map(gzip.compress, large)), None, claim, 1 << 20) == (b"".join(large), None)
+    assert decode_payload(gzip.compress(PAGE) + gzip.compress(b"") * 50_000, None, claim, 1 << 20) == (PAGE, None)
+
+
+def test_a_body_whose_second_member_breaks_off_says_so() -> None:
+    first, second = gzip.compress(PAGE[:500]), gzip.compress(PAGE[500:])
+    for hurt in (second[:12], second[:-4], second[:20] + b"\xff" * 20):
+        found, cut = decode_payload(first + hurt, None, "gzip", 1 << 20)
+        assert (found[:500], cut) == (PAGE[:500], "content_coding")
+
+
 @pytest.mark.parametrize("coding", CODED)
 def test_every_coding_is_capped(coding: str) -> None:
     found, cut = decode_payload(CODED[coding], None, coding, 100)

@@ -46,6 +46,7 @@ def test_fields_of_every_dialect_are_the_same_record(pack) -> None:  # type: ign
         sound.replace(b"WARC/1.0", b"WARC/1.1"),
         sound.replace(b"WARC/1.0", b"WARC/0.18"),
         sound.replace(b"WARC/1.0", b"WARC/0.17"),
+        sound.replace(b"WARC/1.0", b"warc/1.0"),
         sound.replace(b"WARC-T", b"warc-t").replace(b"Content-Length", b"content-length"),
         sound.replace(b"WARC-Target-URI: http://example.org/r", b"WARC-Target-URI: <http://example.org/r>"),
         sound.replace(b"WARC-Type: ", b"WARC-Type:\r\n\t").replace(b"WARC-Target-URI: ", b"WARC-Target-URI:\r\n "),
@@ -83,7 +84,11 @@ def test_the_crlf_too_many_of_2018_34_cuts_no_page(pack) -> None:  # type: ignor
 
 def test_robots_are_given_as_the_server_said() -> None:
     said = b"HTTP/1.1 200 OK\r\nx-robots-tag: noindex\r\nX-Robots-Tag: otherbot: noai\r\n\r\n"
-    assert read(pack_alone(record(said)))[0][1].robots == "noindex, otherbot: noai"
+    assert read(pack_alone(record(said)))[0][1].robots == "noindex\notherbot: noai"
+    reserved = b"HTTP/1.1 200 OK\r\nX-Robots-Tag: noml\r\ntdm-reservation: 1\r\nTDM-Policy: https://e.org\r\n\r\n"
+    for said, robots in ((reserved, "noml\ntdm-reservation"), (reserved.replace(b"tion: 1", b"tion: 0"), "noml")):
+        assert read(pack_alone(record(said)))[0][1].robots == robots
+        assert page_record_by_warcio("response", record(said), (0, None), 100).robots == robots
     assert read(pack_alone(record()))[0][1].robots is None
 
 
