@@ -42,7 +42,9 @@ __all__ = [
     "VocabularyConfig",
     "build_vocabulary",
     "commit_vocabulary",
+    "seeds_within",
     "train_vocabulary",
+    "training_megabytes",
 ]
 
 _CODE_POINTS = 0x110000
@@ -51,6 +53,8 @@ _NEVER_PIECES = "\0\t\n\r \u2047\u2585"
 """Characters that SentencePiece keeps for itself: its separators and its marks of the unknown."""
 _ROWS_AT_ONCE = 1 << 16
 _BYTE_PIECES = 256
+_TRAINING = 400, 14
+"""MiB of memory of a process that trains, and of SentencePiece for each megabyte of text that pieces are sought in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,18 @@ class Vocabulary:
     def files(self) -> dict[str, bytes]:
         """Name to bytes of a folder that `transformers.AutoTokenizer.from_pretrained` loads."""
         return vocabulary_files(self.model)
+
+
+def training_megabytes(config: VocabularyConfig) -> int:
+    """Most memory, MiB, that training takes, beside some 400 bytes for each distinct word over the first million."""
+    process, each = _TRAINING
+    return process + each * config.seed_megabytes
+
+
+def seeds_within(memory_megabytes: int) -> int:
+    """The `seed_megabytes` with which training takes that memory."""
+    process, each = _TRAINING
+    return max((memory_megabytes - process) // each, 1)
 
 
 def train_vocabulary(texts: Texts, config: VocabularyConfig, out: str | Path) -> tuple[Manifest, bool]:

@@ -337,6 +337,11 @@ class Recipe:
     """Tokens to model."""
 
     def __post_init__(self) -> None:
+        if self.guard.memory_megabytes < self.run.memory_megabytes:
+            raise ConfigError(
+                f"guard.memory_megabytes is {self.guard.memory_megabytes}, less than run.memory_megabytes="
+                f"{self.run.memory_megabytes}, which is what a unit may take. Set it to that or more."
+            )
         if not self.sieved:
             return
         check_codes(self.languages, "languages")
