@@ -53,8 +53,9 @@ _NEVER_PIECES = "\0\t\n\r \u2047\u2585"
 """Characters that SentencePiece keeps for itself: its separators and its marks of the unknown."""
 _ROWS_AT_ONCE = 1 << 16
 _BYTE_PIECES = 256
-_TRAINING = 400, 14
-"""MiB of memory of a process that trains, and of SentencePiece for each megabyte of text that pieces are sought in."""
+_TRAINING = 768, 14
+"""MiB of memory of a process that trains on a million distinct words, and of SentencePiece for each megabyte of text
+that pieces are sought in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,10 @@ class Vocabulary:
 
 
 def training_megabytes(config: VocabularyConfig) -> int:
-    """Most memory, MiB, that training takes, beside some 400 bytes for each distinct word over the first million."""
+    """Most memory, MiB, that training takes, beside some 300 bytes for each distinct word over the first million.
+
+    Measured with 1.57 million words of 109 languages: 947 MiB for 8 MB of seeds, 1,167 for 32.
+    """
     process, each = _TRAINING
     return process + each * config.seed_megabytes
 
