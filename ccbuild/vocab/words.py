@@ -55,8 +55,8 @@ _BATCH_CHARS = 1 << 20
 _PENDING_WORDS = 1 << 20
 """Distinct uncut words held before they are cut and added up; about 100 MB."""
 
-_WORD_BYTES = 150
-"""Memory of a distinct word in a Counter, about."""
+_WORD_BYTES = 200
+"""Memory of a distinct word in a Counter, and while it is written, about."""
 _SCHEMA = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
 _FILE = {"compression": "zstd", "use_dictionary": False}
 _ROW_GROUP = 1 << 20

@@ -110,7 +110,8 @@ class RefineShard:
             if whole:
                 ledger["documents"].drop(whole.reason)
                 _count(ledger, whole.reason, document)
-                block.gone.append((document, whole.reason, whole.partner, whole.similarity))
+                gone = dataclasses.replace(document, paragraphs=())  # nobody asks for its text
+                block.gone.append((gone, whole.reason, whole.partner, whole.similarity))
             else:
                 block.stay.append(_without(document, {d.paragraph for d in decisions}, ledger))
                 characters += block.stay[-1].characters
