@@ -66,7 +66,7 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
 """What each verb reads beside what the verbs before it read. Pages and duplicates depend on no model."""
 
 
-_PAGES_MEGABYTES = 448
+_PAGES_MEGABYTES = 512
 """What a worker takes for pages in work, compiled loops and the stages, whatever the size of the shard."""
 
 
@@ -75,13 +75,13 @@ class RunConfig:
     """What a worker may take."""
 
     memory_megabytes: int = aside(1024)
-    """Memory of one worker, MiB, 512 or more, beside what is mapped from files. What does not fit is sorted on disk, so
+    """Memory of one worker, MiB, 640 or more, beside what is mapped from files. What does not fit is sorted on disk, so
     no output depends on it. What needs more all the same (`vocab`, for `vocab.seed_megabytes`) is told before a run
     starts. `guard.memory_megabytes` is the bound at which a single record is given up."""
 
     def __post_init__(self) -> None:
-        if self.memory_megabytes < 512:
-            raise ConfigError(f"run.memory_megabytes is {self.memory_megabytes}; it takes 512 or more.")
+        if self.memory_megabytes < 640:
+            raise ConfigError(f"run.memory_megabytes is {self.memory_megabytes}; it takes 640 or more.")
 
     @property
     def spare_bytes(self) -> int:

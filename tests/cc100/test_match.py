@@ -151,10 +151,10 @@ def test_a_recapture_has_the_url_of_the_document_that_stays_for_it(tmp_path: Pat
     assert 5 < sum(same) < len(same) - 5
 
 
-@pytest.mark.parametrize("overrides", [("match.bucket_prints=100",), ("run.memory_megabytes=512",)])
+@pytest.mark.parametrize("overrides", [("match.bucket_prints=100",), ("run.memory_megabytes=640",)])
 def test_memory_buckets_and_order_change_nothing(plain: Run, tmp_path: Path, overrides: tuple[str, ...]) -> None:
     run = a_run(tmp_path, *overrides)
-    fill(run, range(5, -1, -1) if overrides[0].endswith("512") else range(6))
+    fill(run, range(5, -1, -1) if overrides[0].endswith("640") else range(6))
     go(run, seed=1)
     assert digests(run) == digests(plain)
 
@@ -306,9 +306,9 @@ def test_workers_change_nothing(plain: Run, tmp_path: Path) -> None:
 def test_buckets_follow_from_the_memory_of_a_worker(
     plain: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = a_run(tmp_path, "run.memory_megabytes=512")
-    assert (plan_of(plain), plan_of(run)) == (Plan(1024), Plan(512))
-    monkeypatch.setattr(Plan, "bucket_rows", property(lambda plan: plan.memory_megabytes // 2))
+    run = a_run(tmp_path, "run.memory_megabytes=640")
+    assert (plan_of(plain), plan_of(run)) == (Plan(1024), Plan(640))
+    monkeypatch.setattr(Plan, "bucket_rows", property(lambda plan: plan.memory_megabytes * 2 // 5))
     fill(run, range(6))
     go(run)
     assert len(list(run.folder("match").glob("edges-*.json"))) == -(-6 * DOCUMENTS * BANDS * 5 // (256 * 4)) > 1

@@ -142,7 +142,7 @@ def test_a_dry_run_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["run.memory_megabytes=511"], "run.memory_megabytes is 511; it takes 512 or more"),
+        (["run.memory_megabytes=639"], "run.memory_megabytes is 639; it takes 640 or more"),
         (["run.memory_megabytes=9000"], "guard.memory_megabytes is 8192, less than run.memory_megabytes=9000"),
     ],
 )
@@ -152,6 +152,6 @@ def test_memory_that_cannot_be_is_refused(settings: list[str], message: str) -> 
 
 
 def test_no_output_depends_on_it(tmp_path: Path) -> None:
-    fewer, more = (a_run(tmp_path, f"run.memory_megabytes={n}") for n in (512, 4096))
+    fewer, more = (a_run(tmp_path, f"run.memory_megabytes={n}") for n in (640, 4096))
     for verb in ("prepare", "extract", "match", "refine", "publish", "vocab"):
         assert fewer.unit(verb, "x", {}).settings == more.unit(verb, "x", {}).settings
