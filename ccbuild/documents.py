@@ -79,11 +79,11 @@ class _Run:
         options = pa.ipc.IpcWriteOptions(compression="zstd")
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, DOCUMENT_SCHEMA, options=options) as writer:
             for lang in sorted(languages):
-                batches = pa.concat_tables(languages[lang]).combine_chunks().to_batches(_BATCH_ROWS)
-                for batch in batches:
-                    writer.write_batch(batch)
-                self._batches[lang] = range(end, end + len(batches))
-                end += len(batches)
+                table, first = pa.concat_tables(languages[lang]), end
+                for start in range(0, len(table), _BATCH_ROWS):
+                    writer.write_table(table.slice(start, _BATCH_ROWS).combine_chunks())
+                    end += 1
+                self._batches[lang] = range(first, end)
 
     def tables(self, lang: str) -> Iterator[pa.Table]:
         """The documents of a language."""
