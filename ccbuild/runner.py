@@ -18,7 +18,7 @@ from ccbuild.crawl.inputs import CrawlInput, open_crawl_input
 from ccbuild.errors import CcbuildError, ConfigError, LedgerError
 from ccbuild.langid.codes import is_code
 from ccbuild.ledger import Ledger
-from ccbuild.progress import counted, phase
+from ccbuild.progress import phase
 from ccbuild.reasons import find
 from ccbuild.records import Document, Dropped, Refused, without_account
 from ccbuild.rights import RightsConfig
@@ -32,7 +32,7 @@ from ccbuild.warc.records import Reader, Record
 __all__ = ["BLOCK", "ArchiveReader", "Judged", "Timings", "run_stages"]
 
 BLOCK = 1024
-"""Documents that go through the stages at a time."""
+"""Most documents that go through the stages at a time."""
 
 
 @dataclass(slots=True)
@@ -283,15 +283,13 @@ class Judged:
 
 
 def run_stages(documents: Sequence[Document], stages: Sequence[Stage], ledger: Ledger, timings: Timings) -> Judged:
-    """The documents through all stages, `BLOCK` at a time; ``ledger["documents"]`` counts what becomes of them."""
+    """A block of documents through all stages; ``ledger["documents"]`` counts what becomes of them."""
     judged = Judged()
     for stage in stages:
         ledger.know(stage.reasons)
-    blocks = [documents[start : start + BLOCK] for start in range(0, len(documents), BLOCK)]
-    for block in counted(blocks, f"times {BLOCK:,} documents", len(blocks)):
-        for stage in stages:
-            block = _through(stage, block, judged, ledger, timings)
-        judged.kept += block
+    for stage in stages:
+        documents = _through(stage, documents, judged, ledger, timings)
+    judged.kept += documents
     ledger["documents"].keep(len(judged.kept))
     return judged
 

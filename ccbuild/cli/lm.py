@@ -22,7 +22,7 @@ from ccbuild.cli.terminal import (
 )
 from ccbuild.errors import InputError
 from ccbuild.lm.cutoffs import calibrate_all, write_cutoffs
-from ccbuild.lm.estimate import EstimateConfig, estimate_model
+from ccbuild.lm.estimate import MEMORY_MEGABYTES, EstimateConfig, estimate_model
 from ccbuild.lm.evaluate import Evaluated, evaluate_models, scatter
 from ccbuild.lm.score import NGRAMS, Scorer, model_files, score_records
 from ccbuild.lm.scored import read_perplexities
@@ -62,7 +62,13 @@ def _add_estimate(lm: Any) -> None:
     made.add_argument("--order", type=int, metavar="N", help="--set order=N (5)")
     made.add_argument("--pieces", type=int, metavar="N", help="--set pieces=N (65536)")
     made.add_argument("--prune", type=int, nargs="+", metavar="N", help="--set prune=[N,…], as lmplz has it: 0 0 1")
-    made.add_argument("--memory", type=int, metavar="MIB", help="--set memory_megabytes=MIB (4096)")
+    made.add_argument(
+        "--memory",
+        type=int,
+        metavar="MIB",
+        default=MEMORY_MEGABYTES,
+        help="for counting; more goes to disk (4096)",
+    )
     made.add_argument("--tool", choices=("own", "auto", "kenlm"), help="--set tool=…: kenlm is lmplz of the PATH (own)")
     settings_option(made, "character_coverage=1")
     json_option(made)
@@ -126,12 +132,19 @@ def _add_evaluate(lm: Any) -> None:
 
 
 def _estimate(options: argparse.Namespace) -> int:
-    names = {"order": "order", "pieces": "pieces", "prune": "prune", "memory": "memory_megabytes", "tool": "tool"}
+    names = {"order": "order", "pieces": "pieces", "prune": "prune", "tool": "tool"}
     short = [f"{key}={value}" for name, key in names.items() if (value := getattr(options, name)) is not None]
     config = configured(EstimateConfig, [*short, *options.set], "lm")
     files = [path for pattern in options.text for path in expand(pattern)]
     with watched("estimate"):
-        manifest, fresh = estimate_model(options.lang, files, options.out, config, arpa=not options.no_arpa)
+        manifest, fresh = estimate_model(
+            options.lang,
+            files,
+            options.out,
+            config,
+            arpa=not options.no_arpa,
+            memory_megabytes=options.memory,
+        )
     if not fresh:
         note(f"{options.out} holds this model of {options.lang} already: nothing to do.")
     print_facts({"lang": options.lang, "model": str(Path(options.out) / options.lang), **manifest.facts}, options.json)

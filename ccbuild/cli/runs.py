@@ -148,6 +148,8 @@ def _run(options: argparse.Namespace) -> int:
     if units["prepare"]:
         print(f"# prepare: {len(units['prepare'])} units: {' '.join(units['prepare'])}")
     print(f"# verbs: {' '.join(plan.verbs)}")
+    for need in plan.needs():
+        print(f"# memory: {need}")
     return 0
 
 

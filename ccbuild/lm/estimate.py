@@ -21,7 +21,7 @@ from typing import Literal
 
 import sentencepiece
 
-from ccbuild.config import aside, flatten
+from ccbuild.config import flatten
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.lm.arpa import write_arpa
@@ -33,12 +33,25 @@ from ccbuild.prose import check_code, read_paragraphs
 from ccbuild.storage import Manifest, Unit, facts_of, sha256_file
 from ccbuild.text.normalise import normalise_ccnet_lines
 
-__all__ = ["EstimateConfig", "Estimated", "estimate", "estimate_files", "estimate_model"]
+__all__ = [
+    "MEMORY_MEGABYTES",
+    "EstimateConfig",
+    "Estimated",
+    "estimate",
+    "estimate_files",
+    "estimate_model",
+    "learning_megabytes",
+    "learns_within",
+]
 
 _BATCH = 1000
 """Lines normalised and encoded in one call."""
 _LARGE = 50_000_000
 """Characters from which ``tool: auto`` takes ``lmplz``: where half of the time becomes worth another program."""
+MEMORY_MEGABYTES = 4096
+"""Memory for counting, MiB, where nobody says otherwise."""
+_LEARNING = 256, 250
+"""MiB of memory of a process that learns pieces, and bytes for each character that it learns from, at most."""
 _LONGEST_LINE = 1 << 24
 """SentencePiece leaves out longer lines without a word, by default those over 4,192 bytes."""
 
@@ -76,9 +89,6 @@ class EstimateConfig:
     """What estimates the n-grams. `own`: this package, the same bytes on every machine. `kenlm`: `lmplz` and
     `build_binary`, which must be on the PATH. `auto`: those for 50 million characters and more where they are
     installed, else `own`; equal to 1e-5 in log10, not in bytes. The manifest says which made the model."""
-    memory_megabytes: int = aside(4096)
-    """Memory for counting, MiB; beyond it n-grams are sorted in runs on disk, some 100 bytes a token and order. Nothing
-    that is written depends on it. SentencePiece's own memory follows from `sample_characters`."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be: `ValueError`."""
@@ -92,8 +102,6 @@ class EstimateConfig:
             raise ValueError(f"character_coverage is {self.character_coverage}; it lies between 0.9 and 1.")
         if len(self.prune) > self.order or list(self.prune) != sorted(self.prune) or any(self.prune[:1]):
             raise ValueError(f"prune is {self.prune}; it starts with 0, never decreases, one number an order.")
-        if self.memory_megabytes < 64:
-            raise ValueError(f"memory_megabytes is {self.memory_megabytes}; it starts at 64.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +136,18 @@ class Estimated:
     """What counted: ``ccbuild``, or ``lmplz`` and the first digits of its SHA-256."""
 
 
+def learning_megabytes(characters: int, config: EstimateConfig) -> int:
+    """Most memory, MiB, that a process takes to learn the pieces of a text of so many characters."""
+    process, each = _LEARNING
+    return process + (min(characters, config.sample_characters) * each >> 20)
+
+
+def learns_within(memory_megabytes: int) -> int:
+    """Characters from which pieces can be learned in that memory."""
+    process, each = _LEARNING
+    return max((memory_megabytes - process << 20) // each, 1)
+
+
 def estimate(lines: Iterable[str], out_prefix: str | Path, config: EstimateConfig) -> Estimated:
     """Write ``.sp.model``, ``.binary`` and ``.arpa`` after `out_prefix` from `lines`, one paragraph each.
 
@@ -139,7 +159,13 @@ def estimate(lines: Iterable[str], out_prefix: str | Path, config: EstimateConfi
 
 
 def estimate_model(
-    lang: str, files: Sequence[str | Path], out: str | Path, config: EstimateConfig, *, arpa: bool = True
+    lang: str,
+    files: Sequence[str | Path],
+    out: str | Path,
+    config: EstimateConfig,
+    *,
+    arpa: bool = True,
+    memory_megabytes: int = MEMORY_MEGABYTES,
 ) -> tuple[Manifest, bool]:
     """A model of `files` in the folder `out`, called `lang`: (its manifest, with the facts of `Estimated`; whether it
     was made now). The same call again finds it done."""
@@ -152,7 +178,8 @@ def estimate_model(
             return done, False
         lines = chain.from_iterable(map(read_paragraphs, files))
         pieces, binary = unit.path(f"{lang}.sp.model"), unit.path(f"{lang}.binary")
-        made = estimate_files(lines, pieces, binary, config, arpa=unit.path(f"{lang}.arpa") if arpa else None)
+        text = unit.path(f"{lang}.arpa") if arpa else None
+        made = estimate_files(lines, pieces, binary, config, arpa=text, memory_megabytes=memory_megabytes)
         ledger = Ledger()
         ledger["models"].keep()
         return unit.commit(ledger, facts=facts_of(made)), True
@@ -165,8 +192,13 @@ def estimate_files(
     config: EstimateConfig,
     *,
     arpa: str | Path | None = None,
+    memory_megabytes: int = MEMORY_MEGABYTES,
 ) -> Estimated:
-    """:func:`estimate` with each path given, as a unit of work under temporary names needs; `arpa` only if given."""
+    """:func:`estimate` with each path given, as a unit of work under temporary names needs; `arpa` only if given.
+
+    `memory_megabytes` is for counting; beyond it n-grams are sorted in runs on disk, some 100 bytes a token and order.
+    Nothing that is written depends on it. SentencePiece's own memory is :func:`learning_megabytes`.
+    """
     with tempfile.TemporaryDirectory(prefix=".estimate-", suffix=".scratch", dir=Path(binary).parent) as folder:
         text = _spool(lines, Path(folder) / "text")
         if text.characters < max(config.min_characters, 1):
@@ -183,7 +215,12 @@ def estimate_files(
         count = partial(_with_lmplz, programs) if programs else _by_ourselves
         with phase("count n-grams"):
             tokens, ngrams, fallback = count(
-                counted(sentences, "sentences"), Path(binary), Path(arpa) if arpa else None, config, folder=Path(folder)
+                counted(sentences, "sentences"),
+                Path(binary),
+                Path(arpa) if arpa else None,
+                config,
+                Path(folder),
+                memory_megabytes,
             )
     return Estimated(
         sp_model=Path(sp_model),
@@ -254,10 +291,15 @@ _Counted = tuple[int, tuple[int, ...], tuple[int, ...]]
 
 
 def _by_ourselves(
-    sentences: Iterable[Sequence[str]], binary: Path, arpa: Path | None, config: EstimateConfig, folder: Path
+    sentences: Iterable[Sequence[str]],
+    binary: Path,
+    arpa: Path | None,
+    config: EstimateConfig,
+    folder: Path,
+    memory_megabytes: int,
 ) -> _Counted:
     text = read_sentences(sentences, folder)
-    ngrams = estimate_ngrams(text, config.order, config.prune, folder=folder, memory_megabytes=config.memory_megabytes)
+    ngrams = estimate_ngrams(text, config.order, config.prune, folder=folder, memory_megabytes=memory_megabytes)
     if arpa is not None:
         write_arpa(arpa, text.words, ngrams)
     counts = write_probing(binary, text.words, ngrams, folder=folder)
@@ -272,6 +314,7 @@ def _with_lmplz(
     arpa: Path | None,
     config: EstimateConfig,
     folder: Path,
+    memory_megabytes: int,
 ) -> _Counted:
     tokens, counts = programs.estimate(
         sentences,
@@ -279,7 +322,7 @@ def _with_lmplz(
         binary,
         order=config.order,
         prune=config.prune,
-        memory_megabytes=config.memory_megabytes,
+        memory_megabytes=memory_megabytes,
         folder=folder,
     )
     return tokens, counts, ()

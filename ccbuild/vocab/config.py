@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ccbuild.config import aside, setting
+from ccbuild.config import setting
 from ccbuild.errors import ConfigError
 
 __all__ = ["VocabularyConfig"]
@@ -33,9 +33,6 @@ class VocabularyConfig:
     max_words: int = 20_000_000
     """Most distinct words of one language that training sees: with more, `min_count` is raised for that language until
     they fit, and the share that goes is told. Some 100 bytes of memory each."""
-    memory_megabytes: int = aside(1024)
-    """Memory for the words of one language while they are counted (more go to disk), and for the search of weighted
-    candidates, which takes a part of them at a time. No output depends on it."""
     max_word_chars: int = 256
     """Spans without white space longer than this are cut, at punctuation and then to this length. Less saves memory."""
     max_piece_chars: int = 16
@@ -79,7 +76,6 @@ class VocabularyConfig:
             "threads": 1,
             "seed_megabytes": 1,
             "max_words": 1,
-            "memory_megabytes": 1,
         }
         for name, least in lowest.items():
             if getattr(self, name) < least:

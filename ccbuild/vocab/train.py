@@ -44,7 +44,9 @@ __all__ = [
     "VocabularyConfig",
     "build_vocabulary",
     "commit_vocabulary",
+    "seeds_within",
     "train_vocabulary",
+    "training_megabytes",
 ]
 
 _CODE_POINTS = 0x110000
@@ -53,6 +55,11 @@ _NEVER_PIECES = "\0\t\n\r \u2047\u2585"
 """Characters that SentencePiece keeps for itself: its separators and its marks of the unknown."""
 _ROWS_AT_ONCE = 1 << 16
 _BYTE_PIECES = 256
+_SEARCH_MEGABYTES = 256
+"""For the search of weighted candidates, which takes a part of them at a time."""
+_TRAINING = 768, 14
+"""MiB of memory of a process that trains on a million distinct words, and of SentencePiece for each megabyte of text
+that pieces are sought in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +116,21 @@ class Vocabulary:
     def files(self) -> dict[str, bytes]:
         """Name to bytes of a folder that `transformers.AutoTokenizer.from_pretrained` loads."""
         return vocabulary_files(self.model)
+
+
+def training_megabytes(config: VocabularyConfig) -> int:
+    """Most memory, MiB, that training takes, beside some 300 bytes for each distinct word over the first million.
+
+    Measured with 1.57 million words of 109 languages: 947 MiB for 8 MB of seeds, 1,167 for 32, 2,018 for 96.
+    """
+    process, each = _TRAINING
+    return process + each * config.seed_megabytes
+
+
+def seeds_within(memory_megabytes: int) -> int:
+    """The `seed_megabytes` with which training takes that memory."""
+    process, each = _TRAINING
+    return max((memory_megabytes - process) // each, 1)
 
 
 def train_vocabulary(texts: Texts, config: VocabularyConfig, out: str | Path) -> tuple[Manifest, bool]:
@@ -288,7 +310,7 @@ def _write_seeds(
     path: Path, words: pa.Array, counts: NDArray[np.int64], often: NDArray[np.bool_], config: VocabularyConfig
 ) -> None:
     """The candidates for SentencePiece, which leaves out what cannot be a piece: so there are twice as many."""
-    chosen = {"longest": config.max_piece_chars, "megabytes": config.memory_megabytes}
+    chosen = {"longest": config.max_piece_chars, "megabytes": _SEARCH_MEGABYTES}
     seeds = weighted_seeds(words, counts, often, most=2 * _candidates(config), **chosen)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{seed}\t{score}\n" for seed, score in seeds)

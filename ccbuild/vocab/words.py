@@ -14,9 +14,10 @@ in common and the tokens 0.05 % more; with spans over 32 cut it is 96 %, with ev
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -48,12 +49,14 @@ __all__ = [
 SPACE = "▁"
 """SentencePiece's mark of a word's start (U+2581)."""
 
+COUNT_BYTES = 1 << 30
+"""Memory for the words of one language while they are counted."""
 _BATCH_CHARS = 1 << 20
 _PENDING_WORDS = 1 << 20
 """Distinct uncut words held before they are cut and added up; about 100 MB."""
 
-_WORD_BYTES = 150
-"""Memory of a distinct word in a Counter, about."""
+_WORD_BYTES = 200
+"""Memory of a distinct word in a Counter, and while it is written, about."""
 _SCHEMA = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
 _FILE = {"compression": "zstd", "use_dictionary": False}
 _ROW_GROUP = 1 << 20
@@ -101,18 +104,22 @@ class WordCounts:
 
 
 def count_words(
-    lines: Iterable[str], config: VocabularyConfig, path: str | Path, scratch: Callable[[str], Path]
+    lines: Iterable[str],
+    config: VocabularyConfig,
+    path: str | Path,
+    scratch: Callable[[str], Path],
+    nbytes: int = COUNT_BYTES,
 ) -> list[list[str]]:
     """The words in `lines` (clean text, a paragraph each) and how often each occurs, after `nmt_nfkc`, to `path`.
 
-    Nothing is sampled. Memory: `config.memory_megabytes` of distinct words; more are written to files that `scratch`
-    names, and merged at the end: the same bytes whatever the memory. Cost: about a second for 10 MB of text.
+    Nothing is sampled. Memory: `nbytes` of distinct words; more are written to files that `scratch` names, and merged
+    at the end: the same bytes whatever the memory. Cost: about a second for 10 MB of text.
 
     Returns the number, from 0, and the cause of each line that was set apart (:func:`ccbuild.border.survivors`).
     """
     parts: list[Path] = []
     lost: list[list[str]] = []
-    found = _counted(counted(lines, "paragraphs"), config, lost)
+    found = _counted(counted(lines, "paragraphs"), config, lost, nbytes)
     counts = next(found)
     for more in found:
         parts.append(scratch(f"{Path(path).stem}.{len(parts)}.words"))
@@ -136,11 +143,13 @@ def words_of(lines: Iterable[str], config: VocabularyConfig) -> WordCounts:
     >>> counts.as_counter()["▁word,"], counts.as_counter()["▁five"], counts.lines
     (2, 1, 2)
     """
-    (counts,) = _counted(lines, replace(config, memory_megabytes=1 << 20), [])
+    (counts,) = _counted(lines, config, [], sys.maxsize)
     return counts
 
 
-def _counted(lines: Iterable[str], config: VocabularyConfig, lost: list[list[str]]) -> Iterator[WordCounts]:
+def _counted(
+    lines: Iterable[str], config: VocabularyConfig, lost: list[list[str]], nbytes: int
+) -> Iterator[WordCounts]:
     """Counts whose sum is that of all lines, at least one; each as many words as the memory holds. Takes to `lost` the
     number of each line that was set apart, and why."""
     # escape_whitespaces off: words are split on the space, and ▁ that stood in the text is no other thing than a space
@@ -148,7 +157,7 @@ def _counted(lines: Iterable[str], config: VocabularyConfig, lost: list[list[str
     pending: Counter[str] = Counter()
     words: Counter[str] = Counter()
     with_text = 0
-    most = max(config.memory_megabytes * 1_000_000 // _WORD_BYTES, 1)
+    most = max(nbytes // _WORD_BYTES, 1)
     for batch in _batches(enumerate(lines)):
         found, _, gone = survivors("words", batch, itemgetter(0), partial(_normalized, normalizer))
         lost += [[str(number), cause] for (number, _), cause in gone]

@@ -29,6 +29,7 @@ from cc100.engines import (
     remote_cluster,
 )
 from cc100.layout import Run, Source, check_snapshots, check_sources, sources_of
+from cc100.memory import needs
 from cc100.places import checked
 from cc100.recipe import VERBS, Recipe, TrainSection, load_recipe, verb_contents
 from cc100.run import balance, plan, run_verb, verbs_between
@@ -106,6 +107,10 @@ class Plan:
             raise MismatchError(
                 f"{self.run.folder('refine')} was made with another content of {', '.join(changed)}. Begin with refine."
             )
+
+    def needs(self) -> list[str]:
+        """For each verb that may need more memory than `run.memory_megabytes`: how much, what for, what to set."""
+        return needs(self.run, self.verbs)
 
     def units(self) -> dict[str, Any]:
         """What can be known now: archives, bytes, archives that were read before, new shards, units of `prepare`."""
@@ -210,6 +215,8 @@ def build(plan: Plan, how: How) -> Built:
     if isinstance(how.cluster, str) and not how.insecure_scheduler:
         refuse_insecure(how.cluster)
     plan.check(how.trainer)
+    for need in plan.needs():
+        how.tell(need)
     with locked(plan.run.root, take_over=how.take_over, tell=how.tell) as lease:
         plan = dataclasses.replace(plan, run=dataclasses.replace(plan.run, lease=lease))
         run, verbs = plan.run, plan.verbs

@@ -65,8 +65,6 @@ class Run(RunDir):
     recipe: Recipe
     verify: bool = False
     """Hash what is found done before it is taken as done."""
-    workers: int = 1
-    """Processes on one machine, which share the memory that the recipe sets for it."""
     lease: Lease | None = None
     """That this process holds the folder; units are committed while it does."""
     retry_quarantined: bool = False

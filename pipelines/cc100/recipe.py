@@ -66,6 +66,29 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
 """What each verb reads beside what the verbs before it read. Pages and duplicates depend on no model."""
 
 
+_PAGES_MEGABYTES = 512
+"""What a worker takes for pages in work, compiled loops and the stages, whatever the size of the shard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """What a worker may take."""
+
+    memory_megabytes: int = aside(1024)
+    """Memory of one worker, MiB, 640 or more, beside what is mapped from files. What does not fit is sorted on disk, so
+    no output depends on it. What needs more all the same (`vocab`, for `vocab.seed_megabytes`) is told before a run
+    starts. `guard.memory_megabytes` is the bound at which a single record is given up."""
+
+    def __post_init__(self) -> None:
+        if self.memory_megabytes < 640:
+            raise ConfigError(f"run.memory_megabytes is {self.memory_megabytes}; it takes 640 or more.")
+
+    @property
+    def spare_bytes(self) -> int:
+        """What a verb may hold of a shard before it spills."""
+        return (self.memory_megabytes - _PAGES_MEGABYTES) << 20
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitConfig:
     """What one unit of work is."""
@@ -165,20 +188,14 @@ class MatchConfig:
     """Drop repeated paragraphs among the documents that stay."""
     keep: Literal["first", "none"] = "first"
     """Which copy of a repeated paragraph stays: the first by address; `none`, as CCNet has it: every copy goes."""
-    memory_megabytes: int = aside(1024)
-    """Memory of `match` on one machine, shared by its workers: each takes its part, and 256 at least. Buckets, merges
-    and spills follow from it and from the size of the run; the output does not depend on it, so a run may go on with
-    another."""
     bucket_prints: int = 0
-    """Most prints of a bucket; 0: as many as the memory holds. Smaller buckets keep more workers busy."""
+    """Most prints of a bucket; 0: as many as `run.memory_megabytes` holds. Smaller buckets keep more workers busy."""
 
     def __post_init__(self) -> None:
         if self.bucket_prints < 0:
             raise ConfigError(f"match.bucket_prints is {self.bucket_prints}; it takes 0 or more.")
         if not 0 <= self.min_jaccard <= 1:
             raise ConfigError(f"match.min_jaccard is {self.min_jaccard}; it takes 0 to 1.")
-        if self.memory_megabytes < 256:
-            raise ConfigError(f"match.memory_megabytes is {self.memory_megabytes}; it takes 256 or more.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +302,8 @@ class Recipe:
     """Last verb of `ccbuild run`. Training is a job of its own on GPUs, so it is not the default."""
     crawl: CrawlConfig = field(default_factory=CrawlConfig)
     """Where Common Crawl is had from, and how politely."""
+    run: RunConfig = field(default_factory=RunConfig)
+    """What a worker may take."""
     guard: GuardConfig = field(default_factory=GuardConfig)
     """What a record and a unit of work may take, and how long a run waits."""
     languages: tuple[str, ...] = ("all",)
@@ -318,6 +337,11 @@ class Recipe:
     """Tokens to model."""
 
     def __post_init__(self) -> None:
+        if self.guard.memory_megabytes < self.run.memory_megabytes:
+            raise ConfigError(
+                f"guard.memory_megabytes is {self.guard.memory_megabytes}, less than run.memory_megabytes="
+                f"{self.run.memory_megabytes}, which is what a unit may take. Set it to that or more."
+            )
         if not self.sieved:
             return
         check_codes(self.languages, "languages")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import difflib
 import itertools
 import json
@@ -108,7 +107,6 @@ def run_verb(
     run: Run, verb: str, engine: Engine, show: ShowProgress, sources: Sequence[Source] = (), table: Sequence[Input] = ()
 ) -> VerbSummary:
     """Do one verb. A failed unit is recorded and the others go on; a full disk ends the run at once."""
-    run = dataclasses.replace(run, workers=engine.workers)
     summary, planned = run_steps(run, verb, plan(run, verb, sources, table), engine, show)
     if verb != "extract" and not summary.failures:
         summary.retired = _retire(run, verb, planned)

@@ -8,7 +8,7 @@
 Of the documents a tenth are copies of an earlier one and a tenth near copies at Jaccard similarities of 0.6 to 0.9.
 Each of the 14 bands of a near copy agrees with probability s^8, so 1 - (1 - s^8)^14 of them should be found. Every
 document has 4 paragraphs, one in three of them from a small pool. Each size runs in a process of its own, so that the
-peak of its memory is its own; making the prints is not timed. --workers: on so many Dask workers, which share the
+peak of its memory is its own; making the prints is not timed. --workers: on so many Dask workers, each with that
 memory; `bare_megabytes` is what they took before the first task, and `over_setting` leaves it out. --later: the same
 once more, but so many of the shards come when the others have been matched; what comes out must be the same. --reads:
 so many small shards, and how many files and reads a run of them costs, by a count of what is opened and read.
@@ -98,7 +98,7 @@ def make(run: Run, n: int, shards: int, chosen: range) -> None:
 def measure(folder: Path, n: int, shards: int, memory: int, workers: int) -> dict[str, Any]:
     """Match in this process, or on `workers` of Dask; check what was found."""
     with local_cluster(workers) if workers else contextlib.nullcontext(in_process()) as engine:
-        run = Run(folder, recipe(memory), workers=engine.workers)
+        run = Run(folder, recipe(memory))
         bare = {pid: megabytes(pid, "VmRSS") for pid in workers_of(os.getpid())} if workers else {}
         start_cpu, start = time.process_time(), time.monotonic()
         seconds: dict[str, float] = {}
@@ -122,7 +122,7 @@ def measure(folder: Path, n: int, shards: int, memory: int, workers: int) -> dic
         "memory_megabytes": memory,
         **spent,
         "peak_megabytes": sum(peak.values()),
-        "over_setting": round(above / memory, 2),
+        "over_setting": round(above / memory / max(workers, 1), 2),
         "seconds_by_step": seconds,
         "prints_megabytes": folder_size(run.folder("prints")),
         "duplicates_megabytes": folder_size(run.folder("match")),
@@ -145,7 +145,7 @@ def megabytes(pid: int, name: str) -> int:
 
 
 def recipe(memory: int) -> Recipe:
-    return load_recipe("cc100", [f"match.memory_megabytes={memory}"])
+    return load_recipe("cc100", [f"run.memory_megabytes={memory}"])
 
 
 def folder_size(folder: Path) -> int:
@@ -203,7 +203,7 @@ def count_reads(folder: Path, shards: int, per_shard: int, memory: int) -> dict[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, nargs="+", default=[1_000_000, 10_000_000])
-    parser.add_argument("--memory", type=int, default=1024, help="match.memory_megabytes")
+    parser.add_argument("--memory", type=int, default=1024, help="run.memory_megabytes")
     parser.add_argument("--shards", type=int, default=100)
     parser.add_argument("--workers", type=int, default=0, help="Dask workers; 0: this process")
     parser.add_argument("--later", type=int, default=0, help="shards that come later, in a run beside the whole one")

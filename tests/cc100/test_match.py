@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import hashlib
 import random
@@ -152,10 +151,10 @@ def test_a_recapture_has_the_url_of_the_document_that_stays_for_it(tmp_path: Pat
     assert 5 < sum(same) < len(same) - 5
 
 
-@pytest.mark.parametrize("overrides", [("match.bucket_prints=100",), ("match.memory_megabytes=256",)])
+@pytest.mark.parametrize("overrides", [("match.bucket_prints=100",), ("run.memory_megabytes=640",)])
 def test_memory_buckets_and_order_change_nothing(plain: Run, tmp_path: Path, overrides: tuple[str, ...]) -> None:
     run = a_run(tmp_path, *overrides)
-    fill(run, range(5, -1, -1) if overrides[0].endswith("256") else range(6))
+    fill(run, range(5, -1, -1) if overrides[0].endswith("640") else range(6))
     go(run, seed=1)
     assert digests(run) == digests(plain)
 
@@ -214,7 +213,7 @@ def test_growing_does_nothing_again(
     for shards in (range(2), range(2, 3), range(3, 6)):
         fill(grown, shards)
         if 3 in shards:
-            grown = a_run(tmp_path / "grown", *overrides, "match.memory_megabytes=2000")
+            grown = a_run(tmp_path / "grown", *overrides, "run.memory_megabytes=2000")
             monkeypatch.setattr(rounds, "BYTES_PER_EDGE", 1 << 40)
         go(grown)
         times = {p.name: p.stat().st_mtime_ns for p in grown.folder("match").iterdir()}
@@ -304,12 +303,12 @@ def test_workers_change_nothing(plain: Run, tmp_path: Path) -> None:
     assert digests(run) == digests(plain)
 
 
-def test_workers_share_the_memory_and_change_nothing(
+def test_buckets_follow_from_the_memory_of_a_worker(
     plain: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = dataclasses.replace(a_run(tmp_path), workers=4)
-    assert (plan_of(plain), plan_of(run)) == (Plan(1024), Plan(256))
-    monkeypatch.setattr(Plan, "bucket_rows", property(lambda plan: plan.memory_megabytes))
+    run = a_run(tmp_path, "run.memory_megabytes=640")
+    assert (plan_of(plain), plan_of(run)) == (Plan(1024), Plan(640))
+    monkeypatch.setattr(Plan, "bucket_rows", property(lambda plan: plan.memory_megabytes * 2 // 5))
     fill(run, range(6))
     go(run)
     assert len(list(run.folder("match").glob("edges-*.json"))) == -(-6 * DOCUMENTS * BANDS * 5 // (256 * 4)) > 1
@@ -330,11 +329,11 @@ def test_each_policy_keeps_its_copy(tmp_path: Path) -> None:
         assert [row["cluster_size"] for row in rows] == ([2, 3] if keep == "first" else [3] * len(gone))
 
 
-def test_a_million_equal_documents(tmp_path: Path) -> None:
-    """More rows of one hash than a bucket's memory of 256 MB holds: they come in parts, and all but the first go."""
+def test_a_million_equal_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More rows of one hash than the memory of a bucket holds: they come in parts, and all but the first go."""
     n = 1_000_000
-    run = a_run(tmp_path, "match.memory_megabytes=256")
-    assert Plan(256).bucket_rows < n
+    monkeypatch.setattr(Plan, "bucket_rows", n * 4 // 5)
+    run = a_run(tmp_path)
     same = np.full(n, 77, np.uint64)
     add_shard(run, 0, same, np.full((n, 1), 78, np.uint64), np.full((n, 1), 79, np.uint64))
     go(run)
@@ -429,7 +428,7 @@ def test_a_threshold_of_the_recipe_makes_bands_and_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["match.memory_megabytes=100", "match.bucket_prints=-1", "dedup.threshold=3", "match.min_jaccard=2"]
+    "setting", ["run.memory_megabytes=100", "match.bucket_prints=-1", "dedup.threshold=3", "match.min_jaccard=2"]
 )
 def test_settings_out_of_range_are_refused(setting: str) -> None:
     with pytest.raises(ConfigError):

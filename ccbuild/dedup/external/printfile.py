@@ -9,7 +9,7 @@ duplicates".
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ __all__ = [
     "BYTES_PER_PRINT",
     "SCHEMA",
     "Keep",
+    "PrintSorter",
     "merge_prints",
     "oldest",
     "pieces",
@@ -329,3 +330,50 @@ def _rows_of(path: str | Path, kind: int) -> int:
     with _open(path) as file:
         groups = _overlapping(file.metadata, kind, 0, 2**64 - 1)
         return sum(file.metadata.row_group(group).num_rows for group in groups)
+
+
+_RUN_GROUP = 1 << 15
+"""Rows of a row group in a sorted run: each range of a merge reads two of them in part."""
+
+
+class PrintSorter:
+    """Takes prints in any order and writes the file that `write_prints` of all of them gives, in about `nbytes` of
+    memory. What does not fit goes to sorted runs, files that `scratch` names, which are merged at the end."""
+
+    def __init__(self, scheme: Mapping[str, str], scratch: Callable[[str], Path], nbytes: int) -> None:
+        self._scheme, self._scratch, self._nbytes = scheme, scratch, nbytes
+        self._most = max(1, nbytes // BYTES_PER_PRINT)
+        self._waiting: list[Prints] = []
+        self._rows = 0
+        self._runs: list[Path] = []
+        self._counts = dict.fromkeys(KINDS, 0)
+
+    def add(self, parts: Iterable[Prints]) -> None:
+        """Take `parts`, which are spilled where they do not fit."""
+        for part in parts:
+            if self._rows and self._rows + len(part) > self._most:
+                self._spill()
+            self._waiting.append(part)
+            self._rows += len(part)
+
+    def write(self, path: str | Path) -> dict[str, int]:
+        """Write all prints to `path`, once; the number of each kind."""
+        if not self._runs:
+            return self._write(path)
+        self._spill()
+        merge_prints(self._runs, path, scheme=self._scheme, nbytes=self._nbytes * 3 // 4)  # Arrow's buffers beside it
+        for run in self._runs:
+            run.unlink()
+        return self._counts
+
+    def _spill(self) -> None:
+        self._runs.append(self._scratch(f"{len(self._runs):05d}.prints"))
+        self._write(self._runs[-1], row_group_rows=_RUN_GROUP)
+
+    def _write(self, path: str | Path, **options: int) -> dict[str, int]:
+        """The prints that wait, as one sorted file; they are forgotten."""
+        prints = Prints.concatenate(self._waiting)
+        self._waiting, self._rows = [], 0
+        for kind, count in write_prints(path, prints, scheme=self._scheme, **options).items():
+            self._counts[kind] += count
+        return self._counts

@@ -15,7 +15,7 @@ from cc100.layout import Run, Source
 from cc100.recipe import verb_contents
 from cc100.verbs.task import Step
 from ccbuild.border import is_set_apart, page_address, survivors
-from ccbuild.dedup.external.printfile import write_prints
+from ccbuild.dedup.external.printfile import PrintSorter
 from ccbuild.dedup.paragraphs import document_hash, text_paragraph_hashes
 from ccbuild.dedup.prints import Prints, band_prints, document_prints, paragraph_prints, scheme, url_prints
 from ccbuild.dedup.signatures import band_hashes, sign
@@ -32,7 +32,9 @@ from ccbuild.storage import PARQUET, Manifest, Unit, digest_of
 __all__ = ["sketch", "steps"]
 
 BATCH = 2048
-"""Pages that are printed and written at a time."""
+"""Most pages that are printed and written at a time."""
+BATCH_CHARACTERS = 1 << 25
+"""Characters from which on a batch takes no further page, so that long pages are not held in thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,9 @@ class ExtractShard:
             pq.ParquetWriter(unit.path(f"{self.name}.parquet"), PAGE_SCHEMA, **PARQUET) as pages,
             pq.ParquetWriter(unit.path(f"{self.name}.refused.parquet"), REFUSED_SCHEMA, **PARQUET) as refused,
         ):
-            out = _Output(self, pages, refused, ledger, timings)
+            made = scheme(recipe.dedup.signature, recipe.dedup.paragraphs)
+            prints = PrintSorter(made, unit.scratch, recipe.run.spare_bytes)
+            out = _Output(self, pages, refused, prints, ledger, timings)
             for source in self.sources:
                 reader = ArchiveReader(
                     path=source.path,
@@ -98,9 +102,7 @@ class ExtractShard:
                 damage += [{"archive": source.name, **dataclasses.asdict(d)} for d in reader.damage]
             out.flush()
         with timings.measure("write"):
-            prints = Prints.concatenate(out.prints)
-            made = scheme(self.run.recipe.dedup.signature, self.run.recipe.dedup.paragraphs)
-            counts = write_prints(unit.path(f"../{FOLDERS['prints']}/{self.name}.parquet"), prints, scheme=made)
+            counts = prints.write(unit.path(f"../{FOLDERS['prints']}/{self.name}.parquet"))
         facts = {"archives": archives, "damage": damage, "prints": counts, "documents": out.rows}
         if out.lost:
             facts["set_apart"] = out.lost
@@ -128,23 +130,25 @@ class _Output:
     task: ExtractShard
     pages: Any
     refused: Any
+    prints: PrintSorter
     ledger: Ledger
     timings: Timings
     rows: int = 0
     lost: list[list[str]] = field(default_factory=list)
     """Address and cause of each page that was set apart."""
-    prints: list[Prints] = field(default_factory=list)
     _kept: list[Document] = field(default_factory=list)
+    _characters: int = 0
     _lost: list[Refused] = field(default_factory=list)
 
     def add(self, page: Document | Refused) -> None:
         if isinstance(page, Document):
             self._kept.append(page)
+            self._characters += page.characters
         else:
             self._lost.append(page)
             if is_set_apart(page.reason):
                 self.lost.append([page_address(page.archive, page.offset), page.reason])
-        if len(self._kept) + len(self._lost) >= BATCH:
+        if len(self._kept) + len(self._lost) >= BATCH or self._characters >= BATCH_CHARACTERS:
             self.flush()
 
     def flush(self) -> None:
@@ -152,15 +156,16 @@ class _Output:
             (numbered, prints), _, lost = survivors("prints", self._kept, _address, self._printed)
             for page, cause in lost:
                 self._take_back(page, cause)
-            self.prints += prints
             self.rows += len(numbered)
             with self.timings.measure("write"):
+                self.prints.add(prints)
                 self.pages.write_table(to_table(numbered, PAGE_SCHEMA))
         if self._lost:
             with self.timings.measure("write"):
                 self.refused.write_table(to_table(self._lost, REFUSED_SCHEMA))
         self._kept.clear()
         self._lost.clear()
+        self._characters = 0
 
     def _printed(self, pages: Sequence[Document]) -> tuple[list[Document], list[Prints]]:
         """The pages with their addresses, and their prints."""

@@ -74,8 +74,8 @@ _DUPLICATES = DUPLICATE_SCHEMA.append(pa.field("cluster_size", pa.int64()))
 
 
 def plan_of(run: Run) -> Plan:
-    """What fits the part of the memory that a worker has."""
-    return Plan(run.recipe.match.memory_megabytes // run.workers)
+    """What fits the memory of a worker."""
+    return Plan(run.recipe.run.memory_megabytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ class EstimateModel:
         return self.run.unit("prepare", self.name, {self.source: self.text.digest()})
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        ledger, config = Ledger(), self.run.recipe.prepare
+        ledger, config, memory = Ledger(), self.run.recipe.prepare, self.run.recipe.run.memory_megabytes
         pieces, ngrams = (unit.path(f"{self.name}{end}") for end in (".sp.model", ".binary"))
         source: dict[str, Any] = {"source": self.source}
         if isinstance(self.text, Prose) and self.text.files:
@@ -159,7 +159,7 @@ class EstimateModel:
         try:
             with timings.measure("estimate"):
                 lines, heldout = split_prose(self.text.lines(), config.heldout)
-                made = estimate_files(lines, pieces, ngrams, config.lm)
+                made = estimate_files(lines, pieces, ngrams, config.lm, memory_megabytes=memory)
         except InputError as error:  # too little text for a model is a fact of the language, not a failure of the run
             ledger["models"].drop("too_little_prose")
             unit.discard()

@@ -3,24 +3,53 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cc100.layout import Run
 from cc100.recipe import verb_contents
 from cc100.verbs.task import Step
+from ccbuild.documents import DocumentSorter, Drop, DroppedFile
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
-from ccbuild.records import DOCUMENT_SCHEMA, DROPPED_SCHEMA, Document, from_table, to_table
+from ccbuild.progress import counted
+from ccbuild.records import DOCUMENT_SCHEMA, Document, from_table
 from ccbuild.rundir import shard_name
-from ccbuild.runner import Timings, run_stages
-from ccbuild.storage import PARQUET, Manifest, Unit, digest_of, table_of, write_table
+from ccbuild.runner import BLOCK, Judged, Timings, run_stages
+from ccbuild.storage import Manifest, Unit, digest_of
 
 __all__ = ["steps"]
+
+_BATCH = 1024
+_MOST_GONE = 1 << 12
+"""Duplicates after which a block ends, though few documents stay."""
+_BLOCK_CHARACTERS = 1 << 23
+"""Text after which a block ends, though it has few documents."""
+_COPIES = 2
+"""Documents that wait take their memory again while their row group is written."""
+
+
+class _Decision(NamedTuple):
+    """A row of `match`."""
+
+    document: int
+    paragraph: int | None
+    """None: the whole document goes."""
+    reason: str
+    partner: int
+    similarity: float
+
+
+@dataclass(slots=True)
+class _Block:
+    """Documents that follow each other."""
+
+    stay: list[Document] = field(default_factory=list)
+    gone: list[Drop] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,81 +75,84 @@ class RefineShard:
         return self.run.unit("refine", self.name, inputs)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        ledger = Ledger()
-        with timings.measure("join"):
-            whole, parts = self._duplicates()
-            documents, gone = self._documents(whole, parts, ledger)
+        ledger, lost = Ledger(), list[list[str]]()
         with timings.measure("open"):
             stages = self.run.recipe.refine.build(self.run.folder("prepare"))
-        judged = run_stages(documents, stages, ledger, timings)
-        kept, dropped = judged.kept, judged.dropped
+        kept = DocumentSorter(unit.scratch, self.run.recipe.run.spare_bytes // _COPIES)
+        with DroppedFile(unit.path(f"{self.name}.dropped.parquet")) as dropped:
+            blocks = self._blocks(ledger)
+            while True:
+                with timings.measure("join"):
+                    block = next(blocks, None)
+                if block is None:
+                    break
+                judged = run_stages(block.stay, stages, ledger, timings)
+                with timings.measure("write"):
+                    kept.add(judged.kept)
+                    dropped.add([*block.gone, *((d, reason, None, None) for d, reason in judged.dropped + judged.lost)])
+                _count_judged(ledger, judged)
+                lost += [[str(_id(document)), cause] for document, cause in judged.lost]
         with timings.measure("write"):
-            kept.sort(key=lambda d: (d.lang or "", d.doc_id))
-            languages = _write_documents(unit.path(f"{self.name}.parquet"), kept)
-            rows = [(d, reason, None, None) for d, reason in dropped + judged.lost] + [
-                (d, *whole[_id(d)]) for d in gone
-            ]
-            write_table(unit.path(f"{self.name}.dropped.parquet"), _dropped_table(rows))
-        for document in kept:
-            ledger["paragraphs"].keep(len(document.paragraphs))
-            ledger["characters"].keep(document.characters)
-        pages = self.run.manifest("extract", self.name)
-        if pages is None or ledger["documents"].seen != pages.facts["documents"]:
-            raise LedgerError(f"refine {self.name}: {ledger['documents'].seen:,} documents seen, extract kept others.")
-        for document, reason in dropped:
-            _count(ledger, reason, document)
-        for document, cause in judged.lost:
-            ledger["paragraphs"].quarantine(cause, len(document.paragraphs))
-            ledger["characters"].quarantine(cause, document.characters)
+            kept.write(unit.path(f"{self.name}.parquet"))
         models = {name: digest_of(m) or "" for name, m in self.run.manifests("prepare").items()}
-        facts: dict[str, Any] = {"languages": languages}
-        if judged.lost:
-            facts["set_apart"] = [[str(_id(document)), cause] for document, cause in judged.lost]
+        facts: dict[str, Any] = {"languages": dict(kept.counts)}
+        if lost:
+            facts["set_apart"] = lost
         if reasons := {reason: meaning for stage in stages for reason, meaning in stage.reasons.items()}:
             facts["reasons"] = reasons
         return unit.commit(ledger, models=models, facts=facts)
 
-    def _duplicates(self) -> tuple[dict[int, tuple[str, int, float]], dict[int, set[int]]]:
-        """(doc_id to reason, partner, similarity of documents that go; doc_id to paragraphs that go)."""
-        table = pq.read_table(self.run.file("match", self.shard))
-        whole: dict[int, tuple[str, int, float]] = {}
-        parts: dict[int, set[int]] = {}
-        columns = (table[c].to_pylist() for c in ("doc_id", "paragraph", "partner", "similarity", "kind"))
-        for doc, paragraph, partner, similarity, kind in zip(*columns, strict=True):
-            if paragraph is None:
-                whole[doc] = kind, partner, similarity
+    def _blocks(self, ledger: Ledger) -> Iterator[_Block]:
+        """The shard's documents in the order of their addresses, without the repeated paragraphs of those that stay."""
+        block, characters = _Block(), 0
+        for document, decisions in self._decided():
+            whole = next((decision for decision in decisions if decision.paragraph is None), None)
+            if whole:
+                ledger["documents"].drop(whole.reason)
+                _count(ledger, whole.reason, document)
+                gone = dataclasses.replace(document, paragraphs=())  # nobody asks for its text
+                block.gone.append((gone, whole.reason, whole.partner, whole.similarity))
             else:
-                parts.setdefault(doc, set()).add(paragraph)
-        return whole, parts
+                block.stay.append(_without(document, {d.paragraph for d in decisions}, ledger))
+                characters += block.stay[-1].characters
+            if len(block.stay) == BLOCK or len(block.gone) == _MOST_GONE or characters >= _BLOCK_CHARACTERS:
+                yield block
+                block, characters = _Block(), 0
+        if block.stay or block.gone:
+            yield block
 
-    def _documents(
-        self, whole: Mapping[int, tuple[str, int, float]], parts: Mapping[int, set[int]], ledger: Ledger
-    ) -> tuple[list[Document], list[Document]]:
-        """(documents that stay, less their repeated paragraphs; documents that are duplicates)."""
-        stay, gone = [], []
+    def _decided(self) -> Iterator[tuple[Document, list[_Decision]]]:
+        """Each page with what was decided of it; `LedgerError` where a decision is of none of them."""
+        by_document = itertools.groupby(self._decisions(), key=lambda decision: decision.document)
+        waiting = next(by_document, None)
         for document in self._pages():
-            if _id(document) in whole:
-                reason = whole[_id(document)][0]
-                ledger["documents"].drop(reason)
-                _count(ledger, reason, document)
-                gone.append(document)
+            if waiting is None or waiting[0] != document.doc_id:
+                yield document, []
                 continue
-            repeated = parts.get(_id(document))
-            if repeated:
-                left = tuple(p for i, p in enumerate(document.paragraphs) if i not in repeated)
-                less = dataclasses.replace(document, paragraphs=left)
-                ledger["paragraphs"].drop("duplicate_paragraph", len(document.paragraphs) - len(left))
-                ledger["characters"].drop("duplicate_paragraph", document.characters - less.characters)
-                document = less
-            stay.append(document)
-        return stay, gone
+            yield document, list(waiting[1])
+            waiting = next(by_document, None)
+        if waiting is not None:
+            raise LedgerError(
+                f"refine {self.name}: match decided about document {waiting[0]}, which extract does not have there. "
+                "Run match again; if it stays, report this line."
+            )
+
+    def _decisions(self) -> Iterator[_Decision]:
+        """What `match` decided of the shard, by document; of a whole document one row."""
+        with pq.ParquetFile(self.run.file("match", self.shard)) as file:
+            for batch in file.iter_batches(_BATCH, columns=["doc_id", "paragraph", "kind", "partner", "similarity"]):
+                yield from itertools.starmap(_Decision, zip(*(column.to_pylist() for column in batch), strict=True))
 
     def _pages(self) -> Iterator[Document]:
-        """The shard's pages, with what `refine` passes on of them."""
-        with pq.ParquetFile(self.run.file("extract", self.shard)) as pages:
-            columns = [name for name in DOCUMENT_SCHEMA.names if name in pages.schema_arrow.names]
-            for batch in pages.iter_batches(4096, columns=columns):
-                yield from from_table(batch)
+        """The shard's pages, with what `refine` passes on of them; `LedgerError` where `extract` kept others."""
+        made = self.run.manifest("extract", self.name)
+        with pq.ParquetFile(self.run.file("extract", self.shard)) as file:
+            columns = [name for name in DOCUMENT_SCHEMA.names if name in file.schema_arrow.names]
+            rows = file.metadata.num_rows
+            if made is None or rows != made.facts["documents"]:
+                raise LedgerError(f"refine {self.name}: {rows:,} documents seen, extract kept others.")
+            pages = (page for batch in file.iter_batches(_BATCH, columns=columns) for page in from_table(batch))
+            yield from counted(pages, "documents", rows)
 
 
 def _id(document: Document) -> int:
@@ -135,30 +167,27 @@ def _count(ledger: Ledger, reason: str, document: Document) -> None:
     ledger["characters"].drop(reason, document.characters)
 
 
-def _write_documents(path: object, documents: list[Document]) -> dict[str, int]:
-    """Documents sorted by language, a row group ending where a language does; returns language to count."""
-    counts: dict[str, int] = {}
-    with pq.ParquetWriter(path, DOCUMENT_SCHEMA, **PARQUET) as writer:
-        start = 0
-        for index in range(1, len(documents) + 1):
-            if index < len(documents) and documents[index].lang == documents[start].lang:
-                continue
-            group = documents[start:index]
-            writer.write_table(to_table(group, DOCUMENT_SCHEMA))
-            counts[group[0].lang or ""] = len(group)
-            start = index
-    return counts
+def _count_judged(ledger: Ledger, judged: Judged) -> None:
+    """The paragraphs and characters of a block that went through the stages."""
+    for document in judged.kept:
+        ledger["paragraphs"].keep(len(document.paragraphs))
+        ledger["characters"].keep(document.characters)
+    for document, reason in judged.dropped:
+        _count(ledger, reason, document)
+    for document, cause in judged.lost:
+        ledger["paragraphs"].quarantine(cause, len(document.paragraphs))
+        ledger["characters"].quarantine(cause, document.characters)
 
 
-def _dropped_table(rows: Sequence[tuple[Document, str, int | None, float | None]]) -> pa.Table:
-    """Documents that go, by address: each with its reason, and of a duplicate the partner and the similarity."""
-    if not rows:
-        return DROPPED_SCHEMA.empty_table()
-    rows = sorted(rows, key=lambda row: _id(row[0]))
-    found = dict(zip(("document", "reason", "partner", "similarity"), zip(*rows, strict=True), strict=True))
-    documents = found.pop("document")
-    columns = {n: found.get(n, [getattr(d, n, None) for d in documents]) for n in DROPPED_SCHEMA.names}
-    return table_of(DROPPED_SCHEMA, columns)
+def _without(document: Document, repeated: set[int | None], ledger: Ledger) -> Document:
+    """The document less its repeated paragraphs, which are counted."""
+    if not repeated:
+        return document
+    left = tuple(p for i, p in enumerate(document.paragraphs) if i not in repeated)
+    less = dataclasses.replace(document, paragraphs=left)
+    ledger["paragraphs"].drop("duplicate_paragraph", len(document.paragraphs) - len(left))
+    ledger["characters"].drop("duplicate_paragraph", document.characters - less.characters)
+    return less
 
 
 def steps(run: Run) -> Iterator[Step]:

@@ -117,7 +117,8 @@ def _count(run: Run, lang: str, shards: list[int] | None, unit: Unit, name: str,
             ledger["paragraphs"].keep()
             yield paragraph
 
-    lost = count_words(counted(), run.recipe.vocab, unit.path(f"{name}.parquet"), unit.scratch)
+    recipe = run.recipe
+    lost = count_words(counted(), recipe.vocab, unit.path(f"{name}.parquet"), unit.scratch, recipe.run.spare_bytes)
     for _, cause in lost:
         ledger["paragraphs"].take_back(cause)
     return lost

@@ -15,7 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ccbuild.dedup import prints as prints_module
-from ccbuild.dedup.external.printfile import merge_prints, oldest, read_prints, read_scheme, write_prints
+from ccbuild.dedup.external import printfile
+from ccbuild.dedup.external.printfile import (
+    BYTES_PER_PRINT,
+    PrintSorter,
+    merge_prints,
+    oldest,
+    read_prints,
+    read_scheme,
+    write_prints,
+)
 from ccbuild.dedup.prints import (
     BAND,
     DOCUMENT,
@@ -155,6 +164,37 @@ def test_merged_files_equal_one_file(tmp_path: Path) -> None:
         merge_prints(order, tmp_path / "merged", scheme=SCHEME, nbytes=nbytes, row_group_rows=100)
         assert (tmp_path / "merged").read_bytes() == (tmp_path / "one").read_bytes()
     assert read_scheme(tmp_path / "merged") == SCHEME
+
+
+def test_prints_that_do_not_fit_are_spilled_and_give_the_same_file(tmp_path: Path) -> None:
+    parts = [_random_prints(n, seed) for seed, n in enumerate((700, 0, 1500, 40, 900), start=1)]
+    counts = write_prints(tmp_path / "one", Prints.concatenate(parts), scheme=SCHEME)
+    asked: list[Path] = []
+
+    def scratch(name: str) -> Path:
+        asked.append(tmp_path / name)
+        return asked[-1]
+
+    for nbytes, runs in ((1 << 30, 0), (BYTES_PER_PRINT * 1000, 3)):
+        asked.clear()
+        sorter = PrintSorter(SCHEME, scratch, nbytes)
+        sorter.add(parts)
+        assert sorter.write(tmp_path / "sorted") == counts
+        assert len(asked) == runs
+        assert (tmp_path / "sorted").read_bytes() == (tmp_path / "one").read_bytes()
+        assert not any(path.exists() for path in asked)
+
+
+def test_no_more_prints_wait_than_the_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    whole = printfile.write_prints
+    monkeypatch.setattr(printfile, "write_prints", lambda path, p, **o: written.append(len(p)) or whole(path, p, **o))
+    sorter = PrintSorter(SCHEME, lambda name: tmp_path / name, BYTES_PER_PRINT * 1000)
+    parts = [_random_prints(100, seed) for seed in range(35)]
+    sorter.add(parts)
+    sorter.write(tmp_path / "sorted")
+    assert sum(written) == sum(map(len, parts))
+    assert max(written) <= 1000
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_counts_do_not_depend_on_the_memory(
         made.append(name)
         return tmp_path / name
 
-    count_words(lines, VocabularyConfig(memory_megabytes=1), tmp_path / "spilled", scratch)
+    count_words(lines, VocabularyConfig(), tmp_path / "spilled", scratch, 1_000_000)
     assert len(made) > 5
     assert not [name for name in made if (tmp_path / name).exists()]
     assert (tmp_path / "spilled").read_bytes() == (tmp_path / "whole").read_bytes()
