@@ -58,13 +58,14 @@ FOLDERS = {
 """Verb (or `prints`) to folder of a run."""
 
 INNER = {
+    "returned": "3-returned",
     "clusters": "3-duplicates/sizes",
     "words": "6-vocabulary/words",
     "word parts": "6-vocabulary/words/parts",
     "token parts": "7-tokens/parts",
     "hf": "8-model/hf",
 }
-"""Folders within those of the verbs."""
+"""Other folders."""
 
 FILES = {
     "settings": "run.json",
@@ -207,6 +208,11 @@ class RunDir:
         """The Parquet files of a language of the corpus, in the order of their documents."""
         manifest = self.manifest("publish", code)
         return [self.folder("publish") / name for name in manifest.facts["shards"]] if manifest else []
+
+    def decisions(self, shard: int) -> Path:
+        """What a shard drops as duplicates: as `match` said, or as `refine` mended it where a copy came back."""
+        mended = self.file("returned", shard)
+        return mended if mended.with_suffix(".json").is_file() else self.file("match", shard)
 
     def inputs(self) -> list[Input]:
         """The table of inputs as it stands."""

@@ -362,7 +362,7 @@ def test_near_documents_must_be_near_indeed_when_the_texts_are_asked(tmp_path: P
     assert [(row["doc_id"], row["partner"]) for row in duplicates(run)] == [(3, 0)]
     manifest = run.manifest("match", "compared-00000-00000")
     assert manifest is not None
-    assert manifest.ledger["edges"].dropped == {"low_jaccard": 2}
+    assert manifest.ledger["edges"].dropped == {"low_jaccard": 5}
 
 
 def test_prints_of_another_scheme_are_refused(tmp_path: Path) -> None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cc100.verbs.matching import AGAIN, EDGES, MatchTask, edge_rows, rows_of_shard, shingles_of
+from cc100.verbs.pages import chosen_pages
 from ccbuild.dedup.decisions import Edges, combine
 from ccbuild.dedup.external.shingles import write_shingles
 from ccbuild.dedup.external.sorting import Rows, Sorter, first_of_groups
@@ -30,7 +29,6 @@ from ccbuild.storage import Manifest, Unit
 __all__ = ["AskShingles", "CompareEdges", "NoteShingles"]
 
 _WANTED = pa.schema([("doc_id", pa.uint64())])
-_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +75,9 @@ class NoteShingles(MatchTask):
         for shard in self.shards:
             wanted = rows_of_shard([self.path(name) for name in self.asked], _WANTED, shard)["doc_id"]
             pages = self.run.file("extract", shard_number(shard))
-            for doc, text in _texts(pages, distinct(wanted)):
-                yield doc, shingle_set(text, ngram)
-
-
-def _texts(pages: Path, wanted: NDArray[np.uint64]) -> Iterator[tuple[int, str]]:
-    """(doc_id, text) of those `wanted` of a shard, from the row groups that hold them."""
-    rows, begin = (wanted & np.uint64(0xFFFFFFFF)).astype(np.int64), 0
-    with pq.ParquetFile(pages) as file:
-        for group in range(file.num_row_groups):
-            end = begin + file.metadata.row_group(group).num_rows
-            if np.searchsorted(rows, begin) == np.searchsorted(rows, end):
-                begin = end
-                continue
-            for batch in file.iter_batches(_BATCH, row_groups=[group], columns=["text"]):
-                first, last = np.searchsorted(rows, (begin, begin + len(batch)))
-                texts = batch["text"].take(pa.array(rows[first:last] - begin)).to_pylist()
-                yield from zip(wanted[first:last].tolist(), texts, strict=True)
-                begin += len(batch)
+            for batch in chosen_pages(pages, distinct(wanted), ["doc_id", "text"]):
+                for doc, text in zip(*(column.to_pylist() for column in batch), strict=True):
+                    yield doc, shingle_set(text, ngram)
 
 
 @dataclass(frozen=True, slots=True)

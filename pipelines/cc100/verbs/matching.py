@@ -50,7 +50,9 @@ from ccbuild.runner import Timings
 from ccbuild.storage import Manifest, Unit, write_table
 
 __all__ = [
+    "AGAIN",
     "EDGES",
+    "GONE",
     "REPEATED",
     "DecideDocuments",
     "MatchDocuments",
@@ -65,16 +67,19 @@ __all__ = [
     "ReturnToGroup",
     "ReturnToShard",
     "edge_rows",
+    "gone_rows",
+    "parts_table",
     "plan_of",
     "rows_of_shard",
     "shingles_of",
+    "whole_table",
 ]
 
 EXACT, NEAR, RECAPTURE, PARAGRAPH = "exact_duplicate", "near_duplicate", "recapture", "duplicate_paragraph"
 AGAIN = "ccbuild run … --from match"
 
 EDGES = pa.schema([("doc", pa.uint64()), ("partner", pa.uint64()), ("rank", pa.int32())])
-_GONE = pa.schema(
+GONE = pa.schema(
     [
         ("doc_id", pa.uint64()),
         ("partner", pa.uint64()),
@@ -220,7 +225,8 @@ class MatchDocuments(_Bucket):
                 found = matches(part.hash, part.doc_id, self.most, turn(part.doc_id) if turn else None)
                 rows = edge_rows(found.doc, found.partner, EQUAL if self.pool.kind == DOCUMENT else found.rank)
                 if _hash_of_all(prints) == before is not None:  # the first documents came with the part before
-                    again = np.concatenate((known.doc_id, distinct(prints.doc_id)[:HUBS]))
+                    new = prints.doc_id[prints.doc_id >= first]
+                    again = np.concatenate((known.doc_id, distinct(new)[:HUBS]))
                     rows = rows[~np.isin(rows["doc"], again)]
                 before = _hash_of_all(prints)
                 edges.add(rows[rows["doc"] >= first])  # those between earlier ones were found before
@@ -325,12 +331,12 @@ class DecideDocuments(MatchTask):
 
         def decided() -> Iterator[Rows]:
             for part in self._decide(gone, folder):
-                new = _gone_rows(part)[part.doc >= first]
+                new = gone_rows(part)[part.doc >= first]
                 gone.add(new["doc_id"])
                 yield new
 
         with timings.measure("decide"):
-            n = write_blocks(unit.path(f"{self.name}.parquet"), _GONE, decided())
+            n = write_blocks(unit.path(f"{self.name}.parquet"), GONE, decided())
         facts = {"rows": n, "first": self.first, "end": self.end, "cut": dataclasses.asdict(self.cut)}
         return unit.commit(ledger, facts=facts)
 
@@ -442,12 +448,12 @@ class ReturnToShard(MatchTask):
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         with timings.measure("read"):
-            gone = rows_of_shard([self.path(self.gone)], _GONE, self.name)
+            gone = rows_of_shard([self.path(self.gone)], GONE, self.name)
             self._measure(gone)
             again = [self.path(self.recaptures)] if self.recaptures else []
             captures = rows_of_shard(again, _RECAPTURED, self.name)
             parts = rows_of_shard([self.path(name) for name in self.parts], REPEATED, self.name)
-        table = pa.concat_tables([_whole(gone, captures["doc_id"]), _parts(table_of_rows(REPEATED, parts))])
+        table = pa.concat_tables([whole_table(gone, captures["doc_id"]), parts_table(table_of_rows(REPEATED, parts))])
         table = table.sort_by([("doc_id", "ascending"), ("paragraph", "ascending")])
         self._compare(table, timings)
         write_table(unit.path(f"{self.name}.parquet"), table)
@@ -512,9 +518,9 @@ def edge_rows(doc: NDArray[np.uint64], partner: NDArray[np.uint64], rank: NDArra
     return rows
 
 
-def _gone_rows(part: Decisions) -> Rows:
-    rows = np.empty(len(part.doc), dtype_of(_GONE))
-    for name in _GONE.names:
+def gone_rows(part: Decisions) -> Rows:
+    rows = np.empty(len(part.doc), dtype_of(GONE))
+    for name in GONE.names:
         rows[name] = getattr(part, {"doc_id": "doc", "exact": "equal"}.get(name, name))
     return rows
 
@@ -539,7 +545,7 @@ def _decided(table: pa.Table) -> set[tuple[int, int | None]]:
     return set(zip(table["doc_id"].to_pylist(), table["paragraph"].to_pylist(), strict=True))
 
 
-def _whole(gone: Rows, recaptured: NDArray[np.uint64]) -> pa.Table:
+def whole_table(gone: Rows, recaptured: NDArray[np.uint64]) -> pa.Table:
     """Decisions on documents in the form of a shard's file."""
     n = len(gone)
     kind = np.where(gone["exact"], EXACT, NEAR).astype(object)
@@ -555,7 +561,7 @@ def _whole(gone: Rows, recaptured: NDArray[np.uint64]) -> pa.Table:
     return pa.table([columns[name] for name in _DUPLICATES.names], schema=_DUPLICATES)
 
 
-def _parts(table: pa.Table) -> pa.Table:
+def parts_table(table: pa.Table) -> pa.Table:
     """Decisions on paragraphs in the form of a shard's file."""
     n = table.num_rows
     columns: Mapping[str, Any] = {

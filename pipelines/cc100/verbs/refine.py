@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from cc100.layout import Run
 from cc100.recipe import verb_contents
+from cc100.verbs import returning
 from cc100.verbs.task import Step
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
@@ -82,7 +83,7 @@ class RefineShard:
 
     def _duplicates(self) -> tuple[dict[int, tuple[str, int, float]], dict[int, set[int]]]:
         """(doc_id to reason, partner, similarity of documents that go; doc_id to paragraphs that go)."""
-        table = pq.read_table(self.run.file("match", self.shard))
+        table = pq.read_table(self.run.decisions(self.shard))
         whole: dict[int, tuple[str, int, float]] = {}
         parts: dict[int, set[int]] = {}
         columns = (table[c].to_pylist() for c in ("doc_id", "paragraph", "partner", "similarity", "kind"))
@@ -165,7 +166,9 @@ def steps(run: Run) -> Iterator[Step]:
     """One unit a shard, the one with most pages first."""
     shared = {"models": digest_of(*run.entries("prepare")), **verb_contents(run.recipe, "refine")}
     shared |= run.recipe.refine.inputs()
+    yield from returning.steps(run, shared)
     decided = {number: digest_of(entry) for number, entry in run.shards("match")}
+    decided |= {number: digest_of(entry) for number, entry in run.shards("returned")}
     pages = {number: (-entry.facts["documents"], digest_of(entry)) for number, entry in run.shards("extract")}
     largest = sorted(pages, key=lambda number: (pages[number][0], number))
     yield Step("shards", [RefineShard(run, n, pages[n][1], decided.get(n), shared) for n in largest])
