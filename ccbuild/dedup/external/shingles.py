@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ccbuild.dedup.jaccard import similarity
 from ccbuild.errors import DataError
 
 __all__ = ["ShingleFile", "ShingleFiles", "write_shingles"]
@@ -47,9 +48,11 @@ class ShingleFile:
         self._doc, self._end = np.array(ends["doc"]), np.array([0, *ends["end"]])
         self._sets = whole[:begin].view("<u4")
 
-    def of(self, doc: int) -> NDArray[np.uint32]:
-        """The set of `doc`, which is in the file."""
+    def of(self, doc: int) -> NDArray[np.uint32] | None:
+        """The set of `doc`; None where the file has none."""
         at = int(np.searchsorted(self._doc, np.uint64(doc)))
+        if at == len(self._doc) or self._doc[at] != doc:
+            return None
         return self._sets[self._end[at] : self._end[at + 1]]
 
 
@@ -60,14 +63,23 @@ class ShingleFiles:
         self._paths, self._first, self._again = list(paths), list(first_shards), again
         self._open: dict[int, ShingleFile] = {}
 
-    def of(self, doc: int) -> NDArray[np.uint32]:
-        """The set of `doc`, which is in one of the files."""
+    def of(self, doc: int) -> NDArray[np.uint32] | None:
+        """The set of `doc`; None where no file has one."""
         number = bisect.bisect_right(self._first, doc >> 32) - 1
+        if number < 0:
+            return None
         if number not in self._open:
             if len(self._open) == _OPEN:
                 self._open.clear()
             self._open[number] = ShingleFile(self._paths[number], self._again)
         return self._open[number].of(doc)
+
+    def similarity(self, doc: int, partner: int) -> float:
+        """Jaccard similarity of two documents of which the files have the sets."""
+        sets = self.of(doc), self.of(partner)
+        if sets[0] is None or sets[1] is None:
+            raise DataError(f"No file has the shingles of {doc} and {partner}. Run {self._again} again.")
+        return similarity(sets[0], sets[1])
 
 
 _OPEN = 256

@@ -20,7 +20,7 @@ from ccbuild.dedup.external.shingles import write_shingles
 from ccbuild.dedup.external.sorting import Rows, Sorter, first_of_groups
 from ccbuild.dedup.external.tables import dtype_of, stream_rows, write_blocks
 from ccbuild.dedup.groups import distinct
-from ccbuild.dedup.jaccard import measured, shingle_set, similarity
+from ccbuild.dedup.jaccard import measured, shingle_set
 from ccbuild.ledger import Ledger
 from ccbuild.rundir import shard_number
 from ccbuild.runner import Timings
@@ -97,7 +97,7 @@ class CompareEdges(MatchTask):
                 rows = rows_of_shard([self.path(name) for name in self.edges], EDGES, shard)
                 pairs = combine([Edges(rows["doc"], rows["partner"], rows["rank"])])
                 both = zip(pairs.doc.tolist(), pairs.partner.tolist(), strict=True)
-                values = np.array([similarity(sets.of(doc), sets.of(partner)) for doc, partner in both], np.float64)
+                values = np.array([sets.similarity(doc, partner) for doc, partner in both], np.float64)
                 near = values >= least
                 ledger["edges"].drop("low_jaccard", int((~near).sum()))
                 ledger["edges"].keep(int(near.sum()))

@@ -40,7 +40,6 @@ from ccbuild.dedup.external.shingles import ShingleFiles
 from ccbuild.dedup.external.sorting import Rows, Sorter, first_of_groups, groups_whole, merged
 from ccbuild.dedup.external.tables import dtype_of, merge_tables, read_range, stream_rows, table_of_rows, write_blocks
 from ccbuild.dedup.groups import distinct, group_starts
-from ccbuild.dedup.jaccard import similarity
 from ccbuild.dedup.prints import BAND, DOCUMENT, Prints, bucket_bounds, scheme
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
@@ -217,18 +216,17 @@ class MatchDocuments(_Bucket):
         ledger, edges = Ledger(), self.sorter(EDGES, unit)
         first, turn = np.uint64(doc_id(self.pool.first, 0)), self._turn()
         with timings.measure("match"):
-            heads, before = self._heads(turn) if turn else Prints.empty(), None
+            heads, before, seen = self._heads(turn) if turn else Prints.empty(), None, np.empty(0, np.uint64)
             for prints in self.pieces():
                 ledger["prints"].keep(len(prints))
                 known = heads.take(np.isin(heads.hash, prints.hash))
                 part = Prints.concatenate([known, prints])
                 found = matches(part.hash, part.doc_id, self.most, turn(part.doc_id) if turn else None)
                 rows = edge_rows(found.doc, found.partner, EQUAL if self.pool.kind == DOCUMENT else found.rank)
-                if _hash_of_all(prints) == before is not None:  # the first documents came with the part before
-                    new = prints.doc_id[prints.doc_id >= first]
-                    again = np.concatenate((known.doc_id, distinct(new)[:HUBS]))
-                    rows = rows[~np.isin(rows["doc"], again)]
-                before = _hash_of_all(prints)
+                if before is not None and _hash_of_all(prints) == before:  # with the first documents once more
+                    rows = rows[~np.isin(rows["doc"], seen)]
+                before, new = _hash_of_all(prints), prints.doc_id[prints.doc_id >= first]
+                seen = np.concatenate((known.doc_id, distinct(new)[:HUBS]))
                 edges.add(rows[rows["doc"] >= first])  # those between earlier ones were found before
         with timings.measure("write"):
             n = write_blocks(unit.path(f"{self.name}.parquet"), EDGES, edges.blocks())
@@ -461,14 +459,11 @@ class ReturnToShard(MatchTask):
 
     def _measure(self, gone: Rows) -> None:
         """Fill in how near the partners are that no edge led to; a copy has the shingles of what it equals."""
-        if self.shingles:
-            sets = shingles_of(self.run, self.shingles)
-            for i in np.flatnonzero(np.isnan(gone["similarity"])).tolist():
-                copy = gone["match_similarity"][i] == 1
-                row = gone[i]
-                row["similarity"] = similarity(
-                    sets.of(int(row["match" if copy else "doc_id"])), sets.of(int(row["partner"]))
-                )
+        sets = shingles_of(self.run, self.shingles)
+        for row in gone if self.shingles else ():
+            if np.isnan(row["similarity"]):
+                doc, partner, match = (int(row[name]) for name in ("doc_id", "partner", "match"))
+                row["similarity"] = sets.similarity(match if sets.of(doc) is None else doc, partner)
 
     def _compare(self, table: pa.Table, timings: Timings) -> None:
         """Count for the log what is decided otherwise than before, when this shard was judged before."""
