@@ -19,13 +19,15 @@ from xlmr.config import load_preset
 
 EARLIER = Path(__file__).parent / "data" / "earlier_run"
 MANIFESTS = sorted(str(path.relative_to(EARLIER)) for path in EARLIER.glob("*/**/*.json"))
+BEFORE = ["match.linkage=chain", "match.min_jaccard=0.0"]
+"""What was done before, and is done otherwise by default."""
 ON_ENGINES = [verb for verb in VERBS if verb != "train"]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     shutil.copytree(EARLIER, tmp_path / "run")
-    return Run(tmp_path / "run", load_recipe("demo"))
+    return Run(tmp_path / "run", load_recipe("demo", BEFORE))
 
 
 def made(run: Run, name: str) -> Manifest:
@@ -56,7 +58,7 @@ def test_the_whole_run_is_continued_and_noted_anew(run: Run) -> None:
 
 def test_what_publish_said_of_the_whole_is_not_refused(run: Run) -> None:
     """Their settings were once those of `publish`; now the one depends on `match` alone, the other is written again."""
-    assert made(run, "corpus.json").settings.keys() > verb_settings(run.recipe, "match").keys()
+    assert made(run, "corpus.json").settings.keys() > verb_settings(run.recipe, "match").keys() - {"match.linkage"}
     for task in (CountClusters(run, ""), DescribeCorpus.of(run, ["el"])):
         assert task.unit().done() is None  # the inputs here are not those of that run: to be done, not refused
 
@@ -65,7 +67,7 @@ def test_what_publish_said_of_the_whole_is_not_refused(run: Run) -> None:
 def test_a_key_that_came_later_is_no_difference(run: Run, verb: str) -> None:
     asked = verb_settings(run.recipe, verb)
     for key in json.loads((run.root / "run.json").read_text())[verb].keys() & asked.keys():
-        later = load_recipe("demo")
+        later = load_recipe("demo", BEFORE)
         before = {k: v for k, v in verb_settings(later, verb).items() if k != key}
         before |= {} if asked[key] == asked.before[key] else {key: asked[key]}  # where the recipe says something else
         check_same(run.folder(verb), before, asked)
@@ -74,12 +76,12 @@ def test_a_key_that_came_later_is_no_difference(run: Run, verb: str) -> None:
 def test_what_is_asked_otherwise_is_refused_with_what_keeps_it(run: Run) -> None:
     other = ["refine.language.mixed=keep", "refine.snapshot.default=[CC-MAIN-2018-51]", "vocab.cap=20"]
     with pytest.raises(MismatchError) as refused:
-        Run(run.root, load_recipe("demo", other)).note_settings(ON_ENGINES)
+        Run(run.root, load_recipe("demo", [*BEFORE, *other])).note_settings(ON_ENGINES)
     with pytest.raises(MismatchError) as unit_refused:
-        Run(run.root, load_recipe("demo", other)).unit("encode", "el", {}).done()
+        Run(run.root, load_recipe("demo", [*BEFORE, *other])).unit("encode", "el", {}).done()
     keep = [advised(error.value) for error in (refused, unit_refused)]
     assert keep[1] == ["refine.language.mixed=drop", "refine.snapshot.default=[]", "vocab.cap=null"]
-    Run(run.root, load_recipe("demo", [*other, *keep[0], "vocab.cap=null"])).note_settings(ON_ENGINES)
+    Run(run.root, load_recipe("demo", [*BEFORE, *other, *keep[0], "vocab.cap=null"])).note_settings(ON_ENGINES)
 
 
 def test_a_run_of_a_later_format_is_refused_in_words(run: Run) -> None:
@@ -89,3 +91,9 @@ def test_a_run_of_a_later_format_is_refused_in_words(run: Run) -> None:
     with pytest.raises(MismatchError, match=r"run\.json is of format 2; this release reads formats up to 1"):
         run.note_settings(["extract"])
     assert note.read_bytes() == before
+
+
+def test_another_way_to_decide_duplicates_is_refused_with_what_keeps_the_old_one(run: Run) -> None:
+    with pytest.raises(MismatchError) as refused:
+        Run(run.root, load_recipe("demo")).note_settings(["match"])
+    assert sorted(advised(refused.value)) == BEFORE
