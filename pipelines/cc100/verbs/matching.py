@@ -219,14 +219,16 @@ class MatchDocuments(_Bucket):
             heads, before, seen = self._heads(turn) if turn else Prints.empty(), None, np.empty(0, np.uint64)
             for prints in self.pieces():
                 ledger["prints"].keep(len(prints))
-                known = heads.take(np.isin(heads.hash, prints.hash))
+                known = heads.take(np.isin(heads.hash, prints.hash)) if len(heads) else heads
                 part = Prints.concatenate([known, prints])
                 found = matches(part.hash, part.doc_id, self.most, turn(part.doc_id) if turn else None)
                 rows = edge_rows(found.doc, found.partner, EQUAL if self.pool.kind == DOCUMENT else found.rank)
-                if before is not None and _hash_of_all(prints) == before:  # with the first documents once more
-                    rows = rows[~np.isin(rows["doc"], seen)]
-                before, new = _hash_of_all(prints), prints.doc_id[prints.doc_id >= first]
-                seen = np.concatenate((known.doc_id, distinct(new)[:HUBS]))
+                one = _hash_of_all(prints)
+                if one is not None:  # it may come in several parts, each with the first documents once more
+                    rows = rows[~np.isin(rows["doc"], seen)] if one == before else rows
+                    new = prints.doc_id[prints.doc_id >= first]
+                    seen = np.concatenate((known.doc_id, distinct(new)[:HUBS]))
+                before = one
                 edges.add(rows[rows["doc"] >= first])  # those between earlier ones were found before
         with timings.measure("write"):
             n = write_blocks(unit.path(f"{self.name}.parquet"), EDGES, edges.blocks())
