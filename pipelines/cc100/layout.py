@@ -96,6 +96,7 @@ class Run(RunDir):
             retry=self.retry_quarantined,
             lease=self.lease,
             archives=archives,
+            notes=self.notes(place or verb),
         )
 
     def refuse_other_settings(self, verbs: Iterable[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from cc100.verbs.task import Result, Step, Task, execute
 from ccbuild.errors import InputError, LedgerError, StorageError
 from ccbuild.index import Look, gather
 from ccbuild.progress import REFRESH_SECONDS, SHOWN_SECONDS, ShowProgress, asking, duration, here, phase
-from ccbuild.rundir import Input
+from ccbuild.rundir import Input, files_beside
 from ccbuild.storage import read_manifest, retire
 
 __all__ = [
@@ -113,7 +113,7 @@ def run_verb(
     if verb != "extract" and not summary.failures:
         summary.retired = _retire(run, verb, planned)
     if summary.fresh:
-        gather(run.folder(verb))
+        gather(run.notes(verb))
     return summary
 
 
@@ -193,7 +193,7 @@ def _retire(run: Run, verb: str, planned: set[str]) -> list[str]:
     """
     gone = [path for path in run.made(verb) if path.stem not in planned]
     for path in gone:
-        retire(path)
+        retire(path, files_beside(path))
     return [path.stem for path in gone]
 
 

@@ -132,7 +132,7 @@ def test_an_output_that_is_gone_is_made_again_and_nothing_else_is_done(run: Run,
 def test_a_run_killed_between_a_manifest_and_the_index_goes_on(run: Run, archives: list[Source]) -> None:
     go(run, archives, *VERBS)
     index_before = {path: path.read_bytes() for path in run.root.rglob(INDEX)}
-    manifest = run.folder("refine") / "part-00002.json"
+    manifest = run.notes("refine") / "part-00002.json"
     manifest.unlink()
     _, given = go(run, archives, "refine")
     assert given == ["part-00002"]
@@ -154,7 +154,7 @@ def test_other_settings_are_the_failure_of_each_unit_in_the_same_words(
     assert sorted(engine.given) == sorted(f.unit for f in failures) == ["part-00000", "part-00001", "part-00002"]
     key, _, value = setting.partition("=")
     for failure in failures:
-        manifest = run.folder("refine") / f"{failure.unit}.json"
+        manifest = run.notes("refine") / f"{failure.unit}.json"
         assert failure.error.startswith(f"MismatchError: {manifest} was made with {key}=")
         assert f", the config says {value}. Keep it with --set {key}=" in failure.error
 
@@ -238,7 +238,7 @@ def test_a_language_is_published_again_when_a_shard_or_what_documents_stand_for_
     counted.write_text(content.replace('"facts": {\n  "shards": {', '"facts": {\n  "shards": {"part-00001": "other"'))
     assert (digests()["de"], digests()["en"] != before["en"]) == (before["de"], True)
     counted.write_text(content)
-    manifest = run.folder("refine") / "part-00002.json"
+    manifest = run.notes("refine") / "part-00002.json"
     manifest.write_text(manifest.read_text().replace('"sha256": "', '"sha256": "0'))
     assert (digests()["de"] != before["de"], digests()["en"]) == (True, before["en"])
 

@@ -90,7 +90,7 @@ def test_dask_and_this_process_write_the_same_bytes(tmp_path: Path) -> None:
 def test_a_changed_filter_is_not_a_finished_run(tmp_path: Path) -> None:
     def done(limit: int) -> tuple[int, int]:
         run = build(tmp_path, river(lambda document: len(document.text) > limit))
-        manifest = run.folder("refine") / "part-00000.json"
+        manifest = run.notes("refine") / "part-00000.json"
         return len(run.dropped("no_river")) if limit > 500 else 0, manifest.stat().st_mtime_ns
 
     first = done(10)

@@ -250,7 +250,7 @@ def test_a_shard_that_comes_late_makes_its_generation_and_those_after_it_again(t
     fill(whole, range(4))
     go(whole)
     assert digests(grown) == digests(whole)
-    (grown.folder("match") / "documents-00000.json").unlink()
+    (grown.notes("match") / "documents-00000.json").unlink()
     go(grown)
     assert digests(grown) == digests(whole)
 
@@ -322,7 +322,7 @@ def test_workers_share_the_memory_and_change_nothing(
     monkeypatch.setattr(Plan, "bucket_rows", property(lambda plan: plan.memory_megabytes))
     fill(run, range(6))
     go(run)
-    assert len(list(run.folder("match").glob("edges-*.json"))) == -(-6 * DOCUMENTS * BANDS * 5 // (256 * 4)) > 1
+    assert len(list(run.notes("match").glob("edges-*.json"))) == -(-6 * DOCUMENTS * BANDS * 5 // (256 * 4)) > 1
     assert digests(run) == digests(plain)
 
 

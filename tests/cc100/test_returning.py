@@ -119,3 +119,28 @@ def test_a_paragraph_that_the_first_had_lost_does_not_come_back(tmp_path: Path, 
     assert kept.keys() == {"0", "2"}
     assert line in kept["0"]
     assert kept["2"] == "\n".join(texts["long"])
+
+
+FOLDERS = ["1-pages", "1-refused", "2-prints", "3-duplicates", "4-documents", "4-dropped", "5-corpus/en"]
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_of_a_run_opens_as_one_dataset(run: Run, name: str) -> None:
+    """What else lies there stands in folders that readers pass over."""
+    expected = sum(pq.read_metadata(path).num_rows for path in (run.root / name).glob("*.parquet"))
+    assert pq.read_table(run.root / name).num_rows == expected
+    assert expected or name == "1-refused"
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_duckdb_opens_it_too(run: Run, name: str) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    found = duckdb.sql(f"select count(*) from read_parquet('{run.root / name}/*.parquet')").fetchone()
+    assert found[0] == pq.read_table(run.root / name).num_rows
+
+
+@pytest.mark.parametrize("name", [name for name in FOLDERS if name != "1-refused"])
+def test_datasets_opens_it_too(run: Run, name: str, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    found = datasets.load_dataset("parquet", data_dir=str(run.root / name), cache_dir=str(tmp_path), split="train")
+    assert len(found) == pq.read_table(run.root / name).num_rows

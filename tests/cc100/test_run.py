@@ -148,7 +148,7 @@ def test_a_page_on_which_a_parser_breaks_off_costs_that_page(
     assert not extract.failures
     records = RunDir(tmp_path / "o").ledger("extract")["records"]
     assert (records.kept, records.quarantined) == (4, {"failed:text:ZeroDivisionError": 1})
-    refused = pq.read_table(tmp_path / "o" / FOLDERS["extract"] / "part-00002.refused.parquet")
+    refused = pq.read_table(tmp_path / "o/1-refused/part-00002.parquet")
     assert refused["reason"].to_pylist() == ["failed:text:ZeroDivisionError"]
 
 

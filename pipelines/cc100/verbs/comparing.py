@@ -54,7 +54,7 @@ class AskShingles(MatchTask):
             for rows in stream_rows(self.path(self.edges), AGAIN):
                 for name in ("doc", "partner"):
                     wanted.add(distinct(rows[name]).view(dtype))
-            n = write_blocks(unit.path(f"{self.name}.parquet"), _WANTED, once())
+            n = write_blocks(unit.path(self.working("parquet")), _WANTED, once())
         return unit.commit(Ledger(), facts={"rows": n, "shards": sorted(shards)})
 
 
@@ -67,7 +67,7 @@ class NoteShingles(MatchTask):
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         with timings.measure("shingles"):
-            write_shingles(unit.path(f"{self.name}.shingles"), self._sets())
+            write_shingles(unit.path(self.working("shingles")), self._sets())
         return unit.commit(Ledger(), facts={"first": shard_number(self.shards[0])})
 
     def _sets(self) -> Iterator[tuple[int, NDArray[np.uint32]]]:
@@ -104,5 +104,5 @@ class CompareEdges(MatchTask):
                 yield edge_rows(pairs.doc[near], pairs.partner[near], measured(values[near]))
 
         with timings.measure("compare"):
-            n = write_blocks(unit.path(f"{self.name}.parquet"), EDGES, kept())
+            n = write_blocks(unit.path(self.working("parquet")), EDGES, kept())
         return unit.commit(ledger, facts={"rows": n})

@@ -43,6 +43,7 @@ from cc100.verbs.matching import (
     ReturnToGroup,
     ReturnToShard,
     plan_of,
+    working_file,
 )
 from cc100.verbs.task import Step
 from ccbuild.dedup.external.plan import FAN_IN, Cut, levels
@@ -204,8 +205,9 @@ class _Generation:
                 ],
             )
             names, below = found, True
-        folder = self.run.folder("match" if below else "prints")
-        self.files = tuple(folder / f"{name}.parquet" for name in names)
+        merged = (working_file(self.run, f"{name}.parquet") for name in names)
+        shards = (self.run.folder("prints") / f"{name}.parquet" for name in names)
+        self.files = tuple(merged if below else shards)
 
     def _buckets(self, label: str, kind: int, without: str | None, names: list[str]) -> Iterator[Step]:
         """Matches one kind of prints; puts the units' names into `names`."""

@@ -72,6 +72,7 @@ __all__ = [
     "rows_of_shard",
     "shingles_of",
     "whole_table",
+    "working_file",
 ]
 
 EXACT, NEAR, RECAPTURE, PARAGRAPH = "exact_duplicate", "near_duplicate", "recapture", "duplicate_paragraph"
@@ -115,12 +116,17 @@ class MatchTask:
     def plan(self) -> Plan:
         return plan_of(self.run)
 
+    def working(self, ending: str) -> str:
+        """Name of a file of the unit that no other verb reads, from the folder of `match`."""
+        return str(_working(self.run, f"{self.name}.{ending}").relative_to(self.run.folder("match")))
+
     def path(self, name: str) -> Path:
-        return self.run.folder("match") / f"{name}.parquet"
+        """The table of a unit."""
+        return working_file(self.run, f"{name}.parquet")
 
     def documents(self, name: str) -> DocumentSet:
         """The documents that the unit `name` noted."""
-        return DocumentSet.read(self.run.folder("match") / f"{name}.bits", AGAIN)
+        return DocumentSet.read(working_file(self.run, f"{name}.bits"), AGAIN)
 
     def lengths_of(self, names: Sequence[str], all_documents: DocumentSet) -> LengthOf:
         """Characters of documents, looked up in the files of lengths of the units `names`, one after the other."""
@@ -130,7 +136,7 @@ class MatchTask:
             for name in names:
                 made = self.run.manifest("match", name)
                 assert made is not None
-                values = np.memmap(self.run.folder("match") / f"{name}.lengths", "<i4", "r")
+                values = np.memmap(working_file(self.run, f"{name}.lengths"), "<i4", "r")
                 at = position - all_documents.first_bit[made.facts["first"]]
                 here = np.flatnonzero((at >= 0) & (at < len(values)))
                 out[here] = values[at[here]]
@@ -159,7 +165,7 @@ class MergePrints(MatchTask):
         paths = [self.path(name) for name in self.groups] or [folder / f"{name}.parquet" for name in self.shards]
         with timings.measure("merge"):
             made = _scheme(self.run)
-            merge_prints(paths, unit.path(f"{self.name}.parquet"), scheme=made, nbytes=self.plan.nbytes)
+            merge_prints(paths, unit.path(self.working("parquet")), scheme=made, nbytes=self.plan.nbytes)
         return unit.commit(Ledger())
 
 
@@ -231,7 +237,7 @@ class MatchDocuments(_Bucket):
                 before = one
                 edges.add(rows[rows["doc"] >= first])  # those between earlier ones were found before
         with timings.measure("write"):
-            n = write_blocks(unit.path(f"{self.name}.parquet"), EDGES, edges.blocks())
+            n = write_blocks(unit.path(self.working("parquet")), EDGES, edges.blocks())
         return unit.commit(ledger, facts={"rows": n})
 
     def _turn(self) -> Callable[[NDArray[np.uint64]], NDArray[np.uint64]] | None:
@@ -270,7 +276,7 @@ class NoteEqual(MatchTask):
     """The unit of this kind one generation before."""
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        copies = self.new_documents(unit.path(f"{self.name}.bits"), self.end, self.earlier)
+        copies = self.new_documents(unit.path(self.working("bits")), self.end, self.earlier)
         for name in self.edges:
             for rows in stream_rows(self.path(name), AGAIN):
                 copies.add(rows["doc"])
@@ -287,7 +293,7 @@ class MergeRows(MatchTask):
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         with timings.measure("merge"):
             blocks = merge_tables([self.path(name) for name in self.parts], AGAIN, self.schema.names[:2])
-            n = write_blocks(unit.path(f"{self.name}.parquet"), self.schema, blocks)
+            n = write_blocks(unit.path(self.working("parquet")), self.schema, blocks)
         return unit.commit(Ledger(), facts={"rows": n})
 
 
@@ -298,7 +304,7 @@ class MeasureLengths(MatchTask):
     shards: tuple[str, ...]
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        with unit.path(f"{self.name}.lengths").open("wb") as stream:
+        with unit.path(self.working("lengths")).open("wb") as stream:
             for shard in self.shards:
                 with pq.ParquetFile(self.run.folder("extract") / f"{shard}.parquet") as pages:
                     for batch in pages.iter_batches(4096, columns=["text"]):
@@ -324,7 +330,7 @@ class DecideDocuments(MatchTask):
     """Units of this kind of the generations before: their documents are decided."""
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        gone = self.new_documents(unit.path(f"{self.name}.bits"), self.end, self.earlier[-1] if self.earlier else None)
+        gone = self.new_documents(unit.path(self.working("bits")), self.end, self.earlier[-1] if self.earlier else None)
         ledger = Ledger()
         ledger["edges"].keep(self._rows((*self.edges, *self.compared, *self.earlier)))
         first, folder = np.uint64(doc_id(self.first, 0)), unit.scratch("best.rows").parent
@@ -336,7 +342,7 @@ class DecideDocuments(MatchTask):
                 yield new
 
         with timings.measure("decide"):
-            n = write_blocks(unit.path(f"{self.name}.parquet"), GONE, decided())
+            n = write_blocks(unit.path(self.working("parquet")), GONE, decided())
         facts = {"rows": n, "first": self.first, "end": self.end, "cut": dataclasses.asdict(self.cut)}
         return unit.commit(ledger, facts=facts)
 
@@ -391,7 +397,7 @@ class NameRecaptures(MatchTask):
         with timings.measure("captures"):
             gone = stream_rows(self.path(self.gone), AGAIN)
             found = recaptures(gone, self._captures(), self._captures(), unit.scratch("x").parent, self.plan.nbytes)
-            write_blocks(unit.path(f"{self.name}.parquet"), _RECAPTURED, found)
+            write_blocks(unit.path(self.working("parquet")), _RECAPTURED, found)
         return unit.commit(Ledger())
 
     def _captures(self) -> Iterator[Rows]:
@@ -414,7 +420,7 @@ class MatchParagraphs(_Bucket):
                 rows["partner"], rows["partner_paragraph"] = decided.partner_doc, decided.partner_paragraph
                 found.add(rows)
         with timings.measure("write"):
-            write_blocks(unit.path(f"{self.name}.parquet"), REPEATED, _once(found.blocks()))
+            write_blocks(unit.path(self.working("parquet")), REPEATED, _once(found.blocks()))
         return unit.commit(ledger)
 
 
@@ -431,7 +437,7 @@ class ReturnToGroup(MatchTask):
                 yield rows_of_shard([self.path(name) for name in self.parts], REPEATED, shard)
 
         with timings.measure("read"):
-            write_blocks(unit.path(f"{self.name}.parquet"), REPEATED, blocks())
+            write_blocks(unit.path(self.working("parquet")), REPEATED, blocks())
         return unit.commit(Ledger())
 
 
@@ -470,7 +476,7 @@ class ReturnToShard(MatchTask):
     def _compare(self, table: pa.Table, timings: Timings) -> None:
         """Count for the log what is decided otherwise than before, when this shard was judged before."""
         with contextlib.suppress(OSError, pa.ArrowException):
-            before = _decided(pq.read_table(self.path(self.name)))
+            before = _decided(pq.read_table(self.run.file("match", shard_number(self.name))))
             now = _decided(table)
             for change, rows in (("go now", now - before), ("come back", before - now)):
                 whole = sum(paragraph is None for _, paragraph in rows)
@@ -494,10 +500,20 @@ class ReturnToShard(MatchTask):
         return ledger
 
 
+def _working(run: Run, name: str) -> Path:
+    return run.folder("matching") / name
+
+
+def working_file(run: Run, name: str) -> Path:
+    """A file of a unit that no other verb reads: where an earlier release wrote it, beside what each shard drops."""
+    made, before = _working(run, name), run.folder("match") / name
+    return before if before.is_file() and not made.is_file() else made
+
+
 def shingles_of(run: Run, names: Sequence[str]) -> ShingleFiles:
     """What the units `names`, which have ended, noted of documents' shingles."""
     first = [m.facts["first"] for name in names if (m := run.manifest("match", name))]
-    return ShingleFiles([run.folder("match") / f"{name}.shingles" for name in names], first, AGAIN)
+    return ShingleFiles([working_file(run, f"{name}.shingles") for name in names], first, AGAIN)
 
 
 def _hash_of_all(prints: Prints) -> int | None:

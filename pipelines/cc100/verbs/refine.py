@@ -17,7 +17,7 @@ from cc100.verbs.task import Step
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
 from ccbuild.records import DOCUMENT_SCHEMA, DROPPED_SCHEMA, Document, from_table, to_table
-from ccbuild.rundir import shard_name
+from ccbuild.rundir import INNER, shard_name
 from ccbuild.runner import Timings, run_stages
 from ccbuild.storage import PARQUET, Manifest, Unit, digest_of, table_of, write_table
 
@@ -61,7 +61,7 @@ class RefineShard:
             rows = [(d, reason, None, None) for d, reason in dropped + judged.lost] + [
                 (d, *whole[_id(d)]) for d in gone
             ]
-            write_table(unit.path(f"{self.name}.dropped.parquet"), _dropped_table(rows))
+            write_table(unit.path(f"../{INNER['dropped']}/{self.name}.parquet"), _dropped_table(rows))
         for document in kept:
             ledger["paragraphs"].keep(len(document.paragraphs))
             ledger["characters"].keep(document.characters)

@@ -52,7 +52,7 @@ from ccbuild.dedup.groups import distinct
 from ccbuild.dedup.paragraphs import text_paragraph_hashes
 from ccbuild.ledger import Ledger
 from ccbuild.records import DOCUMENT_SCHEMA, Document, from_table
-from ccbuild.rundir import shard_name
+from ccbuild.rundir import shard_name, shard_number
 from ccbuild.runner import BLOCK, Judged, Timings, run_stages
 from ccbuild.storage import Manifest, Unit, digest_of, retire, write_table
 
@@ -316,7 +316,7 @@ class CorrectShard(_Task):
         back = rows_of_shard([self.made(self.returns)], _DOCUMENTS, self.name)["doc_id"]
         changed = rows_of_shard([self.made(f"{self.returns}.changed")], GONE, self.name)
         cuts = rows_of_shard([self.made(f"{name}.cuts") for name in self.judged], REPEATED, self.name)
-        table = pq.read_table(self.path(self.name))
+        table = pq.read_table(self.run.file("match", shard_number(self.name)))
         others = np.concatenate((back, changed["doc_id"]))
         stays = table.filter(pa.array(~np.isin(table["doc_id"].to_numpy(), others)))
         lost = table_of_rows(REPEATED, cuts[np.isin(cuts["doc_id"], back)])
