@@ -96,10 +96,7 @@ def _crawled(run: RunDir, shard: int, doc_id: int) -> dict[str, Any]:
     decisions = ("lang", "lang_score", "perplexity", "reason", "meaning", "partner", "similarity")
     return {
         **{key: page[key] for key in page if key not in ("doc_id", "text")},
-        "match": [
-            {key: row[key] for key in ("paragraph", "partner", "partner_paragraph", "similarity", "kind")}
-            for row in matched
-        ],
+        "match": [{key: row[key] for key in row if key not in ("doc_id", "cluster_size")} for row in matched],
         "refine": {key: refined[key] for key in decisions if key in refined},
         "text": page["text"],
     }

@@ -355,6 +355,16 @@ def test_a_million_equal_documents(tmp_path: Path) -> None:
     assert rows["kind"].unique().to_pylist() == ["exact_duplicate"]
 
 
+def test_near_documents_of_which_the_first_went_meet_in_the_next(tmp_path: Path) -> None:
+    """The first of those that have a band has gone for another; the others, near to it alone, are one all the same."""
+    run = a_run(tmp_path)
+    bands = np.array([[11, 12, 13, 14], [11, 22, 23, 24], *([30 + n, 22, 23, 24] for n in range(4))], np.uint64)
+    whole = np.arange(1, 7, dtype=np.uint64)
+    add_shard(run, 0, whole, bands, whole[:, None])
+    go(run)
+    assert [(row["doc_id"], row["partner"]) for row in duplicates(run)] == [(1, 0), (3, 2), (4, 2), (5, 2)]
+
+
 @pytest.mark.parametrize("keep", ["first", "newest", "longest"])
 def test_a_hash_that_fills_several_parts_is_matched_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: str

@@ -151,14 +151,6 @@ def test_only_the_same_text_is_an_exact_duplicate() -> None:
     assert gone[1].similarity == gone[0].similarity == pytest.approx(true_jaccard(LONG, NEAR, 5), abs=0.001)
 
 
-def test_many_near_texts_of_which_the_first_went_meet_in_the_next() -> None:
-    """The first text of a band's group goes for another; those that are near to it alone are still one."""
-    far, bridge = chain(3, 20)[0], chain(3, 20)[1]
-    rest = [f"{chain(3, 20)[2]} end{i}" for i in range(6)]
-    gone = found([far, bridge, *rest], signature=SignatureConfig(bands=60, rows=2))
-    assert [(each.row, each.partner) for each in gone] == [(1, 0), (3, 2), (4, 2), (5, 2), (6, 2), (7, 2)]
-
-
 @pytest.mark.parametrize(("keep", "stays"), [("first", [0, 3]), ("newest", [2, 3]), ("longest", [1, 3]), ("none", [3])])
 def test_each_policy_keeps_its_copy(tmp_path: Path, keep: str, stays: list[int]) -> None:
     texts = [NEAR, LONG, NEAR, REST]
