@@ -144,3 +144,39 @@ def test_datasets_opens_it_too(run: Run, name: str, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     found = datasets.load_dataset("parquet", data_dir=str(run.root / name), cache_dir=str(tmp_path), split="train")
     assert len(found) == pq.read_table(run.root / name).num_rows
+
+
+def as_an_earlier_release_laid_it(root: Path) -> None:
+    """Manifests beside the files of their units, what a shard leaves out under a name of its own."""
+    for folder, kind, apart in (("1-pages", "refused", "1-refused"), ("4-documents", "dropped", "4-dropped")):
+        for path in (root / apart).glob("part-*.parquet"):
+            path.rename(root / folder / f"{path.stem}.{kind}.parquet")
+        (root / apart).rmdir()
+    for path in (root / "3-duplicates/__matching").iterdir():
+        path.rename(root / "3-duplicates" / path.name)
+    for folder in ("1-pages", "3-duplicates", "4-documents"):
+        for path in (root / folder / "__manifests").iterdir():
+            text = path.read_text().replace('"__matching/', '"')
+            for kind, apart in (("refused", "1-refused"), ("dropped", "4-dropped")):
+                text = text.replace(f'"../{apart}/{path.stem}.parquet"', f'"{path.stem}.{kind}.parquet"')
+            (root / folder / path.name).write_text(text)
+            path.unlink()
+        (root / folder / "__manifests").rmdir()
+
+
+def test_a_run_as_an_earlier_release_laid_it_goes_on(tmp_path: Path, run: Run, texts: dict[str, list[str]]) -> None:
+    old, sources = opened(tmp_path / "run", texts), archives(tmp_path / "archives", texts)
+    go(old, sources[:2], *UP_TO_CORPUS)
+    as_an_earlier_release_laid_it(old.root)
+    assert go(old, sources[:2], "prepare", "extract")["extract"].fresh == 0
+    go(old, sources[:2], *UP_TO_CORPUS)  # the names of files have changed, and what is made of them knows
+    again = go(old, sources[:2], *UP_TO_CORPUS)
+    assert {verb: summary.fresh for verb, summary in again.items()} == dict.fromkeys(UP_TO_CORPUS, 0)
+    assert [path.name for path in old.files("extract", "refused")] == [f"part-0000{n}.refused.parquet" for n in (0, 1)]
+    (old.root / "1-pages/part-00001.json").unlink()
+    go(old, sources, *UP_TO_CORPUS)
+    assert old.numbers("extract") == [0, 1, 2]
+    assert not (old.root / "1-pages/__manifests").exists()
+    assert [path.parent.name for path in old.files("extract", "refused")] == ["1-pages", "1-refused", "1-refused"]
+    for verb, kind in (("refine", ""), ("refine", "dropped")):
+        assert rows(old, verb, kind) == rows(run, verb, kind)
