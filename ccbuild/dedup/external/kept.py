@@ -51,34 +51,33 @@ def decide_kept(
     one, or for what that one went for. `earlier` are blocks of `WENT`, sorted by document, of what went in generations
     before, which `gone` has. Files go to `folder`; memory is about `nbytes`.
     """
-    copies = Sorter(_ASKED, ("partner", "doc"), folder, nbytes // 5)
-    went = [Sorter(WENT, ("doc",), folder, nbytes // 5) for _ in range(2)]  # one to be looked up in, one to be told
-    for rows in _near(edges, copies, policy, folder, nbytes // 5, length_of):
+    part = nbytes // 7
+    copies = Sorter(_ASKED, ("partner", "doc"), folder, part)
+    went, known = ([Sorter(WENT, ("doc",), folder, part) for _ in range(2)] for _ in range(2))  # each is read twice
+    for rows in _near(edges, copies, policy, folder, part, length_of):
         chosen = _settled(rows, gone)
         for sorter in went:
             sorter.add(chosen)
-    known = [Sorter(WENT, ("doc",), folder, nbytes // 5) for _ in range(2)]
     for block in earlier:
         for sorter in known:
             sorter.add(block)
-    by_partner = Sorter(_COUNTED, ("partner", "doc"), folder, nbytes // 5)
+    by_partner = Sorter(_COUNTED, ("partner", "doc"), folder, part)
     for rows in _copied(copies.blocks(), Lookup(merged([went[0].blocks(), known[0].blocks()], ("doc",)), "doc")):
         gone.add(rows["doc"])
         by_partner.add(_counted(rows, 1))
-    for block in went[1].blocks():
-        by_partner.add(_counted(block, 1))
-    for block in known[1].blocks():
-        by_partner.add(_counted(block, 0))
-    found = Sorter(_COUNTED, ("doc",), folder, nbytes // 5)
+    for sorters, new in ((went, 1), (known, 0)):
+        for block in sorters[1].blocks():
+            by_partner.add(_counted(block, new))
+    found = Sorter(_COUNTED, ("doc",), folder, part)
     for block in _numbered(by_partner.blocks()):
         found.add(block)
-    for block in found.blocks():
-        similarity = (similarities(block[name], config) for name in ("rank", "match_rank"))
-        near, matched = similarity
-        equal = block["rank"] >= EQUAL
-        columns = (np.ascontiguousarray(block[name]) for name in ("doc", "partner", "match", "size"))
-        doc, partner, match, size = columns
-        yield Decisions(doc, partner, near, match, matched, equal, size)
+    yield from (_decisions(block, config) for block in found.blocks())
+
+
+def _decisions(rows: Rows, config: SignatureConfig) -> Decisions:
+    doc, partner, match, size = (np.ascontiguousarray(rows[name]) for name in ("doc", "partner", "match", "size"))
+    near, matched = (similarities(rows[name], config) for name in ("rank", "match_rank"))
+    return Decisions(doc, partner, near, match, matched, rows["rank"] >= EQUAL, size)
 
 
 def _near(
