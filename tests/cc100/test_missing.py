@@ -24,7 +24,7 @@ from tests.cc100.test_filters import SETTINGS
 from tests.conftest import cached
 from tests.folder import ARTICLES, write_archive
 
-LATER = {"match": "3-duplicates", "refine": "4-documents", "publish": "5-corpus"}
+LATER = {"match": "3-duplicates/__manifests", "refine": "4-documents/__manifests", "publish": "5-corpus"}
 
 
 @pytest.fixture(autouse=True)
