@@ -82,7 +82,7 @@ def test_dask_and_this_process_write_the_same_bytes(tmp_path: Path) -> None:
     written = []
     for name, workers in (("here", 0), ("dask", 1)):
         run = build(tmp_path / name, river(lambda document: len(document.paragraphs[0]) > 96), workers=workers)
-        written.append({p.name: p.read_bytes() for p in sorted(run.folder("refine").iterdir())})
+        written.append({p.name: p.read_bytes() for p in sorted(run.folder("refine").rglob("*")) if p.is_file()})
     assert written[0] == written[1]
     assert len(run.dropped("no_river")) == 1
 
