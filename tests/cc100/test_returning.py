@@ -135,8 +135,8 @@ def test_a_folder_of_a_run_opens_as_one_dataset(run: Run, name: str) -> None:
 @pytest.mark.parametrize("name", FOLDERS)
 def test_duckdb_opens_it_too(run: Run, name: str) -> None:
     duckdb = pytest.importorskip("duckdb")
-    found = duckdb.sql(f"select count(*) from read_parquet('{run.root / name}/*.parquet')").fetchone()
-    assert found[0] == pq.read_table(run.root / name).num_rows
+    found = duckdb.sql(f"select count(*) from read_parquet('{run.root / name}/*.parquet')").fetchall()
+    assert found[0][0] == pq.read_table(run.root / name).num_rows
 
 
 @pytest.mark.parametrize("name", [name for name in FOLDERS if name != "1-refused"])

@@ -158,7 +158,7 @@ def test_a_manifest_that_was_lost_is_made_again(files: Path) -> None:
 
 def test_a_disk_that_refuses_ends_the_run_at_once(files: Path) -> None:
     Path("text.warc.gz").unlink()
-    Path("o/1-pages/__manifests/part-00000.parquet").mkdir(parents=True)
+    Path("o/1-pages/part-00000.parquet").mkdir(parents=True)
     done = run_extract()
     assert done.returncode == 1
     assert "cannot be written: Is a directory" in done.stderr
