@@ -154,7 +154,7 @@ def test_a_shard_that_was_lost_is_done_again(small_run: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("verb", ["extract", "refine", "publish", "encode"])
 def test_every_verb_closed_its_account(small_run: Path, verb: str) -> None:
     total = Ledger()
-    for path in (small_run / FOLDERS[verb]).glob("*.json"):
+    for path in opened(small_run).notes(verb).glob("*.json"):
         manifest = read_manifest(path)
         assert manifest is not None
         total = Ledger.total([total, manifest.ledger.close(path.name)])
@@ -166,11 +166,12 @@ def test_a_settings_mismatch_inside_a_folder_is_seen_by_the_unit(small_run: Path
     name = shard_name(run.numbers("refine")[0])
     manifest = run.manifest("refine", name)
     assert manifest is not None
-    folder = run.folder("refine")
-    assert Unit(folder, "refine", name, settings=manifest.settings, inputs=manifest.inputs).done() is not None
+    folder, notes = run.folder("refine"), run.notes("refine")
+    same = Unit(folder, "refine", name, settings=manifest.settings, inputs=manifest.inputs, notes=notes)
+    assert same.done() is not None
     other = {**manifest.settings, "match.keep": "none"}
     with pytest.raises(MismatchError, match="match.keep=first, the config says none"):
-        Unit(folder, "refine", name, settings=other, inputs=manifest.inputs).done()
+        Unit(folder, "refine", name, settings=other, inputs=manifest.inputs, notes=notes).done()
 
 
 def test_the_first_verb_alone_and_what_can_be_asked_of_its_run(
