@@ -290,12 +290,14 @@ class Settings(dict[str, Any]):
     Equal to a plain dictionary with the same keys, and the same as JSON.
     """
 
-    __slots__ = ("before", "by_path", "others")
+    __slots__ = ("anew", "before", "by_path", "others")
 
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         super().__init__(values or {})
         self.before: dict[str, Any] = {}
         """Key to the value that was in force before the key existed."""
+        self.anew: set[str] = set()
+        """Keys of which a release has changed what is done by default (:func:`setting`)."""
         self.by_path: set[str] = set()
         """Places whose path older work has among its settings."""
         self.others: set[str] = set()
@@ -305,7 +307,7 @@ class Settings(dict[str, Any]):
         """The settings of these sections: of keys, their part before the first dot."""
         wanted = set(sections)
         chosen = Settings({key: value for key, value in self.items() if key.partition(".")[0] in wanted})
-        chosen.before, chosen.by_path = self.before, self.by_path
+        chosen.before, chosen.anew, chosen.by_path = self.before, self.anew, self.by_path
         chosen.others = self.others | (self.keys() - chosen.keys())
         return chosen
 
@@ -328,12 +330,14 @@ def flatten(config: Any, prefix: str = "") -> Settings:
             section = flatten(value, key + ".")
             flat.update(section)
             flat.before.update(section.before)
+            flat.anew |= section.anew
             flat.by_path |= section.by_path
         elif "place" in field.metadata:
             flat.by_path |= {key} if field.metadata["place"].covered_before else set()
         elif "aside" not in field.metadata:
             flat[key] = _plain(value)
             flat.before.update(_before(field, key))
+            flat.anew |= {key} if "before" in field.metadata else set()
     return flat
 
 

@@ -237,23 +237,23 @@ class _Folder:
     Manifests that nobody can read are left out: such a unit is not done.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, notes: Path) -> None:
+        self._folder, self._notes = folder, notes
         self._sizes: dict[str, dict[str, int]] = {}
         self.entries: dict[str, Entry] = {}
-        stamps = _stamps(folder)
+        stamps = _stamps(notes)
         if not self._take(stamps, as_indexed=True):
-            gather(folder)
+            gather(notes)
             self._take(stamps, as_indexed=False)
 
     def _take(self, stamps: Iterable[_Stamp], *, as_indexed: bool) -> bool:
         """Take the entries; False where only those of the index are wanted, and it does not have one."""
         nothing = b"{}"
-        for stamp, line in _look(self._folder, stamps):
+        for stamp, line in _look(self._notes, stamps):
             if line is None and as_indexed:
                 return False
             with contextlib.suppress(DataError, MismatchError):
-                entry = _read(self._folder, stamp) if line is None else _entry(line)
+                entry = _read(self._notes, stamp) if line is None else _entry(line)
                 if entry is not None:
                     less = Entry(entry.unit, entry.fingerprint, (*entry.texts[:2], nothing, nothing))
                     self.entries[stamp.name] = less
@@ -293,9 +293,9 @@ class Look:
 
     def done(self, unit: Unit) -> bool:
         """Whether this very work is done. False as well where its settings are refused: `Unit.done` says why."""
-        where = str(unit.folder)
+        where = str(unit.notes)
         if where not in self._folders:
-            self._folders[where] = _Folder(unit.folder)
+            self._folders[where] = _Folder(unit.folder, unit.notes)
         folder = self._folders[where]
         entry = folder.entries.get(unit.name)
         return (

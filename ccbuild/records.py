@@ -195,9 +195,12 @@ DUPLICATE_SCHEMA = pa.schema(
         ("partner_paragraph", pa.int32()),
         ("similarity", pa.float32()),
         ("kind", pa.string()),
+        ("match", pa.uint64()),
+        ("match_similarity", pa.float32()),
     ]
 )
-"""What `match` gives back to a shard: what it must drop; `paragraph` null means the whole document."""
+"""What `match` gives back to a shard: what it must drop; `paragraph` null means the whole document. `partner` is what
+stays for it, `match` the document that it was found to equal; each with the similarity to it."""
 
 DOCUMENT_SCHEMA = pa.schema(
     [

@@ -4,11 +4,14 @@ No other module knows these names. A folder of a run holds::
 
     run.json  inputs.jsonl          the settings and the table of inputs
     0-models … 8-model              a folder for each verb, as `FOLDERS` has them
+    1-refused  4-dropped            what `extract` and `refine` leave out
     corpus.json                     the manifest of what the corpus says of itself
     summary.json  report.html       the accounts
     audits/  logs/                  what people judged; times and failures
 
-A folder of many manifests has an index of them, as :mod:`ccbuild.index` writes it.
+The Parquet files of such a folder open as one dataset: what lies beside them stands in folders that readers pass over,
+since their names begin with two underscores. A folder of many manifests has an index of them, as :mod:`ccbuild.index`
+writes it.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ __all__ = [
     "Input",
     "RunDir",
     "column_values",
+    "files_beside",
     "folder_of",
     "open_run_dir",
     "shard_files",
@@ -59,13 +63,21 @@ FOLDERS = {
 """Verb (or `prints`) to folder of a run."""
 
 INNER = {
-    "clusters": "3-duplicates/sizes",
+    "refused": "1-refused",
+    "matching": "3-duplicates/__matching",
+    "clusters": "3-duplicates/__sizes",
+    "dropped": "4-dropped",
+    "returned": "4-documents/__returned",
     "words": "6-vocabulary/words",
     "word parts": "6-vocabulary/words/parts",
     "token parts": "7-tokens/parts",
     "hf": "8-model/hf",
 }
-"""Folders within those of the verbs."""
+"""Other folders."""
+
+_NOTES = "__manifests"
+"""Folder of the manifests where they do not lie beside the files of their units."""
+_NOTED_APART = ("extract", "match", "refine")
 
 FILES = {
     "settings": "run.json",
@@ -117,6 +129,11 @@ def folder_of(place: str | Path, verb: str) -> Path:
     return inside if inside.is_dir() or (Path(place) / FILES["settings"]).is_file() else Path(place)
 
 
+def files_beside(manifest: Path) -> Path:
+    """The folder of the files of the unit that has this manifest."""
+    return manifest.parent.parent if manifest.parent.name == _NOTES else manifest.parent
+
+
 def shard_files(folder: Path, kind: str = "") -> Iterator[Path]:
     """The Parquet files of shards in `folder`, by number: those without a kind, or those of `kind`."""
     suffix = f".{kind}.parquet" if kind else ".parquet"
@@ -152,23 +169,30 @@ class RunDir:
         """The folder of a verb, of `prints`, or one of `INNER`."""
         return self.root / (FOLDERS.get(verb) or INNER[verb])
 
+    def notes(self, place: str) -> Path:
+        """The folder of the manifests of `place`, as :meth:`folder` knows them: beside its files in a run that an
+        earlier release began."""
+        folder = self.folder(place)
+        apart = folder / _NOTES
+        return folder if place not in _NOTED_APART or (not apart.is_dir() and has_units(folder)) else apart
+
     def path(self, name: str) -> Path:
         """A single file, by its name in `FILES`."""
         return self.root / FILES[name]
 
     def manifest(self, place: str, unit: str) -> Manifest | None:
         """The manifest of a unit in the folder `place` (as of :meth:`folder`); None when it is not done."""
-        return read_manifest(self.folder(place) / f"{unit}.json")
+        return read_manifest(self.notes(place) / f"{unit}.json")
 
     def manifests(self, place: str) -> dict[str, Manifest]:
         """Unit name to manifest of all that is done in the folder `place`, sorted by name; for a verb whose units are
         languages. Where they are shards, :meth:`entries` holds one at a time."""
-        found = map(read_manifest, _in_order(self.folder(place).glob("*.json")))
+        found = map(read_manifest, _in_order(self.notes(place).glob("*.json")))
         return {manifest.unit: manifest for manifest in found if manifest is not None}
 
     def entries(self, place: str, prefix: str = "") -> Iterator[Entry]:
         """All that is done in the folder `place`, sorted by name, shards by number; of names with `prefix`."""
-        return entries(self.folder(place), prefix)
+        return entries(self.notes(place), prefix)
 
     def shards(self, verb: str) -> Iterator[tuple[int, Entry]]:
         """(number, entry) of the shards that `verb` has done, by number."""
@@ -176,17 +200,17 @@ class RunDir:
 
     def numbers(self, verb: str) -> list[int]:
         """The numbers of the shards that `verb` has done."""
-        return [shard_number(name) for name in unit_names(self.folder(verb), "part-")]
+        return [shard_number(name) for name in unit_names(self.notes(verb), "part-")]
 
     def made(self, verb: str) -> Iterator[Path]:
         """The manifests of all that `verb` has made, wherever they stand; parts before what is made of them."""
         for place, name in _MADE.get(verb, ((verb, ""),)):
-            folder = self.folder(place)
+            folder = self.notes(place)
             yield from (folder / f"{unit}.json" for unit in unit_names(folder, name))
 
     def has(self, verb: str) -> bool:
         """Whether `verb` has made anything."""
-        return any(has_units(self.folder(place), name) for place, name in _MADE.get(verb, ((verb, ""),)))
+        return any(has_units(self.notes(place), name) for place, name in _MADE.get(verb, ((verb, ""),)))
 
     def ledger(self, verb: str) -> Ledger:
         """The ledgers of all finished units of a verb, added up."""
@@ -198,16 +222,25 @@ class RunDir:
     def files(self, verb: str, kind: str = "") -> Iterator[Path]:
         """The Parquet file of each shard in the folder of `verb`, by number: of what it kept, or of `kind`:
         ``dropped`` documents of `refine`, ``refused`` pages of `extract`."""
-        return shard_files(self.folder(verb), kind)
+        found = {shard_number(path.name): path for path in shard_files(self.folder(verb), kind)}
+        found |= {shard_number(path.name): path for path in shard_files(self.folder(kind or verb))}
+        return (found[number] for number in sorted(found))
 
     def file(self, verb: str, shard: int, kind: str = "") -> Path:
-        """One of :meth:`files`."""
-        return self.folder(verb) / f"{shard_name(shard)}{f'.{kind}' if kind else ''}.parquet"
+        """One of :meth:`files`; what an earlier release left out lies beside what it kept."""
+        found = self.folder(kind or verb) / f"{shard_name(shard)}.parquet"
+        before = self.folder(verb) / f"{shard_name(shard)}.{kind}.parquet"
+        return before if kind and not found.is_file() and before.is_file() else found
 
     def published(self, code: str) -> list[Path]:
         """The Parquet files of a language of the corpus, in the order of their documents."""
         manifest = self.manifest("publish", code)
         return [self.folder("publish") / name for name in manifest.facts["shards"]] if manifest else []
+
+    def decisions(self, shard: int) -> Path:
+        """What a shard drops as duplicates: as `match` said, or as `refine` mended it where a copy came back."""
+        mended = self.file("returned", shard)
+        return mended if self.manifest("returned", shard_name(shard)) else self.file("match", shard)
 
     def inputs(self) -> list[Input]:
         """The table of inputs as it stands."""

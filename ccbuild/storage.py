@@ -80,10 +80,11 @@ def expand(pattern: str) -> list[str]:
     return found
 
 
-def retire(manifest_path: Path) -> None:
-    """Take back a unit that the run no longer has: its files, and last the manifest, which alone knows their names."""
+def retire(manifest_path: Path, folder: Path | None = None) -> None:
+    """Take back a unit that the run no longer has: its files, which lie in `folder` (None: beside it), and last the
+    manifest, which alone knows their names."""
     manifest = read_manifest(manifest_path)
-    _remove(manifest_path.parent, manifest.outputs if manifest else ())
+    _remove(folder or manifest_path.parent, manifest.outputs if manifest else ())
     manifest_path.unlink(missing_ok=True)
 
 
@@ -285,14 +286,17 @@ class Unit:
         retry: bool = False,
         lease: Lease | None = None,
         archives: Mapping[str, str] | None = None,
+        notes: Path | None = None,
     ) -> None:
         """`options` are those of :func:`check_same`; `verify` hashes outputs before they are taken as done; `retry`
         takes nothing as done in which records were set apart.
 
         `lease`: that of the run, which must still hold when the unit is committed; temporary names bear its token.
         `archives`: name to path of what `verify` compares with the SHA-256 that the manifest has of it.
+        `notes`: the folder of its manifest; None: that of its files.
         """
         self.folder = folder if isinstance(folder, Path) else Path(folder)
+        self.notes = notes or self.folder
         self.verb, self.name, self._options, self._verify, self._retry = verb, name, options, verify, retry
         self.settings = settings if isinstance(settings, Settings) else Settings(settings)
         self.inputs = dict(inputs or {})
@@ -305,7 +309,7 @@ class Unit:
     @property
     def manifest_path(self) -> Path:
         """Where the manifest stands once the unit is done."""
-        return self.folder / f"{self.name}.json"
+        return self.notes / f"{self.name}.json"
 
     def done(self) -> Manifest | None:
         """The manifest, when this very work is done; None when it is not, or when its inputs have changed since.
@@ -391,6 +395,7 @@ class Unit:
         ledger.close(f"{self.verb} {self.name}")
         outputs = {}
         with refusals(self.folder):
+            self.notes.mkdir(parents=True, exist_ok=True)
             for name, temporary in sorted(self._written.items()):
                 _fsync(temporary)
                 outputs[name] = {"size": temporary.stat().st_size, "sha256": sha256_file(temporary)}
@@ -493,7 +498,9 @@ def total_size(paths: Sequence[str]) -> int:
 
 def write_table(path: str | Path, table: pa.Table, *, row_group_rows: int = 1 << 16) -> None:
     """A Parquet file with the same bytes for the same table: zstd, level 3, statistics for every column but text."""
-    pq.write_table(table, path, **PARQUET, row_group_size=row_group_rows)
+    with pq.ParquetWriter(path, table.schema, **PARQUET) as writer:
+        if table.num_rows:  # the library datasets breaks off on a row group without rows
+            writer.write_table(table, row_group_size=row_group_rows)
 
 
 def table_of(schema: pa.Schema, columns: Mapping[str, Sequence[Any]]) -> pa.Table:

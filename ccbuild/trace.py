@@ -86,7 +86,7 @@ def _crawled(run: RunDir, shard: int, doc_id: int) -> dict[str, Any]:
     if not pages:
         raise InputError(f"{doc_id}: shard {shard} of {run.root} has no such row. Is it another run's?")
     page = pages[0]
-    matched = _row(run.file("match", shard), doc_id)
+    matched = _row(run.decisions(shard), doc_id)
     kept = _row(run.file("refine", shard), doc_id)
     dropped = _row(run.file("refine", shard, "dropped"), doc_id)
     refined = (kept or dropped or [{}])[0]
@@ -96,10 +96,7 @@ def _crawled(run: RunDir, shard: int, doc_id: int) -> dict[str, Any]:
     decisions = ("lang", "lang_score", "perplexity", "reason", "meaning", "partner", "similarity")
     return {
         **{key: page[key] for key in page if key not in ("doc_id", "text")},
-        "match": [
-            {key: row[key] for key in ("paragraph", "partner", "partner_paragraph", "similarity", "kind")}
-            for row in matched
-        ],
+        "match": [{key: row[key] for key in row if key not in ("doc_id", "cluster_size")} for row in matched],
         "refine": {key: refined[key] for key in decisions if key in refined},
         "text": page["text"],
     }

@@ -48,7 +48,7 @@ def add(commands: Any) -> None:
     made.add_argument("--out", type=Path, metavar="DIR", help="write kept/, dropped.jsonl and summary.json there")
     made.add_argument("--text", help="what `query` looks for; default: stdin")
     json_option(made)
-    settings_option(made, "keep=longest, min_jaccard=0.7 or threshold=0.8")
+    settings_option(made, "keep=longest, linkage=chain, min_jaccard=0 or threshold=0.8")
 
 
 def _dedup(options: argparse.Namespace) -> int:

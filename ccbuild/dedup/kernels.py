@@ -19,6 +19,8 @@ __all__ = [
     "ccnet_messages",
     "fast_paragraphs",
     "line_offsets",
+    "settle",
+    "shingle_hashes",
     "sign",
     "union",
     "xxh32",
@@ -220,10 +222,11 @@ def _count_distinct(pending: Any, n: Any, seen: Any, n_seen: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _sign_one(buffer: Any, i: Any, end: Any, classes: Any, a: Any, b: Any, work: Any, row: Any) -> Any:
-    """Lower the signature `row` by every shingle of ``buffer[i:end]``; the number of distinct shingles, to a limit.
+    """Lower the signature `row` by every shingle of ``buffer[i:end]``; (the number of distinct shingles, to a limit;
+    how many of the last hashes still stand in `pending`).
 
     `work` is (compact, starts, pending, seen): the words joined by single spaces, a ring of where the last `ngram` of
-    them start, the hashes that wait, the distinct ones met.
+    them start, the hashes that wait (and four places more), the distinct ones met.
     """
     compact, starts, pending, seen = work
     ngram = len(starts)
@@ -246,7 +249,7 @@ def _sign_one(buffer: Any, i: Any, end: Any, classes: Any, a: Any, b: Any, work:
             if n_words >= ngram:
                 pending[n_pending] = _fmix32(xxh32(compact, starts[n_words % ngram], k))
                 n_pending += 1
-                if n_pending == _PENDING:
+                if n_pending + 4 == len(pending):
                     n_seen = _count_distinct(pending, n_pending, seen, n_seen)
                     _permute(pending, n_pending, a, b, row)
                     n_pending = 0
@@ -263,7 +266,7 @@ def _sign_one(buffer: Any, i: Any, end: Any, classes: Any, a: Any, b: Any, work:
     n_seen = _count_distinct(pending, n_pending, seen, n_seen)
     if n_pending:
         _permute(pending, n_pending, a, b, row)
-    return n_seen
+    return n_seen, n_pending
 
 
 @njit(cache=True, nogil=True)
@@ -288,10 +291,47 @@ def sign(
     for d in range(len(offsets) - 1):
         starts[:] = 0
         values[d, :] = uint32(0xFFFFFFFF)
-        n = _sign_one(buffer, offsets[d], offsets[d + 1], classes, permutations[0], permutations[1], work, values[d])
+        n, _ = _sign_one(buffer, offsets[d], offsets[d + 1], classes, permutations[0], permutations[1], work, values[d])
         present[d] = n >= min_shingles
         if not present[d]:
             values[d, :] = uint32(0xFFFFFFFF)
+
+
+@njit(cache=True, nogil=True)
+def shingle_hashes(buffer: NDArray[np.uint8], classes: NDArray[np.uint8], ngram: int) -> Any:
+    """A hash of each shingle of the text `buffer`, uint32, in order, repeats included: what `sign` permutes."""
+    compact = np.empty(len(buffer) + len(buffer) // 2 + 8, np.uint8)
+    work = (compact, np.zeros(ngram, np.int64), np.empty(len(buffer) + 5, np.uint32), np.empty(0, np.uint32))
+    nothing = np.empty(0, np.uint32)
+    _, n = _sign_one(buffer, 0, len(buffer), classes, nothing, nothing, work, nothing)
+    return work[2][:n]
+
+
+@njit(cache=True, nogil=True)
+def settle(
+    doc: NDArray[np.int64],
+    partner: NDArray[np.int64],
+    rank: NDArray[np.int32],
+    gone: NDArray[np.uint8],
+    chosen: NDArray[np.bool_],
+) -> None:
+    """Document by document: where one of its edges leads to a document that has not gone, it goes, and the edge with
+    the highest rank, the first of equal ones, is `chosen`.
+
+    The edges of a document stand together, and those of its partners before them. `gone` is a bit a document.
+    """
+    i = 0
+    while i < len(doc):
+        best, j = -1, i
+        while j < len(doc) and doc[j] == doc[i]:
+            stays = (gone[partner[j] >> 3] >> (partner[j] & 7)) & 1 == 0
+            if stays and (best < 0 or rank[j] > rank[best]):
+                best = j
+            j += 1
+        if best >= 0:
+            chosen[best] = True
+            gone[doc[i] >> 3] |= uint8(1 << (doc[i] & 7))
+        i = j
 
 
 @njit(cache=True, nogil=True)

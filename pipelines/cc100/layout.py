@@ -94,6 +94,7 @@ class Run(RunDir):
             retry=self.retry_quarantined,
             lease=self.lease,
             archives=archives,
+            notes=self.notes(place or verb),
         )
 
     def refuse_other_settings(self, verbs: Iterable[str]) -> dict[str, Any]:
@@ -132,6 +133,9 @@ class Run(RunDir):
                 continue
             asked = verb_settings(self.recipe, verb)
             later = {key: asked.before[key] for key in asked.keys() - note[verb].keys() if key in asked.before}
+            later |= {
+                key: note[verb][key] for key in asked.anew & note[verb].keys() if note[verb][key] == asked.before[key]
+            }
             again = {key: value for key, value in note.get("kept", {}).items() if key in asked}
             kept |= {key: value for key, value in (later | again).items() if asked[key] != value}
         return {key: kept[key] for key in sorted(kept) if not f"{key}.".startswith(tuple(f"{name}." for name in named))}

@@ -23,6 +23,7 @@ from ccbuild.config import (
     override,
     parse_yaml,
     place,
+    setting,
 )
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.dedup.signatures import SignatureConfig
@@ -181,9 +182,12 @@ class MatchConfig:
     """Which copy of a repeated document stays: the first by address; the newest (last by address) or the longest of its
     cluster; `none`: every copy goes. Only `first` never takes back what was decided when a run grows; `longest` reads
     every page once more."""
-    min_jaccard: float = 0.0
+    linkage: Literal["kept", "chain"] = setting("kept", before="chain")
+    """Whose copy a document must be to go: `kept`, that of one that stays, each asked in the order of `keep_document`;
+    `chain`, as CCNet's peers have it: of any of its cluster, so that it may go for one that it does not resemble."""
+    min_jaccard: float = setting(0.7, before=0.0)
     """Least true Jaccard similarity of near duplicates, asked of their texts before one goes; 0: the bands' word is
-    enough. 0.7 leaves hardly a unique document to go. Each edge costs two pages read and some 0.5 ms."""
+    enough, and similarities are estimates. 0.7 leaves hardly a unique document to go."""
     paragraphs: bool = True
     """Drop repeated paragraphs among the documents that stay."""
     keep: Literal["first", "none"] = "first"

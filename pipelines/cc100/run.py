@@ -7,8 +7,9 @@ import difflib
 import itertools
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from cc100.engines import Engine, Working
@@ -19,7 +20,8 @@ from cc100.verbs.task import Result, Step, Task, execute
 from ccbuild.errors import InputError, LedgerError, StorageError
 from ccbuild.index import Look, gather
 from ccbuild.progress import REFRESH_SECONDS, SHOWN_SECONDS, ShowProgress, asking, duration, here, phase
-from ccbuild.rundir import Input
+from ccbuild.refusals import refusals
+from ccbuild.rundir import Input, files_beside
 from ccbuild.storage import read_manifest, retire
 
 __all__ = [
@@ -111,7 +113,7 @@ def run_verb(
     if verb != "extract" and not summary.failures:
         summary.retired = _retire(run, verb, planned)
     if summary.fresh:
-        gather(run.folder(verb))
+        gather(run.notes(verb))
     return summary
 
 
@@ -120,11 +122,10 @@ def run_steps(
 ) -> tuple[VerbSummary, set[str]]:
     """(what happened, names of the units planned), with a log in `logs/<label>.jsonl`."""
     start, summary, planned, doing = time.monotonic(), VerbSummary(label), set[str](), here()
-    (run.root / "logs").mkdir(exist_ok=True)
     with (
         show(label) as bar,
         asking(lambda: bar.doing(in_work(engine.working()) or doing.text()), REFRESH_SECONDS),
-        (run.root / "logs" / f"{label}.jsonl").open("a", encoding="utf-8") as log,
+        _log(run.root / "logs" / f"{label}.jsonl") as log,
     ):
         while (step := _next(steps)) is not None:
             tasks = undone(run, step)
@@ -138,10 +139,28 @@ def run_steps(
             with contextlib.closing(engine(execute, tasks)) as answers:  # where this ends, so do the units in work
                 for task, answer in answers:
                     bar.advance(task.name)
-                    log.write(json.dumps(_count(summary, task.name, answer, need)) + "\n")
+                    log(_count(summary, task.name, answer, need))
             planned |= {task.name for task in step.tasks}
     summary.seconds = time.monotonic() - start
     return summary, planned
+
+
+@contextlib.contextmanager
+def _log(path: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Writes a line for each mapping; a disk that takes none ends the run in words."""
+    with refusals(path):
+        path.parent.mkdir(exist_ok=True)
+        stream = path.open("a", encoding="utf-8")
+
+    def write(row: Mapping[str, Any]) -> None:
+        with refusals(path):
+            stream.write(json.dumps(row) + "\n")
+
+    try:
+        yield write
+    finally:
+        with refusals(path):
+            stream.close()
 
 
 def undone(run: Run, step: Step) -> list[Any]:
@@ -191,7 +210,7 @@ def _retire(run: Run, verb: str, planned: set[str]) -> list[str]:
     """
     gone = [path for path in run.made(verb) if path.stem not in planned]
     for path in gone:
-        retire(path)
+        retire(path, files_beside(path))
     return [path.stem for path in gone]
 
 

@@ -257,7 +257,7 @@ class Bench:
                 true = truth.get(addresses[row["doc_id"]])
                 if true:
                     pairs.append((true, row["lang"]))
-        for path in sorted(folder.glob("part-?????.dropped.parquet")):
+        for path in sorted((self.run / "4-dropped").glob("part-?????.parquet")):
             for row in pq.read_table(path, columns=["doc_id", "reason"]).to_pylist():
                 true = truth.get(addresses[row["doc_id"]])
                 if true and not any(word in row["reason"] for word in ("duplicate", "recapture", "short")):

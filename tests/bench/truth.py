@@ -1,6 +1,6 @@
 """Recall and precision of duplicate documents on real pages whose copies are known, with the misses explained.
 
-    python tests/bench/truth.py DIR [--min-jaccard 0.7] [--show 5] [--json]
+    python tests/bench/truth.py DIR [--min-jaccard 0.7] [--linkage kept] [--show 5] [--json]
 
 DIR holds *.warc.gz and `truth.jsonl.gz`: per page `warc`, `offset`, `uri`, `exact_dup_of` (the URI of what it copies)
 and `near_dup_group`. Of a group of n pages with text n - 1 should go. A page that goes counts for a group when the page
@@ -121,12 +121,13 @@ class Judgement:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--min-jaccard", type=float, default=0.0)
+    parser.add_argument("--min-jaccard", type=float, default=CorpusConfig().min_jaccard)
     parser.add_argument("--show", type=int, default=5, help="pairs to show of each kind")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--linkage", default="kept", choices=("kept", "chain"))
     options = parser.parse_args()
     rows, texts = pages(options.folder)
-    judged = Judgement(rows, texts, CorpusConfig(min_jaccard=options.min_jaccard))
+    judged = Judgement(rows, texts, CorpusConfig(min_jaccard=options.min_jaccard, linkage=options.linkage))
     exact, near = exact_groups(rows), [row["near_dup_group"] for row in rows]
     found = {"exact": judged.recall(exact), "near": judged.recall(near), "precision": judged.precision(exact, near)}
     for facts in found.values():

@@ -67,6 +67,7 @@ def test_what_an_earlier_release_did_otherwise_is_kept_until_it_is_chosen(run: R
     plain = Run(run.root, load_recipe("demo"))
     kept = plain.kept_settings()
     assert kept["vocab.seeds"] == "sentencepiece"
+    assert kept["match.min_jaccard"] == 0  # a key that there was, with another default
     run.note_settings(ON_ENGINES, kept)
     assert plain.kept_settings() == kept  # also when the key is noted
     chosen = ["vocab.seeds=weighted"]

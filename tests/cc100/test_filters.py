@@ -82,7 +82,7 @@ def test_dask_and_this_process_write_the_same_bytes(tmp_path: Path) -> None:
     written = []
     for name, workers in (("here", 0), ("dask", 1)):
         run = build(tmp_path / name, river(lambda document: len(document.paragraphs[0]) > 96), workers=workers)
-        written.append({p.name: p.read_bytes() for p in sorted(run.folder("refine").iterdir())})
+        written.append({p.name: p.read_bytes() for p in sorted(run.folder("refine").rglob("*")) if p.is_file()})
     assert written[0] == written[1]
     assert len(run.dropped("no_river")) == 1
 
@@ -90,7 +90,7 @@ def test_dask_and_this_process_write_the_same_bytes(tmp_path: Path) -> None:
 def test_a_changed_filter_is_not_a_finished_run(tmp_path: Path) -> None:
     def done(limit: int) -> tuple[int, int]:
         run = build(tmp_path, river(lambda document: len(document.text) > limit))
-        manifest = run.folder("refine") / "part-00000.json"
+        manifest = run.notes("refine") / "part-00000.json"
         return len(run.dropped("no_river")) if limit > 500 else 0, manifest.stat().st_mtime_ns
 
     first = done(10)

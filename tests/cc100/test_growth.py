@@ -67,7 +67,7 @@ def test_prints_of_a_shard_that_was_not_committed_do_not_count(tmp_path: Path, s
     a, b = write(tmp_path / "a.warc.gz", (0, page)), write(tmp_path / "b.warc.gz", (1, page))
     run = opened(tmp_path / "o")
     go(run, [a, b], "extract")
-    (run.folder("extract") / "part-00000.json").unlink()  # what a kill between rename and manifest leaves
+    (run.notes("extract") / "part-00000.json").unlink()  # what a kill between rename and manifest leaves
     go(run, [b], *UP_TO_CORPUS)
     assert run.manifest("publish", "de") is not None
     assert [each.unit for each in missing_units(run)] == ["part-00000"]

@@ -24,7 +24,7 @@ from tests.cc100.test_filters import SETTINGS
 from tests.conftest import cached
 from tests.folder import ARTICLES, write_archive
 
-LATER = {"match": "3-duplicates", "refine": "4-documents", "publish": "5-corpus"}
+LATER = {"match": "3-duplicates/__manifests", "refine": "4-documents/__manifests", "publish": "5-corpus"}
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +135,7 @@ def test_an_archive_that_was_never_read_is_a_hole_too(tmp_path: Path, archives: 
     a, b = map(str, archives)
     chosen = {"settings": SETTINGS, "workers": 0}
     ccbuild.build("cc100", [a, b], tmp_path / "run", until="extract", **chosen)  # type: ignore[arg-type]
-    (tmp_path / "run" / "1-pages" / "part-00001.json").unlink()
+    (tmp_path / "run" / "1-pages/__manifests/part-00001.json").unlink()
     with pytest.raises(FailedUnitsError, match="never extracted: name b.warc.gz with --input again"):
         ccbuild.build("cc100", [a], tmp_path / "run", until="match", **chosen)  # type: ignore[arg-type]
     assert made(tmp_path / "run") == set()

@@ -300,7 +300,7 @@ def test_what_an_earlier_release_left_of_such_a_run_does_not_refuse_either(tmp_p
     """There `cluster_sizes` and `corpus` have the settings of `publish`."""
     run = made_of(tmp_path / "o")
     go(run, [pages], *UP_TO_CORPUS)
-    for name in ("3-duplicates/sizes/cluster_sizes.json", "corpus.json"):
+    for name in ("3-duplicates/__sizes/cluster_sizes.json", "corpus.json"):
         made = json.loads((tmp_path / "o" / name).read_text())
         made |= {"verb": "publish", "settings": verb_settings(run.recipe, "publish")}
         made["inputs"].pop("publish.settings", None)

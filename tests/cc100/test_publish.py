@@ -256,7 +256,7 @@ def test_a_thousand_tokens_lead_back_to_the_bytes_of_their_archives(small_run: P
 
 def test_a_dropped_page_tells_why(small_run: Path) -> None:
     run = open_run_dir(small_run)
-    path = next(iter(sorted((small_run / "4-documents").glob("*.dropped.parquet"))))
+    path = next(iter(sorted((small_run / "4-dropped").glob("*.parquet"))))
     rows = pq.read_table(path).to_pylist()
     gone = next(row for row in rows if row["reason"] == "exact_duplicate")
     traced = trace_document(run, gone["doc_id"])
@@ -279,13 +279,15 @@ def test_a_dropped_page_tells_why(small_run: Path) -> None:
 
 
 def test_the_run_explains_the_reasons_of_a_users_stage(small_run: Path, tmp_path: Path) -> None:
-    copy = copy_of(small_run, tmp_path, "1-pages", "4-documents")
-    manifests = [path for path in (copy / "4-documents").glob("*.json") if "mixed_languages" in path.read_text()]
+    copy = copy_of(small_run, tmp_path, "1-pages", "4-documents", "4-dropped")
+    manifests = [
+        path for path in (copy / "4-documents/__manifests").glob("*.json") if "mixed_languages" in path.read_text()
+    ]
     for path in manifests:
         path.write_text(path.read_text().replace("mixed_languages", "shouting"))
-    table = pq.read_table(manifests[0].with_suffix(".dropped.parquet"))
+    table = pq.read_table(copy / "4-dropped" / f"{manifests[0].stem}.parquet")
     rows = [{**row, "reason": row["reason"].replace("mixed_languages", "shouting")} for row in table.to_pylist()]
-    pq.write_table(pa.Table.from_pylist(rows, table.schema), manifests[0].with_suffix(".dropped.parquet"))
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), copy / "4-dropped" / f"{manifests[0].stem}.parquet")
     gone = next(row["doc_id"] for row in rows if row["reason"] == "shouting")
     for what in ("", "text in capitals"):
         run = open_run_dir(copy)

@@ -77,7 +77,7 @@ def test_an_opt_out_leaves_nothing_behind(archive: Path) -> None:
     run = extract(archive / "o", f"rights.opt_out={archive}/out.txt")
     assert set(kept(run)) == {"0", "1", "3"}
     assert run.ledger("extract")["records"].dropped["opt_out:url"] == 1
-    assert b"example.org/2" in (run.folder("extract") / "part-00000.refused.parquet").read_bytes()
+    assert b"example.org/2" in run.file("extract", 0, "refused").read_bytes()
     stored = b"".join(p.read_bytes() for p in (archive / "o" / FOLDERS["prints"]).iterdir())
     assert b"page 2" not in stored
 

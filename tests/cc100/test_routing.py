@@ -51,7 +51,7 @@ def test_a_sieve_keeps_what_is_wanted_and_stores_nothing_else(
     dropped = total(sieved, "extract")["records"].dropped["other_language"]
     assert dropped >= 15
     stored = pq.read_table(sieved.folder("extract") / "part-00000.parquet").num_rows
-    refused = pq.read_table(sieved.folder("extract") / "part-00000.refused.parquet").num_rows
+    refused = pq.read_table(sieved.file("extract", 0, "refused")).num_rows
     assert stored + refused + dropped == len(pages)
     assert total(whole, "refine")["documents"].dropped["noise_menu"] == 1
     manifest = sieved.manifest("extract", "part-00000")

@@ -126,7 +126,7 @@ def test_what_goes_does_not_depend_on_the_number_of_buckets(
 ) -> None:
     go(tmp_path / "o", archives, f"match.bucket_prints={bucket_prints}")
     assert dropped(tmp_path / "o") == dropped_all
-    assert (len(list((tmp_path / "o" / FOLDERS["match"]).glob("edges-*.parquet"))) > 1) == (bucket_prints == 20)
+    assert (len(list((tmp_path / "o/3-duplicates/__matching").glob("edges-*.parquet"))) > 1) == (bucket_prints == 20)
 
 
 def test_more_files_in_a_unit_change_addresses_and_nothing_else(tmp_path: Path, archives: list[Source]) -> None:
@@ -148,7 +148,7 @@ def test_a_page_on_which_a_parser_breaks_off_costs_that_page(
     assert not extract.failures
     records = RunDir(tmp_path / "o").ledger("extract")["records"]
     assert (records.kept, records.quarantined) == (4, {"failed:text:ZeroDivisionError": 1})
-    refused = pq.read_table(tmp_path / "o" / FOLDERS["extract"] / "part-00002.refused.parquet")
+    refused = pq.read_table(tmp_path / "o/1-refused/part-00002.parquet")
     assert refused["reason"].to_pylist() == ["failed:text:ZeroDivisionError"]
 
 
@@ -190,7 +190,8 @@ def test_the_largest_shards_start_first_and_nothing_depends_on_it(tmp_path: Path
     sizes = {source.name: source.size or 0 for source in archives}
     assert [sizes[task.sources[0].name] for task in step.tasks] == sorted(sizes.values(), reverse=True)
     go(tmp_path / "o", archives, verbs=("extract",))
-    made = {path: path.read_bytes() for verb in ("extract", "prints") for path in run.folder(verb).glob("*.parquet")}
+    folders = [run.folder(place) for place in ("extract", "refused", "prints")]
+    made = {path: path.read_bytes() for folder in folders for path in folder.glob("*.parquet")}
     for task in step.tasks:
         again = dataclasses.replace(task, prints_first=not task.prints_first)
         with again.unit() as unit:

@@ -166,11 +166,11 @@ def test_a_file_that_is_no_archive_stops_the_run_before_it_starts(files: Path) -
 def test_a_manifest_that_was_lost_is_made_again(files: Path) -> None:
     Path("text.warc.gz").unlink()
     assert run_extract().returncode == 0
-    whole = Path("o/1-pages/part-00000.json").read_bytes()
-    Path("o/1-pages/part-00000.json").write_text("{")
-    Path("o/1-pages/part-00001.json").unlink()
+    whole = Path("o/1-pages/__manifests/part-00000.json").read_bytes()
+    Path("o/1-pages/__manifests/part-00000.json").write_text("{")
+    Path("o/1-pages/__manifests/part-00001.json").unlink()
     assert run_extract().returncode == 0
-    assert Path("o/1-pages/part-00000.json").read_bytes() == whole
+    assert Path("o/1-pages/__manifests/part-00000.json").read_bytes() == whole
 
 
 def test_a_disk_that_refuses_ends_the_run_at_once(files: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_disk_that_refuses_ends_the_run_at_once(files: Path) -> None:
     done = run_extract()
     assert done.returncode == 1
     assert "cannot be written: Is a directory" in done.stderr
-    assert not Path("o/1-pages/part-00000.json").exists()
+    assert not Path("o/1-pages/__manifests/part-00000.json").exists()
 
 
 def test_wet_and_warc_go_through_the_same_command(files: Path, lid_model: Path) -> None:

@@ -206,8 +206,8 @@ def test_the_command_takes_over(in_folder: Path, capsys: pytest.CaptureFixture[s
     assert main(command) == 2
     assert "held by process 4711 on node7" in capsys.readouterr().err
     assert main([*command, "--take-over"]) == 0
-    assert sorted(path.name for path in Path("o").glob("1-pages/*")) == [
-        "part-00000.json",
-        "part-00000.parquet",
-        "part-00000.refused.parquet",
+    assert sorted(str(path) for path in Path("o").glob("1-*/**/part-*")) == [
+        "o/1-pages/__manifests/part-00000.json",
+        "o/1-pages/part-00000.parquet",
+        "o/1-refused/part-00000.parquet",
     ]

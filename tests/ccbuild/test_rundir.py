@@ -57,6 +57,7 @@ def test_shards_stand_by_their_number_though_the_hundred_thousandth_has_a_digit_
         assert shard_number(shard_name(shard)) == shard
         commit(run, "extract", shard_name(shard))
         for kind in ("", "refused"):
+            run.file("extract", shard, kind).parent.mkdir(exist_ok=True)
             pq.write_table(
                 pa.table({"doc_id": pa.array([doc_id(shard, 0)], pa.uint64())}), run.file("extract", shard, kind)
             )
@@ -112,8 +113,8 @@ def test_every_command_says_that_a_folder_is_no_run(
 @pytest.mark.parametrize("named", [".", FOLDERS["refine"]])
 def test_perplexities_of_a_run_are_those_of_what_it_kept(named: str, tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    run.folder("refine").mkdir()
     for kind, values in (("", [30.0, None, 10.0]), ("dropped", [900.0, None])):
         table = pa.table({"lang": ["sw"] * len(values), "perplexity": pa.array(values, pa.float64())})
+        run.file("refine", 0, kind).parent.mkdir(exist_ok=True)
         pq.write_table(table, run.file("refine", 0, kind))
     assert {code: found.tolist() for code, found in read_perplexities(tmp_path / named).items()} == {"sw": [10.0, 30.0]}

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ccbuild.dedup.corpora.texts import CorpusConfig, Overlap, duplicates, overlap, sketch
+from ccbuild.dedup.corpora.texts import CorpusConfig, Overlap, duplicates, listed, overlap, reason_of, sketch
 from ccbuild.dedup.decisions import Decisions
 from ccbuild.errors import DataError, InputError
 from ccbuild.progress import counted, phase
@@ -35,12 +35,18 @@ class Dropped:
     row: int
     """From 0; in JSON lines the line, empty ones counted."""
     reason: str
-    """`exact_duplicate` or `near_duplicate`."""
+    """`exact_duplicate`, the same text as the row that stays, or `near_duplicate`."""
     partner_file: str
     """File of the row that stays for it."""
     partner_row: int
     similarity: float
-    """To the row that it agrees with best: 1, or Jaccard estimated from bands."""
+    """To the row that stays: Jaccard of their shingles, 1 for the same text."""
+    match_file: str
+    """File of the row that it was found to equal, or agrees with best."""
+    match_row: int
+    """Another than `partner_row` where that row went too."""
+    match_similarity: float
+    """To that row."""
     cluster_size: int
     """Rows that the partner stands for, itself included; with `none`, rows of the cluster."""
 
@@ -118,7 +124,7 @@ def dedup_files(paths: Sequence[str], config: CorpusConfig, column: str = "text"
     if out is not None:
         with phase("write"):
             corpus.write(decided.doc, out / "kept")
-    dropped = [_dropped(corpus, *row) for row in _listed(decided)]
+    dropped = list(_dropped(corpus, decided))
     exact = int(decided.equal.sum())
     lost = int(rows.characters[decided.doc].sum())
     summary: dict[str, Any] = {
@@ -157,18 +163,13 @@ def _share(n: int, of: int) -> float:
     return round(n / of, 4) if of else 0.0
 
 
-def _listed(decided: Decisions) -> Iterator[tuple[int, int, str, float, int]]:
-    columns = (decided.doc, decided.partner, decided.similarity, decided.equal, decided.cluster_size)
-    rows = list(zip(*(column.tolist() for column in columns), strict=True))
+def _dropped(corpus: Corpus, decided: Decisions) -> Iterator[Dropped]:
     sizes: dict[int, int] = {}
-    for _, partner, _, _, size in rows:
+    for partner, size in zip(decided.partner.tolist(), decided.cluster_size.tolist(), strict=True):
         sizes[partner] = max(size, sizes.get(partner, 0))
-    reasons = ("near_duplicate", "exact_duplicate")
-    return ((doc, partner, reasons[equal], similarity, sizes[partner]) for doc, partner, similarity, equal, _ in rows)
-
-
-def _dropped(corpus: Corpus, doc: int, partner: int, reason: str, similarity: float, size: int) -> Dropped:
-    return Dropped(*corpus.place(doc), reason, *corpus.place(partner), round(similarity, 3), size)
+    for doc, partner, equal, near, match, matched in listed(decided):
+        place, stays, found = map(corpus.place, (doc, partner, match))
+        yield Dropped(*place, reason_of(equal), *stays, near, *found, matched, sizes[partner])
 
 
 def _is_parquet(path: str) -> bool:

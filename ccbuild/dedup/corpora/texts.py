@@ -7,17 +7,33 @@ All prints stand in memory: with 14 bands some 400 bytes a row and 8 a paragraph
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ccbuild.dedup.decisions import Decisions, DocumentPolicy, Edges, decide_documents, matches
+from ccbuild.dedup.decisions import (
+    EQUAL,
+    HUBS,
+    Decisions,
+    DocumentPolicy,
+    Edges,
+    LengthOf,
+    Linkage,
+    combine,
+    decide_documents,
+    matches,
+    turns,
+)
+from ccbuild.dedup.external.bitmap import DocumentSet
+from ccbuild.dedup.external.kept import decide_kept
+from ccbuild.dedup.external.rounds import EDGE
 from ccbuild.dedup.groups import distinct
-from ccbuild.dedup.jaccard import TextsOf, confirmed
+from ccbuild.dedup.jaccard import TextsOf, confirmed, shingle_set, similarity
 from ccbuild.dedup.paragraphs import NO_PRINT, ParagraphForm, document_hash, text_paragraph_hashes
-from ccbuild.dedup.prints import band_prints, document_prints
+from ccbuild.dedup.prints import band_prints
 from ccbuild.dedup.signatures import SignatureConfig, band_hashes, sign
 from ccbuild.errors import ConfigError, InputError
 
@@ -28,7 +44,9 @@ __all__ = [
     "Sketch",
     "deduplicate",
     "duplicates",
+    "listed",
     "overlap",
+    "reason_of",
     "sketch",
 ]
 
@@ -50,9 +68,13 @@ class CorpusConfig:
     """Find near duplicates too, not only equal rows."""
     keep: DocumentPolicy = "first"
     """Which copy stays: `first`, `newest` (the last row), `longest`, or `none`."""
-    min_jaccard: float = 0.0
+    linkage: Linkage = "kept"
+    """Whose copy a row must be to go: `kept`, that of a row that stays, each asked in the order of `keep`; `chain`,
+    that of any row of its cluster, so that a row may go for one that it does not resemble. With `keep: none` both are
+    one."""
+    min_jaccard: float = 0.7
     """Least true Jaccard similarity of a near pair, which is asked of the texts before one goes; 0: the bands' word is
-    enough. 0.7 drops hardly a row that bands alone would drop by chance; the texts are read once more."""
+    enough, and the texts are not read once more."""
     paragraphs: ParagraphForm = "fast"
     """Hash of a paragraph, for `compare`."""
 
@@ -106,17 +128,46 @@ def sketch(texts: Iterable[str], config: CorpusConfig, *, paragraphs: bool = Fal
     return Sketch(whole, bands, signed, characters, lines[lines != NO_PRINT])
 
 
-def duplicates(rows: Sketch, config: CorpusConfig, texts_of: TextsOf | None = None) -> Decisions:
+def duplicates(rows: Sketch, config: CorpusConfig, texts_of: TextsOf) -> Decisions:
     """The rows that go by ``config.keep``; a row's number stands for its document.
 
     `texts_of` gives the texts of near pairs, a few thousand rows at a time, where ``config.min_jaccard`` is asked.
     """
-    exact, near = _edges(rows)
+    exact, near = _edges(rows, config)
     if config.min_jaccard > 0:
-        if texts_of is None:
-            raise ValueError("min_jaccard needs texts_of")
         near = confirmed(near, config.min_jaccard, config.signature.ngram, texts_of)
-    return decide_documents(exact, near, config.signature, config.keep, lambda doc: rows.characters[doc])
+    edges = combine([exact, near])
+    if config.linkage == "chain" or config.keep == "none":
+        return _compared(decide_documents(edges, config.signature, config.keep, _lengths(rows)), config, texts_of)
+    table = np.empty(len(edges.doc), EDGE)
+    table["doc"], table["partner"], table["rank"] = edges.doc, edges.partner, edges.rank
+    gone = DocumentSet(np.array([0, len(rows)]), np.zeros(len(rows) // 8 + 1, np.uint8))
+    memory = table.nbytes * 100 + (1 << 20)  # nothing is spilled
+    found = decide_kept([table], [], gone, config.signature, config.keep, Path(), memory, _lengths(rows))
+    return _joined(list(found))
+
+
+def _lengths(rows: Sketch) -> LengthOf:
+    return lambda doc: rows.characters[doc]
+
+
+def _joined(parts: Sequence[Decisions]) -> Decisions:
+    """Decisions that come in parts, in one."""
+    empty, near = np.empty(0, np.uint64), np.empty(0, np.float32)
+    nothing = Decisions(empty, empty, near, empty, near, empty == 0, np.empty(0, np.int64))
+    return Decisions(*(np.concatenate([getattr(p, name) for p in (nothing, *parts)]) for name in Decisions.__slots__))
+
+
+def _compared(found: Decisions, config: CorpusConfig, texts_of: TextsOf) -> Decisions:
+    """`found` with the similarity to each partner to which no band led."""
+    unknown = np.flatnonzero(np.isnan(found.similarity))
+    for first in range(0, len(unknown), _BATCH):
+        at = unknown[first : first + _BATCH]
+        texts = texts_of(distinct(np.concatenate((found.doc[at], found.partner[at]))))
+        for i, doc, partner in zip(at.tolist(), found.doc[at].tolist(), found.partner[at].tolist(), strict=True):
+            sets = (shingle_set(texts[row], config.signature.ngram) for row in (doc, partner))
+            found.similarity[i] = similarity(*sets)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +179,13 @@ class Duplicate:
     partner: int
     """The text that stays for it."""
     reason: str
-    """`exact_duplicate` or `near_duplicate`."""
+    """`exact_duplicate`, the same text as `partner`, or `near_duplicate`."""
     similarity: float
-    """To the text that it agrees with best: 1, or Jaccard estimated from bands."""
+    """To `partner`: Jaccard of their shingles, 1 for the same text."""
+    match: int
+    """The text that it was found to equal, or agrees with best; another than `partner` where that one went too."""
+    match_similarity: float
+    """To `match`."""
 
 
 def deduplicate(texts: Sequence[str], config: CorpusConfig | None = None) -> list[Duplicate]:
@@ -145,22 +200,36 @@ def deduplicate(texts: Sequence[str], config: CorpusConfig | None = None) -> lis
         raise InputError("deduplicate takes a list of texts. Give [text].")
     config = config or CorpusConfig()
     found = duplicates(sketch(texts, config), config, lambda rows: {int(row): texts[int(row)] for row in rows})
-    columns = (found.doc, found.partner, found.equal, found.similarity)
     return [
-        Duplicate(doc, partner, "exact_duplicate" if equal else "near_duplicate", round(similarity, 3))
-        for doc, partner, equal, similarity in zip(*(column.tolist() for column in columns), strict=True)
+        Duplicate(doc, partner, reason_of(equal), near, match, matched)
+        for doc, partner, equal, near, match, matched in listed(found)
     ]
 
 
-def _edges(rows: Sketch) -> tuple[Edges, Edges]:
-    """(edges between equal rows, edges between near ones of which the later is no copy)."""
+def listed(found: Decisions) -> Iterator[tuple[int, int, bool, float, int, float]]:
+    """(row, partner, whether it has the partner's text, similarity, match, its similarity) of rows that go."""
+    near, matched = (np.round(column.astype(np.float64), 3) for column in (found.similarity, found.match_similarity))
+    columns = (found.doc, found.partner, found.equal, near, found.match, matched)
+    yield from zip(*(column.tolist() for column in columns), strict=True)
+
+
+def reason_of(equal: bool) -> str:
+    """Why a row goes."""
+    return "exact_duplicate" if equal else "near_duplicate"
+
+
+def _edges(rows: Sketch, config: CorpusConfig) -> tuple[Edges, Edges]:
+    """(edges between equal rows, edges between near ones of which neither is a copy)."""
     numbers = np.arange(len(rows), dtype=np.uint64)
-    whole = document_prints(rows.whole, numbers)
-    exact = matches(whole.hash, whole.doc_id)
+    turn = turns(numbers, config.keep, _lengths(rows))
+    exact = matches(rows.whole, numbers, 1, turn)
+    exact = Edges(exact.doc, exact.partner, np.full(len(exact.doc), EQUAL, np.int32))
     distinct = rows.signed.copy()
     distinct[exact.doc] = False  # a copy has its original's bands, which are enough
     bands = band_prints(rows.bands, distinct, numbers)
-    return exact, matches(bands.hash, bands.doc_id)
+    if config.linkage == "chain":
+        return exact, matches(bands.hash, bands.doc_id)
+    return exact, matches(bands.hash, bands.doc_id, HUBS, turn[bands.doc_id])
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,11 @@ class DocumentSet:
         position = self.position(doc)
         np.bitwise_or.at(self.bits, position >> 3, np.left_shift(1, position & 7).astype(np.uint8))
 
+    def remove(self, doc: NDArray[np.uint64]) -> None:
+        """Take `doc` out."""
+        position = self.position(doc)
+        np.bitwise_and.at(self.bits, position >> 3, ~np.left_shift(1, position & 7).astype(np.uint8))
+
     def position(self, doc: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The number of each of `doc` among the documents of all shards."""
         shard, row = (doc >> np.uint64(32)).astype(np.int64), (doc & np.uint64(0xFFFFFFFF)).astype(np.int64)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ccbuild.dedup.decisions import HUBS
 from ccbuild.dedup.external.sorting import Rows, merged
 from ccbuild.dedup.groups import distinct, group_starts
 from ccbuild.dedup.prints import KINDS, Prints, bucket_bounds
@@ -127,8 +128,8 @@ def pieces(
     """The prints of `kind` with ``low <= hash <= high`` of all `paths`, in parts of about `max_rows` or fewer.
 
     A hash lies in one part, unless it alone has more rows than that: then its rows come in order of (doc_id, paragraph)
-    in several parts, each of which starts with the first of all and the first of another document, so that every part
-    knows what its rows repeat. Rows that `keep` refuses are left out.
+    in several parts, each of which starts with the first of all and the first of the next documents, `HUBS`
+    in all, so that every part knows what its rows repeat. Rows that `keep` refuses are left out.
     """
     parts: list[Prints] = []
     rows = 0
@@ -173,8 +174,7 @@ def _one_hash(paths: Sequence[str | Path], kind: int, hash: int, max_rows: int, 
         part = np.concatenate((heads, block))
         n = len(part)
         yield Prints(np.full(n, kind, np.uint8), np.full(n, hash, np.uint64), part["doc_id"], part["paragraph"])
-        other = np.flatnonzero(part["doc_id"] != part["doc_id"][0])[:1]
-        heads = part[np.concatenate((np.zeros(1, np.intp), other))]
+        heads = part[group_starts(part["doc_id"])[:HUBS]]
 
 
 def oldest(
@@ -182,30 +182,32 @@ def oldest(
     hashes: NDArray[np.uint64],
     kind: int,
     *,
+    most: int = 1,
     scheme: Mapping[str, str] | None = None,
     keep: Keep | None = None,
 ) -> Prints:
-    """Of the prints of `kind` with one of `hashes` in all `paths` the first of each hash by address: what a new print
-    repeats. Reads the row groups between the lowest and the highest hash; holds 13 bytes for each of `hashes` and a row
-    group. Prints that `keep` refuses are not looked at.
+    """Of the prints of `kind` with one of `hashes` in all `paths` those of the first `most` documents of each hash by
+    address: what a new print repeats. Reads the row groups between the lowest and the highest hash; holds twice `most`
+    prints for each of `hashes` and two row groups. Prints that `keep` refuses are not looked at.
     """
     wanted = distinct(hashes) if paths else hashes[:0]
-    first = Prints(
-        np.full(len(wanted), kind, np.uint8),
-        wanted,
-        np.full(len(wanted), np.iinfo(np.uint64).max),
-        np.zeros(len(wanted), np.int32),
-    )
+    first, waiting, rows = Prints.empty(), list[Prints](), 0
     for path in paths if len(wanted) else ():
         for part in _stream(path, kind, int(wanted[0]), int(wanted[-1]), scheme):
             found = part.take(_rows_of_hashes(part.hash, wanted))
-            if keep is not None:
-                found = found.take(keep(found))
-            found = found.take(group_starts(found.hash))
-            at = np.searchsorted(wanted, found.hash)
-            earlier = found.doc_id < first.doc_id[at]
-            first.doc_id[at[earlier]], first.paragraph[at[earlier]] = found.doc_id[earlier], found.paragraph[earlier]
-    return first.take(first.doc_id != np.iinfo(np.uint64).max)
+            waiting.append(found if keep is None else found.take(keep(found)))
+            rows += len(waiting[-1])
+            if rows > most * len(wanted):
+                first, waiting, rows = _first_documents([first, *waiting], most), [], 0
+    return _first_documents([first, *waiting], most)
+
+
+def _first_documents(parts: Sequence[Prints], most: int) -> Prints:
+    """Of prints of one kind the first of each of the first `most` documents of each hash."""
+    prints = Prints.concatenate(parts).sorted()
+    prints = prints.take(group_starts(prints.hash, prints.doc_id))
+    starts = group_starts(prints.hash)
+    return prints.take(np.arange(len(prints)) - np.repeat(starts, np.diff(starts, append=len(prints))) < most)
 
 
 def _rows_of_hashes(column: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np.intp]:

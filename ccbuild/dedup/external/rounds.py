@@ -1,4 +1,5 @@
-"""Which documents go, for edges that do not fit in memory: what `decide_documents` gives, through sorted files."""
+"""Which documents go with linkage ``chain``, for edges that do not fit in memory: what `decide_documents` gives,
+through sorted files."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ from ccbuild.dedup.signatures import SignatureConfig
 __all__ = ["EDGE", "decide_by_rounds", "decide_edges"]
 
 EDGE = np.dtype([("doc", "<u8"), ("partner", "<u8"), ("rank", "<i4")])
-"""An edge: `rank` is the number of bands that agree, or `EQUAL`."""
+"""An edge, ranked as `ccbuild.dedup.decisions.EQUAL` has it."""
 _JUDGED = np.dtype([("doc", "<u8"), ("partner", "<u8"), ("size", "<i8")])
 
 
@@ -57,7 +58,9 @@ def decide_by_rounds(
     members = by_root.blocks()
     for rows in _counted(members) if policy == "first" else _judged(members, policy, length_of):
         judged.add(rows)
-    yield from _joined(judged.blocks(), read_rows(found, EDGE, 1 << 16), config)
+    for block, best in _joined(judged.blocks(), read_rows(found, EDGE, 1 << 16)):
+        partner = best["partner"] if policy == "none" else block["partner"]
+        yield decisions_of(block["doc"], partner, block["size"], best["partner"], best["rank"], config)
 
 
 def _counted(members: Iterable[Rows]) -> Iterator[Rows]:
@@ -109,9 +112,8 @@ def decide_edges(
         yield from decide_by_rounds(edges, config, policy, folder, nbytes, length_of)
         return
     rows = np.concatenate([*edges, np.empty(0, EDGE)])
-    equal = rows["rank"] >= EQUAL
-    exact, near = (combine([Edges(p["doc"], p["partner"], p["rank"])]) for p in (rows[equal], rows[~equal]))
-    yield decide_documents(exact, near, config, policy, length_of)
+    rows["rank"][rows["rank"] >= EQUAL] = EQUAL
+    yield decide_documents(combine([Edges(rows["doc"], rows["partner"], rows["rank"])]), config, policy, length_of)
 
 
 def _turned(block: Rows) -> Rows:
@@ -138,9 +140,8 @@ def _note_best(edges: Iterable[Rows], path: Path, *, follow: bool) -> Iterator[R
             yield pairs(chosen["doc"], chosen["partner"])
 
 
-def _joined(judged: Iterable[Rows], best: Iterator[Rows], config: SignatureConfig) -> Iterator[Decisions]:
-    """Decisions of the rows of `judged`, each with its row of `best`; both are sorted by document."""
+def _joined(judged: Iterable[Rows], best: Iterator[Rows]) -> Iterator[tuple[Rows, Rows]]:
+    """The rows of `judged`, each with its row of `best`; both are sorted by document."""
     lookup = Lookup(best, "doc")
     for block in judged:
-        _, rows = lookup.find(block["doc"])
-        yield decisions_of(block["doc"], block["partner"], block["size"], rows["partner"], rows["rank"], config)
+        yield block, lookup.find(block["doc"])[1]

@@ -24,7 +24,7 @@ from ccbuild.langid.sieve import Sieve
 from ccbuild.ledger import Ledger
 from ccbuild.progress import counted
 from ccbuild.records import PAGE_SCHEMA, REFUSED_SCHEMA, Document, Refused, doc_id, to_table
-from ccbuild.rundir import FOLDERS, Input, shard_name
+from ccbuild.rundir import FOLDERS, INNER, Input, shard_name
 from ccbuild.runner import ArchiveReader, Timings
 from ccbuild.stages.language import open_cascade
 from ccbuild.storage import PARQUET, Manifest, Unit, digest_of
@@ -76,7 +76,9 @@ class ExtractShard:
             sieve = Sieve(open_cascade(self.run.folder("prepare")), recipe.languages, recipe.sieve)
         with (
             pq.ParquetWriter(unit.path(f"{self.name}.parquet"), PAGE_SCHEMA, **PARQUET) as pages,
-            pq.ParquetWriter(unit.path(f"{self.name}.refused.parquet"), REFUSED_SCHEMA, **PARQUET) as refused,
+            pq.ParquetWriter(
+                unit.path(f"../{INNER['refused']}/{self.name}.parquet"), REFUSED_SCHEMA, **PARQUET
+            ) as refused,
         ):
             made = scheme(recipe.dedup.signature, recipe.dedup.paragraphs)
             prints = PrintSorter(made, unit.scratch, recipe.run.spare_bytes)

@@ -2,7 +2,8 @@
 
 1. Where there are many shards, their files of prints are merged in groups, so that a bucket is few and long reads.
 2. A bucket of document hashes gives edges between equal documents; a bucket of bands, edges between near ones among
-   the documents that are nobody's copy.
+   the documents that are nobody's copy. Of near ones the texts are asked: a shard notes the shingles of its documents
+   that stand in an edge, then the edges of a shard's documents are measured.
 3. All edges together decide which documents go, and which document each of them repeats. Those that have its URL are
    recaptures.
 4. A bucket of paragraph prints gives the paragraphs that repeat one of a document that stays.
@@ -26,10 +27,10 @@ from typing import Any
 import pyarrow as pa
 
 from cc100.layout import Run
+from cc100.verbs.comparing import AskShingles, CompareEdges, NoteShingles
 from cc100.verbs.matching import (
     EDGES,
     REPEATED,
-    CheckEdges,
     DecideDocuments,
     MatchDocuments,
     MatchParagraphs,
@@ -42,12 +43,14 @@ from cc100.verbs.matching import (
     ReturnToGroup,
     ReturnToShard,
     plan_of,
+    working_file,
 )
 from cc100.verbs.task import Step
 from ccbuild.dedup.external.plan import FAN_IN, Cut, levels
 from ccbuild.dedup.prints import BAND, DOCUMENT, KINDS, PARAGRAPH, URL
 from ccbuild.errors import MismatchError
 from ccbuild.index import Entry
+from ccbuild.rundir import shard_name
 from ccbuild.storage import digest_of
 
 __all__ = ["steps"]
@@ -142,14 +145,20 @@ class _Generation:
     """Its prints."""
     captures: list[str] = field(default_factory=list)
     """Units with its captures of URLs that an earlier document has."""
+    lengths: tuple[str, ...] = ()
+    """Units with the lengths of its documents, where the longest stays."""
+    shingles: tuple[str, ...] = ()
+    """Units with the shingles of the documents that stand in its edges."""
 
     def steps(self) -> Iterator[Step]:
         yield from self._merge_prints()
         edges: list[str] = []
+        compared: list[str] = []
         recaptures = None
         if self.run.recipe.match.documents:
-            yield from self._edges(edges)
-        yield from self._decide(edges)
+            yield from self._lengths()
+            yield from self._edges(edges, compared)
+        yield from self._decide(edges, compared)
         if self.run.recipe.match.documents:
             recaptures = self.name("recaptures")
             yield from self._buckets("urls", URL, None, self.captures)
@@ -196,24 +205,35 @@ class _Generation:
                 ],
             )
             names, below = found, True
-        folder = self.run.folder("match" if below else "prints")
-        self.files = tuple(folder / f"{name}.parquet" for name in names)
+        merged = (working_file(self.run, f"{name}.parquet") for name in names)
+        shards = (self.run.folder("prints") / f"{name}.parquet" for name in names)
+        self.files = tuple(merged if below else shards)
 
     def _buckets(self, label: str, kind: int, without: str | None, names: list[str]) -> Iterator[Step]:
         """Matches one kind of prints; puts the units' names into `names`."""
         buckets = self.cut.buckets[kind]
         index = tuple(path for generation in self.earlier for path in generation.files)
-        pool, task = Pool(kind, buckets, self.files, index), MatchDocuments
+        pool, task = Pool(kind, buckets, self.files, index, self.range.first, self.lengths), MatchDocuments
         if kind == PARAGRAPH:
             task = MatchParagraphs  # type: ignore[assignment]
         inputs: dict[str, Any] = {"prints": self.digest, "buckets": buckets}
+        if kind == BAND and self.lengths:
+            inputs |= {"lengths": digest_of(*(self.run.manifest("match", name) for name in self.lengths))}
         if without:
             inputs["without"] = digest_of(self.run.manifest("match", without))
         tasks = [task(self.run, self.name(label, b), inputs, pool, b, without) for b in range(buckets)]
         names += [t.name for t in tasks]
         yield Step(label, tasks)
 
-    def _edges(self, edges: list[str]) -> Iterator[Step]:
+    def _lengths(self) -> Iterator[Step]:
+        """Measures the documents where the longest stays."""
+        if self.run.recipe.match.keep_document == "longest":
+            groups = enumerate(_groups(list(self.shards)))
+            tasks = [MeasureLengths(self.run, self.name("lengths", i), self._pages(g), g) for i, g in groups]
+            self.lengths = tuple(task.name for task in tasks)
+            yield Step("lengths", tasks)
+
+    def _edges(self, edges: list[str], compared: list[str]) -> Iterator[Step]:
         """Edges between equal documents, then between near ones."""
         before = self.earlier[-1].name("copies") if self.earlier else None
         yield from self._buckets("equal", DOCUMENT, None, edges)
@@ -223,34 +243,54 @@ class _Generation:
         near: list[str] = []
         yield from self._buckets("edges", BAND, noted.name, near)
         if self.run.recipe.match.min_jaccard > 0:
-            checks = [
-                CheckEdges(self.run, self.name("checked", b), self.made_of([name], prints=self.digest), name)
-                for b, name in enumerate(near)
-            ]
-            yield Step("check", checks)
-            near = [task.name for task in checks]
-        edges += near
+            yield from self._merge_rows(EDGES, "merged-near", near)
+            yield from self._compare(near, compared)
+        else:
+            edges += near
         yield from self._merge_rows(EDGES, "merged-edges", edges)
 
-    def _decide(self, edges: Sequence[str]) -> Iterator[Step]:
+    def _compare(self, near: Sequence[str], compared: list[str]) -> Iterator[Step]:
+        """Measures the edges of `near` by the shingles of their documents; puts the units' names into `compared`."""
+        asked = [AskShingles(self.run, self.name("asked", i), self.made_of([n]), n) for i, n in enumerate(near)]
+        yield Step("ask", asked)
+        names = tuple(task.name for task in asked)
+        made = [self.run.manifest("match", name) for name in names]
+        numbers = sorted({number for m in made if m for number in m.facts["shards"]})
+        pages = {name: pages for g in (*self.earlier, self) for name, pages in g.shards.items()}
+        groups = self._shard_groups([shard_name(number) for number in numbers])
+        notes = [
+            NoteShingles(self.run, self.name("shingles", i), self.made_of(names, **{n: pages[n] for n in g}), g, names)
+            for i, g in enumerate(groups)
+        ]
+        yield Step("shingles", notes)
+        self.shingles = tuple(task.name for task in notes)
+        made_of = self.made_of((*near, *self.shingles))
+        tasks = [
+            CompareEdges(
+                self.run, self.name("compared", i), {**made_of, "shards": list(g)}, tuple(near), g, self.shingles
+            )
+            for i, g in enumerate(self._shard_groups(list(self.shards)))
+        ]
+        compared += [task.name for task in tasks]
+        yield Step("compare", tasks)
+
+    def _shard_groups(self, names: Sequence[str]) -> list[tuple[str, ...]]:
+        """Shards that are one unit's: each by itself while they are few."""
+        return _groups(names) if self.cut.levels else [(name,) for name in names]
+
+    def _decide(self, edges: Sequence[str], compared: Sequence[str]) -> Iterator[Step]:
         """Which documents go."""
-        lengths: list[MeasureLengths] = []
-        config = self.run.recipe.match
-        if config.documents and config.keep_document == "longest":
-            groups = enumerate(_groups(list(self.shards)))
-            lengths = [MeasureLengths(self.run, self.name("lengths", i), self._pages(g), g) for i, g in groups]
-            yield Step("lengths", lengths)
-        measured, earlier = (task.name for task in lengths), (g.name("documents") for g in self.earlier)
-        read = tuple(edges), tuple(measured), tuple(earlier)
+        read = tuple(edges), tuple(compared), self.lengths
+        earlier = tuple(g.name("documents") for g in self.earlier)
         decide = DecideDocuments(
             self.run,
             self.name("documents"),
-            self.made_of(itertools.chain(*read), prints=self.digest),
-            *read[:2],
+            self.made_of(itertools.chain(*read, earlier), prints=self.digest),
+            *read,
             self.range.first,
             self.range.end,
             self.cut,
-            read[2],
+            earlier,
         )
         yield Step("decide", [decide])
 
@@ -278,10 +318,14 @@ class _Generation:
             yield Step("groups", returns)
             owner = {name: (task.name,) for task in returns for name in task.shards}
         gone = self.name("documents")
-        read = (gone, *([recaptures] if recaptures else []))
+        chained = self.run.recipe.match.linkage == "chain"
+        shingles = self.shingles if chained else ()
+        read = (gone, *([recaptures] if recaptures else []), *shingles)
         made = {names: self.made_of((*read, *names)) for names in set(owner.values())}
         tasks = [
-            ReturnToShard(self.run, name, {**made[owner[name]], "pages": pages}, gone, recaptures, owner[name])
+            ReturnToShard(
+                self.run, name, {**made[owner[name]], "pages": pages}, gone, recaptures, owner[name], shingles
+            )
             for name, pages in self.shards.items()
         ]
         yield Step("shards", tasks)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,27 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cc100.layout import Run
-from ccbuild.dedup.decisions import EQUAL, Decisions, Edges, decide_paragraphs, matches
+from ccbuild.dedup.decisions import (
+    EQUAL,
+    HUBS,
+    Decisions,
+    LengthOf,
+    decide_paragraphs,
+    matches,
+    ranks,
+    turns,
+)
 from ccbuild.dedup.external.bitmap import DocumentSet
 from ccbuild.dedup.external.captures import recaptures
+from ccbuild.dedup.external.kept import WENT, decide_kept, summed
 from ccbuild.dedup.external.plan import Cut, Plan
 from ccbuild.dedup.external.printfile import merge_prints, oldest, pieces
 from ccbuild.dedup.external.rounds import EDGE, decide_edges
+from ccbuild.dedup.external.shingles import ShingleFiles
 from ccbuild.dedup.external.sorting import Rows, Sorter, first_of_groups, groups_whole, merged
 from ccbuild.dedup.external.tables import dtype_of, merge_tables, read_range, stream_rows, table_of_rows, write_blocks
-from ccbuild.dedup.jaccard import confirmed
-from ccbuild.dedup.prints import DOCUMENT, Prints, bucket_bounds, scheme
+from ccbuild.dedup.groups import distinct, group_starts
+from ccbuild.dedup.prints import BAND, DOCUMENT, Prints, bucket_bounds, scheme
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
 from ccbuild.records import DUPLICATE_SCHEMA, doc_id
@@ -37,12 +49,14 @@ from ccbuild.runner import Timings
 from ccbuild.storage import Manifest, Unit, write_table
 
 __all__ = [
+    "AGAIN",
     "EDGES",
+    "GONE",
     "REPEATED",
-    "CheckEdges",
     "DecideDocuments",
     "MatchDocuments",
     "MatchParagraphs",
+    "MatchTask",
     "MeasureLengths",
     "MergePrints",
     "MergeRows",
@@ -51,24 +65,33 @@ __all__ = [
     "Pool",
     "ReturnToGroup",
     "ReturnToShard",
+    "edge_rows",
+    "gone_rows",
+    "parts_table",
     "plan_of",
+    "rows_of_shard",
+    "shingles_of",
+    "whole_table",
+    "working_file",
 ]
 
 EXACT, NEAR, RECAPTURE, PARAGRAPH = "exact_duplicate", "near_duplicate", "recapture", "duplicate_paragraph"
 AGAIN = "ccbuild run … --from match"
 
 EDGES = pa.schema([("doc", pa.uint64()), ("partner", pa.uint64()), ("rank", pa.int32())])
-_GONE = pa.schema(
+GONE = pa.schema(
     [
         ("doc_id", pa.uint64()),
         ("partner", pa.uint64()),
         ("similarity", pa.float32()),
         ("exact", pa.bool_()),
         ("cluster_size", pa.int64()),
+        ("match", pa.uint64()),
+        ("match_similarity", pa.float32()),
     ]
 )
 _RECAPTURED = pa.schema([("doc_id", pa.uint64())])
-REPEATED = pa.schema([f for f in DUPLICATE_SCHEMA if f.name not in ("similarity", "kind")])
+REPEATED = pa.schema([DUPLICATE_SCHEMA.field(n) for n in ("doc_id", "paragraph", "partner", "partner_paragraph")])
 _DUPLICATES = DUPLICATE_SCHEMA.append(pa.field("cluster_size", pa.int64()))
 """What a shard drops; `cluster_size`, of documents only, as `Decisions` has it."""
 
@@ -79,7 +102,7 @@ def plan_of(run: Run) -> Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class MatchTask:
     """A unit of `match`."""
 
     run: Run
@@ -93,12 +116,33 @@ class _Task:
     def plan(self) -> Plan:
         return plan_of(self.run)
 
+    def working(self, ending: str) -> str:
+        """Name of a file of the unit that no other verb reads, from the folder of `match`."""
+        return str(_working(self.run, f"{self.name}.{ending}").relative_to(self.run.folder("match")))
+
     def path(self, name: str) -> Path:
-        return self.run.folder("match") / f"{name}.parquet"
+        """The table of a unit."""
+        return working_file(self.run, f"{name}.parquet")
 
     def documents(self, name: str) -> DocumentSet:
         """The documents that the unit `name` noted."""
-        return DocumentSet.read(self.run.folder("match") / f"{name}.bits", AGAIN)
+        return DocumentSet.read(working_file(self.run, f"{name}.bits"), AGAIN)
+
+    def lengths_of(self, names: Sequence[str], all_documents: DocumentSet) -> LengthOf:
+        """Characters of documents, looked up in the files of lengths of the units `names`, one after the other."""
+
+        def lengths(doc: NDArray[np.uint64]) -> NDArray[np.int64]:
+            out, position = np.zeros(len(doc), np.int64), all_documents.position(doc)
+            for name in names:
+                made = self.run.manifest("match", name)
+                assert made is not None
+                values = np.memmap(working_file(self.run, f"{name}.lengths"), "<i4", "r")
+                at = position - all_documents.first_bit[made.facts["first"]]
+                here = np.flatnonzero((at >= 0) & (at < len(values)))
+                out[here] = values[at[here]]
+            return out
+
+        return lengths
 
     def new_documents(self, path: Path, end: int, earlier: str | None) -> DocumentSet:
         """A set at `path` of documents of the shards before `end`, with those that the unit `earlier` noted."""
@@ -108,7 +152,7 @@ class _Task:
 
 
 @dataclass(frozen=True, slots=True)
-class MergePrints(_Task):
+class MergePrints(MatchTask):
     """The prints of a group of shards, or of merged groups, as one file."""
 
     shards: tuple[str, ...]
@@ -121,7 +165,7 @@ class MergePrints(_Task):
         paths = [self.path(name) for name in self.groups] or [folder / f"{name}.parquet" for name in self.shards]
         with timings.measure("merge"):
             made = _scheme(self.run)
-            merge_prints(paths, unit.path(f"{self.name}.parquet"), scheme=made, nbytes=self.plan.nbytes)
+            merge_prints(paths, unit.path(self.working("parquet")), scheme=made, nbytes=self.plan.nbytes)
         return unit.commit(Ledger())
 
 
@@ -134,10 +178,14 @@ class Pool:
     files: tuple[Path, ...]
     index: tuple[Path, ...]
     """Files of the generations before."""
+    first: int
+    """The shard with which the new ones begin."""
+    lengths: tuple[str, ...] = ()
+    """Units that measured the documents, where the longest stays."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Bucket(_Task):
+class _Bucket(MatchTask):
     """One range of hashes of a pool."""
 
     pool: Pool
@@ -145,14 +193,19 @@ class _Bucket(_Task):
     without: str | None
     """Unit that notes documents whose prints count for nothing."""
 
+    @property
+    def most(self) -> int:
+        """Documents of a hash to which the others are matched."""
+        return HUBS if self.pool.kind == BAND and self.run.recipe.match.linkage == "kept" else 1
+
     def pieces(self) -> Iterator[Prints]:
-        """New prints in parts that the memory holds, each with the first of the prints before that has their hash."""
+        """New prints in parts that the memory holds, each with the first of the prints before that have their hash."""
         without, pool, made = self.documents(self.without) if self.without else None, self.pool, _scheme(self.run)
         keep = None if without is None else lambda prints: ~without.contains(prints.doc_id)
         low, high = bucket_bounds(pool.buckets)[self.bucket]
-        rows = self.plan.bucket_rows // (2 if pool.index else 1)  # at most one known print for each new one
+        rows = self.plan.bucket_rows // (1 + self.most if pool.index else 1)  # so many known prints for each new one
         for part in pieces(pool.files, pool.kind, low, high, max_rows=rows, scheme=made, keep=keep):
-            known = oldest(pool.index, part.hash, pool.kind, scheme=made, keep=keep)
+            known = oldest(pool.index, part.hash, pool.kind, most=self.most, scheme=made, keep=keep)
             yield Prints.concatenate([known, part])
 
     def sorter(self, schema: pa.Schema, unit: Unit) -> Sorter:
@@ -167,50 +220,53 @@ class MatchDocuments(_Bucket):
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         ledger, edges = Ledger(), self.sorter(EDGES, unit)
+        first, turn = np.uint64(doc_id(self.pool.first, 0)), self._turn()
         with timings.measure("match"):
+            heads, before, seen = self._heads(turn) if turn else Prints.empty(), None, np.empty(0, np.uint64)
             for prints in self.pieces():
                 ledger["prints"].keep(len(prints))
-                found = matches(prints.hash, prints.doc_id)
-                edges.add(_edge_rows(found.doc, found.partner, EQUAL if self.pool.kind == DOCUMENT else found.agreeing))
+                known = heads.take(np.isin(heads.hash, prints.hash)) if len(heads) else heads
+                part = Prints.concatenate([known, prints])
+                found = matches(part.hash, part.doc_id, self.most, turn(part.doc_id) if turn else None)
+                rows = edge_rows(found.doc, found.partner, EQUAL if self.pool.kind == DOCUMENT else found.rank)
+                one = _hash_of_all(prints)
+                if one is not None:  # it may come in several parts, each with the first documents once more
+                    rows = rows[~np.isin(rows["doc"], seen)] if one == before else rows
+                    new = prints.doc_id[prints.doc_id >= first]
+                    seen = np.concatenate((known.doc_id, distinct(new)[:HUBS]))
+                before = one
+                edges.add(rows[rows["doc"] >= first])  # those between earlier ones were found before
         with timings.measure("write"):
-            n = write_blocks(unit.path(f"{self.name}.parquet"), EDGES, edges.blocks())
+            n = write_blocks(unit.path(self.working("parquet")), EDGES, edges.blocks())
         return unit.commit(ledger, facts={"rows": n})
+
+    def _turn(self) -> Callable[[NDArray[np.uint64]], NDArray[np.uint64]] | None:
+        """When each document is asked, where that is not the order of their addresses."""
+        policy, kind = self.run.recipe.match.keep_document, self.pool.kind
+        if policy == "newest" and (kind == DOCUMENT or self.most > 1):
+            return lambda doc: turns(doc, policy)
+        if policy == "longest" and self.most > 1 and self.without:  # equal ones are equally long
+            lengths = self.lengths_of(self.pool.lengths, self.documents(self.without))
+            return lambda doc: turns(doc, policy, lengths)
+        return None
+
+    def _heads(self, turn: Callable[[NDArray[np.uint64]], NDArray[np.uint64]]) -> Prints:
+        """Of each hash that fills a part by itself, and so may come in several, those that are asked first."""
+        heads = Prints.empty()
+        for part in self.pieces():
+            if _hash_of_all(part) is not None:
+                heads = Prints.concatenate([heads, part])
+                order = np.lexsort((heads.doc_id, turn(heads.doc_id), heads.hash))
+                heads = heads.take(order)
+                heads = heads.take(group_starts(heads.hash, heads.doc_id))
+                starts = group_starts(heads.hash)
+                place = np.arange(len(heads)) - np.repeat(starts, np.diff(starts, append=len(heads)))
+                heads = heads.take(place <= self.most)
+        return heads
 
 
 @dataclass(frozen=True, slots=True)
-class CheckEdges(_Task):
-    """The near edges of a bucket whose true Jaccard similarity, of the texts, is high enough."""
-
-    edges: str
-
-    def work(self, unit: Unit, timings: Timings) -> Manifest:
-        recipe, ledger = self.run.recipe, Ledger()
-
-        def kept() -> Iterator[Rows]:
-            for rows in stream_rows(self.path(self.edges), AGAIN):
-                near = Edges(rows["doc"], rows["partner"], rows["rank"])
-                found = confirmed(near, recipe.match.min_jaccard, recipe.dedup.signature.ngram, self._texts)
-                ledger["edges"].drop("low_jaccard", len(rows) - len(found.doc))
-                ledger["edges"].keep(len(found.doc))
-                yield _edge_rows(found.doc, found.partner, found.agreeing)
-
-        with timings.measure("check"):
-            n = write_blocks(unit.path(f"{self.name}.parquet"), EDGES, kept())
-        return unit.commit(ledger, facts={"rows": n})
-
-    def _texts(self, doc: NDArray[np.uint64]) -> dict[int, str]:
-        """Texts of `doc`, shard by shard."""
-        found: dict[int, str] = {}
-        for shard in np.unique(doc >> np.uint64(32)).tolist():
-            path = self.run.file("extract", shard)
-            chosen = doc[doc >> np.uint64(32) == shard].tolist()
-            table = pq.read_table(path, columns=["doc_id", "text"], filters=[("doc_id", "in", chosen)])
-            found.update(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class NoteEqual(_Task):
+class NoteEqual(MatchTask):
     """The documents that are copies of an earlier one, a bit each, so that their bands need not be matched."""
 
     edges: tuple[str, ...]
@@ -220,7 +276,7 @@ class NoteEqual(_Task):
     """The unit of this kind one generation before."""
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        copies = self.new_documents(unit.path(f"{self.name}.bits"), self.end, self.earlier)
+        copies = self.new_documents(unit.path(self.working("bits")), self.end, self.earlier)
         for name in self.edges:
             for rows in stream_rows(self.path(name), AGAIN):
                 copies.add(rows["doc"])
@@ -228,7 +284,7 @@ class NoteEqual(_Task):
 
 
 @dataclass(frozen=True, slots=True)
-class MergeRows(_Task):
+class MergeRows(MatchTask):
     """Sorted files of a group as one: edges by document, or decisions by address."""
 
     schema: pa.Schema
@@ -237,18 +293,18 @@ class MergeRows(_Task):
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         with timings.measure("merge"):
             blocks = merge_tables([self.path(name) for name in self.parts], AGAIN, self.schema.names[:2])
-            n = write_blocks(unit.path(f"{self.name}.parquet"), self.schema, blocks)
+            n = write_blocks(unit.path(self.working("parquet")), self.schema, blocks)
         return unit.commit(Ledger(), facts={"rows": n})
 
 
 @dataclass(frozen=True, slots=True)
-class MeasureLengths(_Task):
+class MeasureLengths(MatchTask):
     """Characters of each document of a group of shards, for `keep_document: longest`."""
 
     shards: tuple[str, ...]
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        with unit.path(f"{self.name}.lengths").open("wb") as stream:
+        with unit.path(self.working("lengths")).open("wb") as stream:
             for shard in self.shards:
                 with pq.ParquetFile(self.run.folder("extract") / f"{shard}.parquet") as pages:
                     for batch in pages.iter_batches(4096, columns=["text"]):
@@ -258,10 +314,12 @@ class MeasureLengths(_Task):
 
 
 @dataclass(frozen=True, slots=True)
-class DecideDocuments(_Task):
+class DecideDocuments(MatchTask):
     """Which documents of a generation go."""
 
     edges: tuple[str, ...]
+    compared: tuple[str, ...]
+    """Units with the edges that were measured, in the order of their documents."""
     lengths: tuple[str, ...]
     first: int
     end: int
@@ -272,55 +330,63 @@ class DecideDocuments(_Task):
     """Units of this kind of the generations before: their documents are decided."""
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        gone = self.new_documents(unit.path(f"{self.name}.bits"), self.end, self.earlier[-1] if self.earlier else None)
+        gone = self.new_documents(unit.path(self.working("bits")), self.end, self.earlier[-1] if self.earlier else None)
         ledger = Ledger()
-        rows = self._rows((*self.edges, *self.earlier))
-        ledger["edges"].keep(rows)
-        first = np.uint64(doc_id(self.first, 0))
+        ledger["edges"].keep(self._rows((*self.edges, *self.compared, *self.earlier)))
+        first, folder = np.uint64(doc_id(self.first, 0)), unit.scratch("best.rows").parent
 
         def decided() -> Iterator[Rows]:
-            recipe, folder = self.run.recipe, unit.scratch("best.rows").parent
-            signature, keep = recipe.dedup.signature, recipe.match.keep_document
-            for part in decide_edges(
-                self._edges(), rows, signature, keep, folder, self.plan.nbytes, lambda doc: self._length_of(doc, gone)
-            ):
-                new = _gone_rows(part)[part.doc >= first]
+            for part in self._decide(gone, folder):
+                new = gone_rows(part)[part.doc >= first]
                 gone.add(new["doc_id"])
                 yield new
 
         with timings.measure("decide"):
-            n = write_blocks(unit.path(f"{self.name}.parquet"), _GONE, decided())
+            n = write_blocks(unit.path(self.working("parquet")), GONE, decided())
         facts = {"rows": n, "first": self.first, "end": self.end, "cut": dataclasses.asdict(self.cut)}
         return unit.commit(ledger, facts=facts)
+
+    def _decide(self, gone: DocumentSet, folder: Path) -> Iterator[Decisions]:
+        """The documents that go, by the recipe's linkage."""
+        config, signature = self.run.recipe.match, self.run.recipe.dedup.signature
+        policy, nbytes, lengths = config.keep_document, self.plan.nbytes, self.lengths_of(self.lengths, gone)
+        if config.linkage == "chain" or policy == "none":
+            rows = self._rows((*self.edges, *self.compared, *self.earlier))
+            known = [_known_edges(self.path(name)) for name in self.earlier]
+            return decide_edges(self._edges(*known), rows, signature, policy, folder, nbytes, lengths)
+        went = (self._went(name) for name in self.earlier)
+        earlier = itertools.chain.from_iterable(went)
+        return decide_kept(summed(self._edges()), earlier, gone, signature, policy, folder, nbytes, lengths)
 
     def _rows(self, names: Sequence[str]) -> int:
         return sum(m.facts["rows"] for name in names if (m := self.run.manifest("match", name)))
 
-    def _edges(self) -> Iterator[Rows]:
-        """The edges, and for each document that went before one to the document that stays for it."""
+    def _edges(self, *more: Iterator[Rows]) -> Iterator[Rows]:
+        """All edges, and `more`, sorted by (doc, partner)."""
+        compared = itertools.chain.from_iterable(stream_rows(self.path(name), AGAIN) for name in self.compared)
+        streams = [stream_rows(self.path(name), AGAIN) for name in self.edges]
+        return merged([compared, *streams, *more], EDGES.names[:2])
 
-        def known(name: str) -> Iterator[Rows]:
-            for rows in stream_rows(self.path(name), AGAIN):
-                yield _edge_rows(rows["doc_id"], rows["partner"], 1)
+    def _went(self, name: str) -> Iterator[Rows]:
+        """What an earlier generation decided, for what is decided now."""
+        recipe = self.run.recipe
+        for rows in stream_rows(self.path(name), AGAIN):
+            went = np.zeros(len(rows), WENT)
+            went["doc"], went["partner"], went["match"] = rows["doc_id"], rows["partner"], rows["match"]
+            went["rank"] = ranks(
+                rows["similarity"], rows["exact"], recipe.dedup.signature, recipe.match.min_jaccard > 0
+            )
+            yield went
 
-        streams = [stream_rows(self.path(name), AGAIN) for name in self.edges] + [known(name) for name in self.earlier]
-        return merged(streams, EDGES.names[:2])
 
-    def _length_of(self, doc: NDArray[np.uint64], all_documents: DocumentSet) -> NDArray[np.int64]:
-        """Characters of `doc`, looked up in the files of lengths one after the other."""
-        out, position = np.zeros(len(doc), np.int64), all_documents.position(doc)
-        for name in self.lengths:
-            measured = self.run.manifest("match", name)
-            assert measured is not None
-            lengths = np.memmap(self.run.folder("match") / f"{name}.lengths", "<i4", "r")
-            at = position - all_documents.first_bit[measured.facts["first"]]
-            here = np.flatnonzero((at >= 0) & (at < len(lengths)))
-            out[here] = lengths[at[here]]
-        return out
+def _known_edges(path: Path) -> Iterator[Rows]:
+    """For each document that went before an edge to the document that stays for it."""
+    for rows in stream_rows(path, AGAIN):
+        yield edge_rows(rows["doc_id"], rows["partner"], 1)
 
 
 @dataclass(frozen=True, slots=True)
-class NameRecaptures(_Task):
+class NameRecaptures(MatchTask):
     """The documents that go and have the URL of the one that stays for them."""
 
     gone: str
@@ -331,7 +397,7 @@ class NameRecaptures(_Task):
         with timings.measure("captures"):
             gone = stream_rows(self.path(self.gone), AGAIN)
             found = recaptures(gone, self._captures(), self._captures(), unit.scratch("x").parent, self.plan.nbytes)
-            write_blocks(unit.path(f"{self.name}.parquet"), _RECAPTURED, found)
+            write_blocks(unit.path(self.working("parquet")), _RECAPTURED, found)
         return unit.commit(Ledger())
 
     def _captures(self) -> Iterator[Rows]:
@@ -354,12 +420,12 @@ class MatchParagraphs(_Bucket):
                 rows["partner"], rows["partner_paragraph"] = decided.partner_doc, decided.partner_paragraph
                 found.add(rows)
         with timings.measure("write"):
-            write_blocks(unit.path(f"{self.name}.parquet"), REPEATED, _once(found.blocks()))
+            write_blocks(unit.path(self.working("parquet")), REPEATED, _once(found.blocks()))
         return unit.commit(ledger)
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnToGroup(_Task):
+class ReturnToGroup(MatchTask):
     """The repeated paragraphs of a group of shards, out of few large files, so that each shard reads one small one."""
 
     shards: tuple[str, ...]
@@ -368,38 +434,49 @@ class ReturnToGroup(_Task):
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         def blocks() -> Iterator[Rows]:
             for shard in self.shards:  # a shard at a time, so that memory does not grow with the group
-                yield _of_shard([self.path(name) for name in self.parts], REPEATED, shard)
+                yield rows_of_shard([self.path(name) for name in self.parts], REPEATED, shard)
 
         with timings.measure("read"):
-            write_blocks(unit.path(f"{self.name}.parquet"), REPEATED, blocks())
+            write_blocks(unit.path(self.working("parquet")), REPEATED, blocks())
         return unit.commit(Ledger())
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnToShard(_Task):
+class ReturnToShard(MatchTask):
     """What one shard must drop."""
 
     gone: str
     recaptures: str | None
     parts: tuple[str, ...]
     """Units whose files hold repeated paragraphs."""
+    shingles: tuple[str, ...]
+    """Units with the shingles of the documents that stand in edges, where partners were not compared."""
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         with timings.measure("read"):
-            gone = _of_shard([self.path(self.gone)], _GONE, self.name)
+            gone = rows_of_shard([self.path(self.gone)], GONE, self.name)
+            self._measure(gone)
             again = [self.path(self.recaptures)] if self.recaptures else []
-            captures = _of_shard(again, _RECAPTURED, self.name)
-            parts = _of_shard([self.path(name) for name in self.parts], REPEATED, self.name)
-        table = pa.concat_tables([_whole(gone, captures["doc_id"]), _parts(table_of_rows(REPEATED, parts))])
+            captures = rows_of_shard(again, _RECAPTURED, self.name)
+            parts = rows_of_shard([self.path(name) for name in self.parts], REPEATED, self.name)
+        table = pa.concat_tables([whole_table(gone, captures["doc_id"]), parts_table(table_of_rows(REPEATED, parts))])
         table = table.sort_by([("doc_id", "ascending"), ("paragraph", "ascending")])
         self._compare(table, timings)
         write_table(unit.path(f"{self.name}.parquet"), table)
         return unit.commit(self._ledger(table))
 
+    def _measure(self, gone: Rows) -> None:
+        """Fill in how near the partners are that no edge led to; a copy has the shingles of what it equals."""
+        sets = shingles_of(self.run, self.shingles)
+        for row in gone if self.shingles else ():
+            if np.isnan(row["similarity"]):
+                doc, partner, match = (int(row[name]) for name in ("doc_id", "partner", "match"))
+                row["similarity"] = sets.similarity(match if sets.of(doc) is None else doc, partner)
+
     def _compare(self, table: pa.Table, timings: Timings) -> None:
         """Count for the log what is decided otherwise than before, when this shard was judged before."""
         with contextlib.suppress(OSError, pa.ArrowException):
-            before = _decided(pq.read_table(self.path(self.name)))
+            before = _decided(pq.read_table(self.run.file("match", shard_number(self.name))))
             now = _decided(table)
             for change, rows in (("go now", now - before), ("come back", before - now)):
                 whole = sum(paragraph is None for _, paragraph in rows)
@@ -423,21 +500,41 @@ class ReturnToShard(_Task):
         return ledger
 
 
+def _working(run: Run, name: str) -> Path:
+    return run.folder("matching") / name
+
+
+def working_file(run: Run, name: str) -> Path:
+    """A file of a unit that no other verb reads: where an earlier release wrote it, beside what each shard drops."""
+    made, before = _working(run, name), run.folder("match") / name
+    return before if before.is_file() and not made.is_file() else made
+
+
+def shingles_of(run: Run, names: Sequence[str]) -> ShingleFiles:
+    """What the units `names`, which have ended, noted of documents' shingles."""
+    first = [m.facts["first"] for name in names if (m := run.manifest("match", name))]
+    return ShingleFiles([working_file(run, f"{name}.shingles") for name in names], first, AGAIN)
+
+
+def _hash_of_all(prints: Prints) -> int | None:
+    """The hash that all of `prints` have, if they have one: only such a one comes in several parts."""
+    return int(prints.hash[0]) if len(prints) and prints.hash.min() == prints.hash.max() else None
+
+
 def _scheme(run: Run) -> dict[str, str]:
     return scheme(run.recipe.dedup.signature, run.recipe.dedup.paragraphs)
 
 
-def _edge_rows(doc: NDArray[np.uint64], partner: NDArray[np.uint64], rank: NDArray[np.int32] | int) -> Rows:
+def edge_rows(doc: NDArray[np.uint64], partner: NDArray[np.uint64], rank: NDArray[np.int32] | int) -> Rows:
     rows = np.empty(len(doc), EDGE)
     rows["doc"], rows["partner"], rows["rank"] = doc, partner, rank
     return rows
 
 
-def _gone_rows(part: Decisions) -> Rows:
-    rows = np.empty(len(part.doc), dtype_of(_GONE))
-    columns = (part.doc, part.partner, part.similarity, part.equal, part.cluster_size)
-    for name, column in zip(_GONE.names, columns, strict=True):
-        rows[name] = column
+def gone_rows(part: Decisions) -> Rows:
+    rows = np.empty(len(part.doc), dtype_of(GONE))
+    for name in GONE.names:
+        rows[name] = getattr(part, {"doc_id": "doc", "exact": "equal"}.get(name, name))
     return rows
 
 
@@ -447,12 +544,12 @@ def _once(blocks: Iterator[Rows]) -> Iterator[Rows]:
         yield block[first_of_groups(block, ("doc_id", "paragraph"))]
 
 
-def _of_shard(paths: Sequence[Path], schema: pa.Schema, shard: str) -> Rows:
+def rows_of_shard(paths: Sequence[Path], schema: pa.Schema, shard: str) -> Rows:
     """The rows of a shard out of files sorted by address, sorted."""
     number = shard_number(shard)
     low, high = doc_id(number, 0), doc_id(number + 1, 0) - 1
     parts = [read_range(path, schema, AGAIN, low, high) for path in paths]
-    rows = np.concatenate([*parts, np.empty(0, dtype_of(schema))])
+    rows = np.concatenate([np.empty(0, dtype_of(schema)), *parts])
     keys = [rows[name] for name in reversed(schema.names[:2])]
     return np.asarray(rows[np.lexsort(keys)])
 
@@ -461,14 +558,15 @@ def _decided(table: pa.Table) -> set[tuple[int, int | None]]:
     return set(zip(table["doc_id"].to_pylist(), table["paragraph"].to_pylist(), strict=True))
 
 
-def _whole(gone: Rows, recaptured: NDArray[np.uint64]) -> pa.Table:
+def whole_table(gone: Rows, recaptured: NDArray[np.uint64]) -> pa.Table:
     """Decisions on documents in the form of a shard's file."""
     n = len(gone)
     kind = np.where(gone["exact"], EXACT, NEAR).astype(object)
     kind[np.isin(gone["doc_id"], recaptured)] = RECAPTURE
     nothing = pa.nulls(n, pa.int32())
     columns: Mapping[str, Any] = {
-        **{name: pa.array(gone[name]) for name in ("doc_id", "partner", "similarity", "cluster_size")},
+        **{name: pa.array(gone[name]) for name in ("doc_id", "partner", "match", "match_similarity", "cluster_size")},
+        "similarity": pa.array(gone["similarity"], mask=np.isnan(gone["similarity"])),
         "paragraph": nothing,
         "partner_paragraph": nothing,
         "kind": pa.array(kind, pa.string()),
@@ -476,12 +574,14 @@ def _whole(gone: Rows, recaptured: NDArray[np.uint64]) -> pa.Table:
     return pa.table([columns[name] for name in _DUPLICATES.names], schema=_DUPLICATES)
 
 
-def _parts(table: pa.Table) -> pa.Table:
+def parts_table(table: pa.Table) -> pa.Table:
     """Decisions on paragraphs in the form of a shard's file."""
     n = table.num_rows
     columns: Mapping[str, Any] = {
         **{name: table[name] for name in table.schema.names},
         "similarity": pa.array(np.ones(n, np.float32)),
+        "match": pa.nulls(n, pa.uint64()),
+        "match_similarity": pa.nulls(n, pa.float32()),
         "kind": pa.array([PARAGRAPH] * n, pa.string()),
         "cluster_size": pa.nulls(n, pa.int64()),
     }

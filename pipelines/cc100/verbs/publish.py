@@ -46,7 +46,7 @@ class CountClusters:
 
     run: Run
     decisions: str
-    """Digest of what `match` decided of all shards."""
+    """Digest of what was decided of all shards."""
     name: str = "cluster_sizes"
 
     def unit(self) -> Unit:
@@ -58,15 +58,16 @@ class CountClusters:
         sizes, waiting, rows_waiting = _SIZES_SCHEMA.empty_table(), list[pa.Table](), 0
         for shard in self.run.numbers("match"):
             rows = pq.read_table(
-                self.run.file("match", shard),
-                columns=["partner", "cluster_size"],
+                self.run.decisions(shard),
+                columns=["partner"],
                 filters=pc.field("paragraph").is_null() & pc.field("partner").is_valid(),
             )
-            waiting.append(pa.table([rows["partner"], rows["cluster_size"]], schema=_SIZES_SCHEMA))
+            waiting.append(pa.table([rows["partner"], np.ones(len(rows), np.int64)], schema=_SIZES_SCHEMA))
             rows_waiting += len(rows)
             if rows_waiting > max(len(sizes), _WAITING):
-                sizes, waiting, rows_waiting = _largest([sizes, *waiting]), [], 0
-        sizes = _largest([sizes, *waiting]).sort_by("doc_id").combine_chunks()
+                sizes, waiting, rows_waiting = _summed([sizes, *waiting]), [], 0
+        sizes = _summed([sizes, *waiting]).sort_by("doc_id").combine_chunks()
+        sizes = sizes.set_column(1, _SIZES_SCHEMA.field(1), pc.add(sizes["cluster_size"], 1))  # and itself
         write_table(unit.path(f"{self.name}.parquet"), sizes)
         shards = sizes["doc_id"].to_numpy() >> np.uint64(ROW_BITS)
         bounds = [*np.flatnonzero(np.diff(shards, prepend=np.uint64(1 << 33))), len(shards)]
@@ -80,10 +81,10 @@ class CountClusters:
         return unit.commit(ledger, facts={"shards": digests})
 
 
-def _largest(parts: list[pa.Table]) -> pa.Table:
-    """Each document once, with the largest number that it is said to stand for."""
+def _summed(parts: list[pa.Table]) -> pa.Table:
+    """Each document once, with the number of those that went for it."""
     grouped = pa.concat_tables(parts).group_by("doc_id", use_threads=False)
-    return grouped.aggregate([("cluster_size", "max")]).rename_columns(_SIZES_SCHEMA.names)
+    return grouped.aggregate([("cluster_size", "sum")]).rename_columns(_SIZES_SCHEMA.names)
 
 
 def _cluster_sizes(run: Run, number: int) -> dict[int, int]:
@@ -268,8 +269,9 @@ def steps(run: Run) -> Iterator[Step]:
     """What documents stand for; one unit a language, the largest first, so that the last worker does not end long after
     the others; what the corpus says of itself."""
     decided = hashlib.sha256()
-    for _, entry in run.shards("match"):
-        decided.update(entry.stated())
+    for place in ("match", "returned"):
+        for _, entry in run.shards(place):
+            decided.update(entry.stated())
     yield Step("clusters", [CountClusters(run, decided.hexdigest())])
     found = _by_language(run)
     shared = verb_contents(run.recipe, "publish")

@@ -12,13 +12,14 @@ import pyarrow.parquet as pq
 
 from cc100.layout import Run
 from cc100.recipe import verb_contents
+from cc100.verbs import returning
 from cc100.verbs.task import Step
 from ccbuild.documents import DocumentSorter, Drop, DroppedFile
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
 from ccbuild.progress import counted
 from ccbuild.records import DOCUMENT_SCHEMA, Document, from_table
-from ccbuild.rundir import shard_name
+from ccbuild.rundir import INNER, shard_name
 from ccbuild.runner import BLOCK, Judged, Timings, run_stages
 from ccbuild.storage import Manifest, Unit, digest_of
 
@@ -79,7 +80,7 @@ class RefineShard:
         with timings.measure("open"):
             stages = self.run.recipe.refine.build(self.run.folder("prepare"))
         kept = DocumentSorter(unit.scratch, self.run.recipe.run.spare_bytes // _COPIES)
-        with DroppedFile(unit.path(f"{self.name}.dropped.parquet")) as dropped:
+        with DroppedFile(unit.path(f"../{INNER['dropped']}/{self.name}.parquet")) as dropped:
             blocks = self._blocks(ledger)
             while True:
                 with timings.measure("join"):
@@ -139,7 +140,7 @@ class RefineShard:
 
     def _decisions(self) -> Iterator[_Decision]:
         """What `match` decided of the shard, by document; of a whole document one row."""
-        with pq.ParquetFile(self.run.file("match", self.shard)) as file:
+        with pq.ParquetFile(self.run.decisions(self.shard)) as file:
             for batch in file.iter_batches(_BATCH, columns=["doc_id", "paragraph", "kind", "partner", "similarity"]):
                 yield from itertools.starmap(_Decision, zip(*(column.to_pylist() for column in batch), strict=True))
 
@@ -194,7 +195,9 @@ def steps(run: Run) -> Iterator[Step]:
     """One unit a shard, the one with most pages first."""
     shared = {"models": digest_of(*run.entries("prepare")), **verb_contents(run.recipe, "refine")}
     shared |= run.recipe.refine.inputs()
+    yield from returning.steps(run, shared)
     decided = {number: digest_of(entry) for number, entry in run.shards("match")}
+    decided |= {number: digest_of(entry) for number, entry in run.shards("returned")}
     pages = {number: (-entry.facts["documents"], digest_of(entry)) for number, entry in run.shards("extract")}
     largest = sorted(pages, key=lambda number: (pages[number][0], number))
     yield Step("shards", [RefineShard(run, n, pages[n][1], decided.get(n), shared) for n in largest])

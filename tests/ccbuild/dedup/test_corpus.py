@@ -16,7 +16,7 @@ import pytest
 from ccbuild.cli import dedup as cli
 from ccbuild.dedup.corpora.files import dedup_files
 from ccbuild.dedup.corpora.query import datasketch_index, minhash, neighbours
-from ccbuild.dedup.corpora.texts import CorpusConfig, overlap, sketch
+from ccbuild.dedup.corpora.texts import CorpusConfig, deduplicate, overlap, sketch
 from ccbuild.dedup.external.printfile import write_prints
 from ccbuild.dedup.jaccard import true_jaccard
 from ccbuild.dedup.paragraphs import document_hash
@@ -84,6 +84,71 @@ def test_without_a_folder_the_dropped_rows_are_printed(tmp_path: Path, capsys: p
     captured = capsys.readouterr()
     assert [d["row"] for d in records(captured.out)] == [2]
     assert "kept 2," in captured.err
+
+
+def chain(links: int, moved: int = 14, words: int = 200) -> list[str]:
+    """Texts of which each has `moved` words in a row that the one before has not."""
+    return [" ".join(f"old{i}" if i >= n * moved else f"new{i}" for i in range(words)) for n in range(links)]
+
+
+def found(texts: list[str], **settings: Any) -> list[Any]:
+    return deduplicate(texts, CorpusConfig(**settings))
+
+
+def test_a_chain_of_near_texts_goes_only_where_one_that_stays_is_near() -> None:
+    """Neighbours are alike at 0.83, the ends share nothing: what goes names a text that stays and resembles it."""
+    texts = chain(12)
+    assert true_jaccard(texts[0], texts[1], 5) > 0.8
+    assert true_jaccard(texts[0], texts[11], 5) < 0.15
+    gone = found(texts)
+    stays = set(range(12)) - {each.row for each in gone}
+    assert len(stays) > 3
+    for each in gone:
+        assert each.partner in stays
+        assert each.match == each.partner
+        near = true_jaccard(texts[each.row], texts[each.partner], 5)
+        assert each.similarity == pytest.approx(near, abs=0.001)
+        assert near >= 0.7
+    assert all(true_jaccard(texts[a], texts[b], 5) < 0.83 for a in stays for b in stays if a != b)
+
+
+def test_a_chain_as_others_have_it_says_how_near_each_is_to_both() -> None:
+    texts = chain(12)
+    gone = found(texts, linkage="chain")
+    assert [(each.row, each.partner) for each in gone] == [(row, 0) for row in range(1, 12)]
+    for each in gone:
+        assert each.similarity == pytest.approx(true_jaccard(texts[each.row], texts[0], 5), abs=0.001)
+        assert each.match_similarity == pytest.approx(true_jaccard(texts[each.row], texts[each.match], 5), abs=0.001)
+    assert gone[-1].similarity < 0.15
+    assert gone[-1].match_similarity > 0.8
+
+
+def test_a_least_similarity_moves_the_chain() -> None:
+    texts = chain(12)
+    kept = [12 - len(found(texts, min_jaccard=least)) for least in (0.7, 0.8, 0.9)]
+    assert kept == sorted(kept)
+    assert kept[0] < kept[1] < kept[2] == 12
+
+
+def test_two_languages_that_share_half_a_page_are_no_duplicates() -> None:
+    """Bands may call them near; their texts share half."""
+    shared = " ".join(f"english{i}" for i in range(120))
+    texts = [shared + " " + " ".join(f"{lang}{i}" for i in range(60)) for lang in ("lt", "nn")]
+    assert 0.4 < true_jaccard(*texts, 5) < 0.55
+    signature = SignatureConfig(bands=60, rows=2)  # finds them surely
+    assert [each.reason for each in found(texts, signature=signature, min_jaccard=0)] == ["near_duplicate"]
+    assert found(texts, signature=signature) == []
+
+
+def test_only_the_same_text_is_an_exact_duplicate() -> None:
+    """A copy of a text that went for a near one equals the one, and is near to the other, which stays."""
+    gone = found([LONG, NEAR, NEAR])
+    assert [(each.row, each.reason, each.partner, each.match) for each in gone] == [
+        (1, "near_duplicate", 0, 0),
+        (2, "near_duplicate", 0, 1),
+    ]
+    assert gone[1].match_similarity == 1.0
+    assert gone[1].similarity == gone[0].similarity == pytest.approx(true_jaccard(LONG, NEAR, 5), abs=0.001)
 
 
 @pytest.mark.parametrize(("keep", "stays"), [("first", [0, 3]), ("newest", [2, 3]), ("longest", [1, 3]), ("none", [3])])

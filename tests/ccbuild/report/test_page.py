@@ -157,7 +157,7 @@ def test_the_verdict_is_shown_where_there_is_one(demo_run: Path) -> None:
         (("6-vocabulary", "7-tokens", "8-model"), {"training", "pieces"}),
         (("5-corpus", "6-vocabulary", "7-tokens", "8-model"), {"training", "pieces", "perplexity", "sampling", "kept"}),
         (
-            ("1-pages", "3-duplicates", "4-documents", "0-models", "crawl", "8-model"),
+            ("1-pages", "1-refused", "3-duplicates", "4-documents", "4-dropped", "0-models", "crawl", "8-model"),
             {"dropped", "origins"},
         ),
     ],

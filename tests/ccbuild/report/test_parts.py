@@ -216,7 +216,7 @@ def test_samples_join_on_the_address(small_run: Path) -> None:
         table = pq.read_table(path, columns=["doc_id", "url"])
         urls |= dict(zip(table["doc_id"].to_pylist(), table["url"].to_pylist(), strict=True))
     partner: dict[str, str] = {}
-    for path in (small_run / "4-documents").glob("*.dropped.parquet"):
+    for path in (small_run / "4-dropped").glob("*.parquet"):
         partner |= {r["url"]: urls[r["partner"]] for r in pq.read_table(path).to_pylist() if r["partner"] is not None}
     shown = dropped_documents(run)
     copies = [sample for sample in shown if sample.partner_url]
