@@ -44,6 +44,7 @@ __all__ = [
     "fingerprint_file",
     "link",
     "open_input",
+    "open_parquet",
     "read_manifest",
     "retire",
     "sha256_file",
@@ -494,6 +495,11 @@ def total_size(paths: Sequence[str]) -> int:
 def write_table(path: str | Path, table: pa.Table, *, row_group_rows: int = 1 << 16) -> None:
     """A Parquet file with the same bytes for the same table: zstd, level 3, statistics for every column but text."""
     pq.write_table(table, path, **PARQUET, row_group_size=row_group_rows)
+
+
+def open_parquet(path: str | Path) -> pq.ParquetFile:
+    """A Parquet file to be read a batch at a time. By default Arrow keeps all that it has read until the end."""
+    return pq.ParquetFile(path, pre_buffer=False)
 
 
 def table_of(schema: pa.Schema, columns: Mapping[str, Sequence[Any]]) -> pa.Table:
