@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from ccbuild.errors import DataError, InputError
 from ccbuild.records import DOCUMENT_SCHEMA
 from ccbuild.rundir import folder_of
-from ccbuild.storage import PARQUET, Manifest, Unit, read_manifest
+from ccbuild.storage import PARQUET, Manifest, Unit, open_parquet, read_manifest
 
 __all__ = ["CORPUS_SCHEMA", "CorpusLanguage", "CorpusWriter", "corpus_language", "open_corpus"]
 
@@ -150,7 +150,7 @@ class CorpusLanguage:
         """Record batches of `columns`, at most `rows` documents each; of all shards or of those named."""
         for number, path in enumerate(self.paths):
             if shards is None or number in shards:
-                with pq.ParquetFile(path) as file:
+                with open_parquet(path) as file:
                     yield from file.iter_batches(rows, columns=list(columns))
 
     def texts(self, shards: Sequence[int] | None = None) -> Iterator[str]:

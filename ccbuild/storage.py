@@ -44,6 +44,7 @@ __all__ = [
     "fingerprint_file",
     "link",
     "open_input",
+    "open_parquet",
     "read_manifest",
     "retire",
     "sha256_file",
@@ -501,6 +502,11 @@ def write_table(path: str | Path, table: pa.Table, *, row_group_rows: int = 1 <<
     with pq.ParquetWriter(path, table.schema, **PARQUET) as writer:
         if table.num_rows:  # the library datasets breaks off on a row group without rows
             writer.write_table(table, row_group_size=row_group_rows)
+
+
+def open_parquet(path: str | Path) -> pq.ParquetFile:
+    """A Parquet file to be read a batch at a time. By default Arrow keeps all that it has read until the end."""
+    return pq.ParquetFile(path, pre_buffer=False)
 
 
 def table_of(schema: pa.Schema, columns: Mapping[str, Sequence[Any]]) -> pa.Table:

@@ -32,6 +32,7 @@ from sentencepiece import SentencePieceNormalizer
 from ccbuild.border import survivors
 from ccbuild.errors import ConfigError, DataError, InputError
 from ccbuild.progress import counted
+from ccbuild.storage import open_parquet
 from ccbuild.vocab.config import VocabularyConfig
 
 __all__ = [
@@ -237,7 +238,7 @@ def read_frequent(path: str | Path, floor: int, most: int) -> tuple[pa.Array, ND
         if (numbers >= floor).sum() > most:
             floor = max(floor, int(np.partition(numbers, -most)[-most]))
             floor += int((numbers >= floor).sum() > most)
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             batches = file.iter_batches(_MERGED_ROWS, columns=["word", "count"])
             kept = [batch.filter(pc.greater_equal(batch["count"], floor)) for batch in batches]
     except (pa.ArrowException, OSError) as error:
@@ -290,7 +291,7 @@ class _Stream:
     """Rows of a sorted file of counts, a batch at a time."""
 
     def __init__(self, path: str | Path) -> None:
-        self._batches = pq.ParquetFile(path).iter_batches(_MERGED_ROWS, columns=["word", "count"])
+        self._batches = open_parquet(path).iter_batches(_MERGED_ROWS, columns=["word", "count"])
         self._table = _SCHEMA.empty_table()
         self._more()
 

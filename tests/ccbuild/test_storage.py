@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ccbuild import catalogue
 from ccbuild.errors import DataError, StorageError
 from ccbuild.ledger import Ledger
-from ccbuild.storage import Unit, read_manifest, retire
+from ccbuild.storage import Unit, open_parquet, read_manifest, retire
 
 FACTS = {"size": 1, "sha256": "0"}
 
@@ -129,6 +132,19 @@ except StorageError as error:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.startswith(f"No space left to write {tmp_path} ("), done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_read_of_a_parquet_file_is_not_kept(tmp_path: Path) -> None:
+    draw = random.Random(0)
+    table = pa.table({"text": [draw.randbytes(1 << 20) for _ in range(24)]})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=1)
+    del table
+    before, most = pa.total_allocated_bytes(), 0
+    with open_parquet(tmp_path / "x.parquet") as file:
+        for batch in file.iter_batches(1):
+            assert len(batch) == 1
+            most = max(most, pa.total_allocated_bytes() - before)
+    assert most < 12 << 20
 
 
 def test_a_full_disk_is_not_blamed_on_a_model(lid_model: Path, tmp_path: Path) -> None:

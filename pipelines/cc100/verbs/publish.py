@@ -29,7 +29,7 @@ from ccbuild.missing import missing_units
 from ccbuild.records import DOCUMENT_SCHEMA, ROW_BITS, doc_id
 from ccbuild.rundir import FOLDERS, shard_name
 from ccbuild.runner import Timings
-from ccbuild.storage import Manifest, Unit, digest_of, write_table
+from ccbuild.storage import Manifest, Unit, digest_of, open_parquet, write_table
 
 __all__ = ["steps"]
 
@@ -119,7 +119,7 @@ class PublishLanguage:
 
     def _batches(self, shard: int, columns: list[str]) -> Iterator[pa.Table]:
         """Rows of the language in one shard by address, from the row groups that hold it."""
-        with pq.ParquetFile(self.run.file("refine", shard)) as file:
+        with open_parquet(self.run.file("refine", shard)) as file:
             index = file.schema_arrow.get_field_index("lang")
             groups = [
                 g

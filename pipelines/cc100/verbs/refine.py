@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
-import pyarrow.parquet as pq
-
 from cc100.layout import Run
 from cc100.recipe import verb_contents
 from cc100.verbs import returning
@@ -21,7 +19,7 @@ from ccbuild.progress import counted
 from ccbuild.records import DOCUMENT_SCHEMA, Document, from_table
 from ccbuild.rundir import INNER, shard_name
 from ccbuild.runner import BLOCK, Judged, Timings, run_stages
-from ccbuild.storage import Manifest, Unit, digest_of
+from ccbuild.storage import Manifest, Unit, digest_of, open_parquet
 
 __all__ = ["steps"]
 
@@ -140,14 +138,14 @@ class RefineShard:
 
     def _decisions(self) -> Iterator[_Decision]:
         """What `match` decided of the shard, by document; of a whole document one row."""
-        with pq.ParquetFile(self.run.decisions(self.shard)) as file:
+        with open_parquet(self.run.decisions(self.shard)) as file:
             for batch in file.iter_batches(_BATCH, columns=["doc_id", "paragraph", "kind", "partner", "similarity"]):
                 yield from itertools.starmap(_Decision, zip(*(column.to_pylist() for column in batch), strict=True))
 
     def _pages(self) -> Iterator[Document]:
         """The shard's pages, with what `refine` passes on of them; `LedgerError` where `extract` kept others."""
         made = self.run.manifest("extract", self.name)
-        with pq.ParquetFile(self.run.file("extract", self.shard)) as file:
+        with open_parquet(self.run.file("extract", self.shard)) as file:
             columns = [name for name in DOCUMENT_SCHEMA.names if name in file.schema_arrow.names]
             rows = file.metadata.num_rows
             if made is None or rows != made.facts["documents"]:
