@@ -9,16 +9,17 @@ from typing import Literal
 from resiliparse.extract.html2text import extract_plain_text
 
 from ccbuild.errors import ConfigError
-from ccbuild.text.blocks import main_text
+from ccbuild.text.blocks import parse
 from ccbuild.text.charset import decode
 from ccbuild.text.clean import ccnet_lines, paragraphs
-from ccbuild.text.hostile import WORDS, PageLimits, Survey, strip_tags, survey
+from ccbuild.text.content import INDENT, Comments, main_text
+from ccbuild.text.hostile import PageLimits, strip_tags, survey
 from ccbuild.text.robots import meta_robots
+from ccbuild.text.structured import article_body
 
 __all__ = ["ExtractConfig", "PageText", "html_text", "page_text"]
 
 _HTML = ("text/html", "application/xhtml+xml", "")
-_ROBOTS = sum(1 << WORDS.index(word) for word in ("robots", "ccbot"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,9 @@ class ExtractConfig:
     """`main`: prose and what stands in it, found block by block. `resiliparse`: Resiliparse's main content; it loses
     lists and keeps link lists. `trafilatura`: needs that package, and twenty times the time. `all`: every visible
     text, menus included, as WET files have it. `ccnet`: the same, and of a WET file the lines that cc_net takes."""
+    comments: Comments = "drop"
+    """What becomes of readers' comments under a page's content, with `text=main`: `drop`, `keep`, or `mark`, which
+    begins each of their paragraphs with `> `. A page of little else, as of a forum, is its own content."""
     min_chars: int = 0
     """Fewest characters of a page before duplicates are sought; a shorter one is refused. CCNet: 300."""
     max_payload_bytes: int = 5 << 20
@@ -38,7 +42,8 @@ class ExtractConfig:
     max_paragraph_chars: int = 100_000
     """A longer paragraph is dropped: it is a data dump, and costs whatever meets it a long time."""
     limits: PageLimits = field(default_factory=PageLimits)
-    """Counts above which a page is not parsed; its tags are left out instead, and all its text stays."""
+    """Counts above which no parser but our own, which `main` uses, is given a page; its tags are left out instead, and
+    all its text stays."""
 
     def __post_init__(self) -> None:
         for name, value, least in (
@@ -91,12 +96,29 @@ def page_text(
         found = _lines(html, config)
         return found if isinstance(found, str) else PageText(paragraphs=found, charset=charset)
     page = payload if charset == "utf-8" and payload[:1] != b"\xef" else html.encode("utf-8", "surrogatepass")
+    if config.text == "main":
+        return _main_content(page, html, charset, config)
     facts = survey(page, config.limits)
-    found = _lines(strip_tags(page) if facts.hostile else html_text(html, facts, config.text), config)
+    found = _lines(strip_tags(page) if facts.hostile else html_text(html, config.text), config)
     if isinstance(found, str):
         return found
-    robots = meta_robots(html) if facts.signs & _ROBOTS else ()
+    robots = meta_robots(html) if facts.robots else ()
     return PageText(paragraphs=found, charset=charset, robots=robots, unparsed=facts.hostile)
+
+
+def _main_content(page: bytes, html: str, charset: str, config: ExtractConfig) -> PageText | str:
+    """The main content of a page in UTF-8, or the reason to drop it."""
+    parsed = parse(page)
+    text = main_text(parsed, config.comments)
+    body = article_body(page, text)
+    if not text and not body and parsed.tags:
+        return "no_prose"
+    found = _lines(body or text, config)
+    if isinstance(found, str):
+        return found
+    if INDENT in text:
+        found = [line.replace(INDENT, " ") for line in found]
+    return PageText(paragraphs=found, charset=charset, robots=meta_robots(html) if parsed.robots else ())
 
 
 def _lines(text: str, config: ExtractConfig, *, ccnet: bool = False) -> list[str] | str:
@@ -109,10 +131,8 @@ def _lines(text: str, config: ExtractConfig, *, ccnet: bool = False) -> list[str
     return "short_page" if sum(map(len, lines)) + len(lines) - 1 < config.min_chars else lines
 
 
-def html_text(html: str, facts: Survey, text: Literal["main", "all", "ccnet", "resiliparse", "trafilatura"]) -> str:
-    """Text of a sound HTML page, a block a line, not yet cleaned."""
-    if text == "main":
-        return main_text(html, facts.signs, facts.root)
+def html_text(html: str, text: Literal["all", "ccnet", "resiliparse", "trafilatura"]) -> str:
+    """Text of a sound HTML page as another library gives it, a block a line, not yet cleaned."""
     if text == "trafilatura":
         return _trafilatura(html)
     whole: str = extract_plain_text(
