@@ -40,7 +40,7 @@ _LONG_PARAGRAPH = 40
 """The same for what is marked as a paragraph."""
 _SENTENCE = 25
 """The same for what ends with a full stop."""
-_OUTSIDE = 160
+_OUTSIDE = 120
 """The same outside of the element that holds most of the prose."""
 _LINKED = 0.5
 """Share of link text from which a block is a link: the middle of the plateau in Kohlschütter et al., figure 3."""
@@ -56,7 +56,7 @@ _NOTICE = 120
 """A block with a copyright sign that is shorter than this is a notice, not a sentence about one."""
 _LEAST = 200
 """Characters of main content below which the short blocks are kept as well."""
-_MAIN = 0.75
+_MAIN = 0.8
 """Share of the prose from which an element holds the content, if no smaller one does."""
 _ROOT = 0.5
 """The same of an element that says that it does."""
@@ -73,7 +73,7 @@ _BOUNDS = {
     elements.FORM: (0.1, 0.1),
     elements.NOSCRIPT: (0.5, 0.5),
     elements.COMMENT: (0.7, 0.7),
-    elements.SIDE: (0.4, 0.65),
+    elements.SIDE: (0.6, 0.75),
     elements.HINT: (0.3, 0.4),
 }
 """Share of the page's prose above which a sign says nothing: of one element, and of all that bear it."""
@@ -205,12 +205,13 @@ def _signs(page: Page, prose: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _inside(page: Page, prose: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each block stands in the smallest element that holds most of the prose that counts."""
+    """Whether each block stands in the article, or else in the smallest element that holds most of the prose."""
     from ccbuild.text.kernels.blocks import masses, within
 
     found = masses(page.parents, page.places, prose)
-    enough = np.where(page.signs & elements.ROOT, _ROOT, _MAIN) * found[0]
-    holds = np.flatnonzero((found >= enough) & (page.signs & elements.INNER == 0))
+    holds = np.flatnonzero((page.signs & elements.ROOT != 0) & (found >= _ROOT * found[0]))
+    if not len(holds):
+        holds = np.flatnonzero((page.signs & elements.INNER == 0) & (found >= _MAIN * found[0]))
     into = np.zeros(len(page.parents), np.bool_)
     within(page.parents, int(holds[-1]) if len(holds) else 0, into)
     inside: NDArray[np.bool_] = into[page.places]

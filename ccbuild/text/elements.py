@@ -67,7 +67,7 @@ _WORDS = (
     ("caption credit credits", CAPTION),
     (
         "ad ads advert advertisement advertising author banner breadcrumb breadcrumbs byline consent cookie cookies "
-        "copyright dateline footer gdpr login masthead menu meta modal nav navbar navigation newsletter outbrain "
+        "dateline footer gdpr login masthead menu meta modal nav navbar navigation newsletter outbrain "
         "overlay pager pagination popup popular promo promotion promoted recommended recommendation "
         "recommendations related share shares sharing sidebar signup social sponsor sponsored subscribe subscription taboola tags teaser "
         "teasers toolbar topbar trending",
