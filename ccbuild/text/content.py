@@ -40,8 +40,10 @@ _LONG_PARAGRAPH = 40
 """The same for what is marked as a paragraph."""
 _SENTENCE = 25
 """The same for what ends with a full stop."""
-_OUTSIDE = 120
+_OUTSIDE = 160
 """The same outside of the element that holds most of the prose."""
+_SIGNED = 250
+"""The same in it, where a name that has a word of furniture holds the block."""
 _LINKED = 0.5
 """Share of link text from which a block is a link: the middle of the plateau in Kohlschütter et al., figure 3."""
 _LINKED_SENTENCE = 0.8
@@ -253,7 +255,7 @@ def _judged(blocks: _Blocks, signs: NDArray[np.int64], inside: Sequence[bool], c
             sign = 0 if open_ else sign
         else:
             open_ = False
-        if sign == elements.HINT and kind == _PROSE and size >= _OUTSIDE and inside[i]:
+        if sign == elements.HINT and kind == _PROSE and size >= _SIGNED and inside[i]:
             sign = 0
         if sign or (captions[i] and (size < _CAPTION or not _END.search(blocks.texts[i][-_TAIL:]))):
             continue
