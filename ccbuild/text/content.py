@@ -268,7 +268,8 @@ def _judged(blocks: _Blocks, signs: NDArray[np.int64], inside: Sequence[bool], c
 def _mark_lists(blocks: _Blocks, judged: Sequence[int]) -> None:
     """Mark the items of a list of links as short text where prose of the element that the list stands in is before and
     behind it: the list belongs to the prose."""
-    kinds, places, parents, tags = blocks.kinds, blocks.page.places, blocks.page.parents, blocks.tags
+    kinds, tags, parents = blocks.kinds, blocks.tags, blocks.page.parents
+    places = blocks.page.places.tolist()
     before, run = -1, list[int]()
     for i in judged:
         if kinds[i] == _LINKS and tags[i] == "li":
@@ -280,7 +281,7 @@ def _mark_lists(blocks: _Blocks, judged: Sequence[int]) -> None:
                 for j in run:
                     kinds[j] = _SHORT
         if kinds[i] != _HEADING:
-            before, run = int(places[i]) if kinds[i] == _PROSE else -1, []
+            before, run = places[i] if kinds[i] == _PROSE else -1, []
 
 
 def _without_prose(blocks: _Blocks, signs: NDArray[np.int64]) -> list[int]:

@@ -66,11 +66,11 @@ _WORDS = (
     ("comment comments disqus commentlist respond", COMMENT),
     ("caption credit credits", CAPTION),
     (
-        "ad ads advert advertisement advertising author banner breadcrumb breadcrumbs byline consent cookie cookies "
-        "dateline footer gdpr login masthead menu meta modal nav navbar navigation newsletter outbrain "
+        "ad ads advert advertisement advertising author banner breadcrumb breadcrumbs byline consent cookie "
+        "cookies dateline footer gdpr login masthead menu meta modal nav navbar navigation newsletter outbrain "
         "overlay pager pagination popup popular promo promotion promoted recommended recommendation "
-        "recommendations related share shares sharing sidebar signup social sponsor sponsored subscribe subscription taboola tags teaser "
-        "teasers toolbar topbar trending",
+        "recommendations related share shares sharing sidebar signup social sponsor sponsored subscribe "
+        "subscription taboola tags teaser teasers toolbar topbar trending",
         SIDE,
     ),
     ("no not non has have is with without closed accepted disabled hide", STATE),
@@ -107,7 +107,7 @@ def tables() -> Tables:
         for name in names.split():
             tag = TAGS.index(name) if name in TAGS else TAGS.index("li") if name in ("dt", "dd") else 0
             elements[packed(name)] = kind | tag << 8 | _ELEMENTS.get(name, 0) << 16 | 1 << 40
-    words = {}
+    words: dict[int, int] = {}
     for listed, sign in _WORDS:
         words |= {packed(word): sign << 16 | (HINT if sign == SIDE else sign) for word in listed.split()}
     values = {packed(name) ^ packed(v.lower()): sign for name, listed, sign in _VALUES for v in listed.split()}

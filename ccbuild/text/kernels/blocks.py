@@ -15,8 +15,6 @@ from numba import njit
 __all__ = ["inherit", "masses", "parse", "within"]
 
 _compiled = njit(cache=True, nogil=True)
-_inner = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""For what only compiled code calls: half the time to compile."""
 
 FORMAT, BLOCK, PARAGRAPH, ITEM, CELL, ROW, SECTION, BREAK = range(8)
 RAW, HIDE, LINK, META, SPAN, CUSTOM, READING, BASE = range(8, 16)
@@ -58,17 +56,17 @@ to robots."""
 STATE = 10
 
 
-@_inner
+@_compiled
 def _low(c: Any) -> Any:
     return c | 0x20 if 0x41 <= c <= 0x5A else c
 
 
-@_inner
+@_compiled
 def _letter(c: Any) -> Any:
     return 0x41 <= c <= 0x5A or 0x61 <= c <= 0x7A
 
 
-@_inner
+@_compiled
 def _key(page: Any, i: int, stop: int) -> Any:
     """(key of the name that starts at `i`; where it ends)."""
     key, n = np.uint64(0), 0
@@ -85,7 +83,7 @@ def _key(page: Any, i: int, stop: int) -> Any:
     return key, i
 
 
-@_inner
+@_compiled
 def _look_up(key: Any, table: Any) -> Any:
     """What a hash table of `ccbuild.text.blocks` has of a name; 0 for nothing."""
     keys, values = table
@@ -97,7 +95,7 @@ def _look_up(key: Any, table: Any) -> Any:
     return 0
 
 
-@_inner
+@_compiled
 def _words(page: Any, i: int, stop: int, table: Any, states: int) -> Any:
     """Signs of the names in the value of a class or an id.
 
@@ -134,7 +132,7 @@ def _words(page: Any, i: int, stop: int, table: Any, states: int) -> Any:
     return found
 
 
-@_inner
+@_compiled
 def _hides(page: Any, i: int, stop: int) -> Any:
     """Whether a style says `display: none`."""
     while i < stop:
@@ -155,7 +153,7 @@ def _hides(page: Any, i: int, stop: int) -> Any:
     return False
 
 
-@_inner
+@_compiled
 def _attributes(page: Any, i: int, tables: Any) -> Any:
     """(index after the tag, signs of its attributes, whether it has an address, whether a slash ends it)."""
     n, signs, address, slash = len(page), 0, False, False
@@ -205,7 +203,7 @@ def _attributes(page: Any, i: int, tables: Any) -> Any:
     return n, signs, address, False
 
 
-@_inner
+@_compiled
 def _after_comment(page: Any, i: int) -> Any:
     """Index after the markup declaration or comment whose ``<!`` stands before `i`."""
     n = len(page)
@@ -225,7 +223,7 @@ def _after_comment(page: Any, i: int) -> Any:
     return min(i + 1, n)
 
 
-@_inner
+@_compiled
 def _after_raw(page: Any, i: int, key: Any) -> Any:
     """Index of the end tag of the raw text element `key` that was opened before `i`."""
     n = len(page)
@@ -236,7 +234,7 @@ def _after_raw(page: Any, i: int, key: Any) -> Any:
     return n
 
 
-@_inner
+@_compiled
 def _skip(page: Any, i: int) -> Any:
     """Index after what is no tag at the ``<`` at `i`: text, a comment, a declaration; 0 where a tag stands."""
     if i + 1 >= len(page):
@@ -251,7 +249,7 @@ def _skip(page: Any, i: int) -> Any:
     return 0 if _letter(c) else i + 1
 
 
-@_inner
+@_compiled
 def _flush(s: Any, into: Any, tag: int, node: int, blocks: Any) -> Any:
     """End the open block: a line of `into`, if it has text."""
     written, start = s[WRITTEN], s[START]
@@ -268,7 +266,7 @@ def _flush(s: Any, into: Any, tag: int, node: int, blocks: Any) -> Any:
     s[WRITTEN], s[CHARS], s[LABELS] = s[START], 0, 0
 
 
-@_inner
+@_compiled
 def _wide_space(page: Any, i: int, n: int) -> Any:
     """Bytes of the no-break or ideographic space at `i`, which may be written as `&nbsp;`; 0 where none stands."""
     c = page[i]
@@ -283,7 +281,7 @@ def _wide_space(page: Any, i: int, n: int) -> Any:
     return 0
 
 
-@_inner
+@_compiled
 def _entity(page: Any, i: int, into: Any, written: int) -> Any:
     """(index after the reference to a character at `i`, bytes written with it); as it stands where it is no number.
 
@@ -324,7 +322,7 @@ def _entity(page: Any, i: int, into: Any, written: int) -> Any:
     return stop, written + stop - i
 
 
-@_inner
+@_compiled
 def _template(page: Any, i: int) -> Any:
     """Index after the expression in double braces that a template has left at `i`; 0 where none stands."""
     if page[i + 1] != _OPENING:
@@ -340,7 +338,7 @@ def _template(page: Any, i: int) -> Any:
     return 0
 
 
-@_inner
+@_compiled
 def _text(page: Any, i: int, into: Any, s: Any, kept: bool) -> Any:
     """Write text from `i` on, white space as one space or, if it is to be `kept`, as it is up to the end of the line;
     index of the tag or the line end after it."""
@@ -382,7 +380,7 @@ def _text(page: Any, i: int, into: Any, s: Any, kept: bool) -> Any:
     return i
 
 
-@_inner
+@_compiled
 def _ends(keys: Any, kinds: Any, depth: int, key: Any, kind: int) -> Any:
     """Open elements that are left when an element of this kind starts: what it ends by itself is closed."""
     for j in range(depth - 1, 0, -1):
@@ -404,7 +402,7 @@ def _ends(keys: Any, kinds: Any, depth: int, key: Any, kind: int) -> Any:
     return depth
 
 
-@_inner
+@_compiled
 def _ends_item(kinds: Any, keys: Any, depth: int, key: Any) -> Any:
     """Open elements that are left when a list item starts."""
     for j in range(depth - 1, 0, -1):
@@ -415,7 +413,7 @@ def _ends_item(kinds: Any, keys: Any, depth: int, key: Any) -> Any:
     return depth
 
 
-@_inner
+@_compiled
 def _closes(keys: Any, kinds: Any, depth: int, key: Any, kind: int) -> Any:
     """Open elements that are left after an end tag."""
     table = CELL <= kind <= SECTION or key == _TABLE
