@@ -385,7 +385,7 @@ def _ends(keys: Any, kinds: Any, depth: int, key: Any, kind: int) -> Any:
     """Open elements that are left when an element of this kind starts: what it ends by itself is closed."""
     for j in range(depth - 1, 0, -1):
         k = kinds[j]
-        if kind == BLOCK or kind == PARAGRAPH or kind == ITEM:  # noqa: SIM109
+        if kind <= ITEM or kind == BREAK:
             if k == PARAGRAPH and keys[j] == _P:
                 return j if kind != ITEM else _ends_item(kinds, keys, j, key)
             if k != SPAN and k != CUSTOM and k != HIDE:
@@ -438,7 +438,8 @@ def parse(page: Any, tables: Any, into: Any, blocks: Any, nodes: Any, s: Any) ->
     """
     elements = tables[0]
     parents, signs = nodes
-    n, i, depth, drawing, ruby, link_depth = len(page), 0, 1, 0, 0, 0
+    n, drawing, ruby, link_depth = len(page), 0, 0, 0
+    i, depth = s[WRITTEN], s[WRITTEN] + 1  # 0 and 1: for a literal numba would compile everything twice
     keys, kinds = np.zeros(_DEEPEST, np.uint64), np.zeros(_DEEPEST, np.uint8)
     tags, places = np.zeros(_DEEPEST, np.uint8), np.zeros(_DEEPEST, np.int32)
     hidden, kept = np.zeros(_DEEPEST, np.bool_), np.zeros(_DEEPEST, np.bool_)
@@ -505,7 +506,7 @@ def parse(page: Any, tables: Any, into: Any, blocks: Any, nodes: Any, s: Any) ->
         if kind == BREAK:
             _flush(s, into, tags[top], places[top], blocks)
             if key == _HR:
-                depth = _ends(keys, kinds, depth, key, BLOCK)
+                depth = _ends(keys, kinds, depth, key, kind)
             continue
         if slash and hidden[top]:
             continue
