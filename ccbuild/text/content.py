@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import html as html_entities
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -40,7 +41,7 @@ _LONG_PARAGRAPH = 40
 """The same for what is marked as a paragraph."""
 _SENTENCE = 25
 """The same for what ends with a full stop."""
-_OUTSIDE = 160
+_OUTSIDE = 120
 """The same outside of the element that holds most of the prose."""
 _SIGNED = 250
 """The same in it, where a name that has a word of furniture holds the block."""
@@ -50,10 +51,14 @@ _LINKED_SENTENCE = 0.8
 """The same for a paragraph that ends with a full stop and has words of its own: a sentence that points elsewhere."""
 _OWN = 15
 """Characters of its own that such a sentence has."""
-_NEAR = 3
+_NEAR = 1
 """Short blocks without a paragraph tag that are kept after prose which links follow."""
 _TEASER = 300
 """A linked heading with less than this under it before the next linked heading announces another page."""
+_TITLE = 20
+"""Characters from which a link can be the title of the page that it leads to; a name of a user is shorter."""
+_CARDS = 3
+"""Elements side by side that announce pages, from which they are a list of such."""
 _NOTICE = 120
 """A block with a copyright sign that is shorter than this is a notice, not a sentence about one."""
 _LEAST = 200
@@ -77,6 +82,7 @@ _BOUNDS = {
     elements.COMMENT: (0.7, 0.7),
     elements.SIDE: (0.6, 0.75),
     elements.HINT: (0.3, 0.4),
+    elements.CARD: (0.5, 0.5),
 }
 """Share of the page's prose above which a sign says nothing: of one element, and of all that bear it."""
 _ENOUGH = 1500
@@ -186,24 +192,49 @@ def _bounds() -> NDArray[np.float64]:
     return bounds
 
 
-def _signs(page: Page, prose: NDArray[np.float64]) -> NDArray[np.int64]:
+def _cards(blocks: _Blocks) -> list[int]:
+    """Elements that stand side by side and each hold a linked title, and then prose."""
+    kinds, sizes, linked, parents = blocks.kinds, blocks.sizes, blocks.linked, blocks.page.parents
+    places = blocks.page.places.tolist()
+    found: dict[int, int] = {}  # the element, and that which it stands in
+    title = -1
+    for i, kind in enumerate(kinds):
+        if linked[i] >= _LINKED and sizes[i] >= _TITLE and kind in (_LINKS, _HEADING):
+            title = i
+        elif kind == _LINKS:
+            title = -1
+        elif kind == _PROSE and title >= 0:
+            one, other, title = places[title], places[i], -1
+            while one != other:
+                one, other = (int(parents[one]), other) if one > other else (one, int(parents[other]))
+            if one:
+                found[one] = int(parents[one])
+    many = Counter(found.values())
+    return [card for card, parent in found.items() if many[parent] >= _CARDS]
+
+
+def _signs(blocks: _Blocks, prose: NDArray[np.float64]) -> NDArray[np.int64]:
     """The signs that count, of each block.
 
     A sign counts where its element, and all that bear it, hold no more of the page's prose than furniture does.
     """
     from ccbuild.text.kernels.blocks import inherit, masses
 
-    total = float(prose.sum()) or 1.0
+    page, total = blocks.page, float(prose.sum()) or 1.0
+    found, signs = masses(page.parents, page.places, prose), page.signs
+    if cards := [card for card in _cards(blocks) if found[card] < _TEASER]:
+        signs = signs.copy()
+        signs[cards] |= elements.CARD
     into = np.zeros(len(page.parents), np.int64)
-    inherit(page.parents, page.signs, masses(page.parents, page.places, prose), _bounds() * total, into)
-    found: NDArray[np.int64] = into[page.places]
-    borne = int(np.bitwise_or.reduce(found)) if len(found) else 0
+    inherit(page.parents, signs, found, _bounds() * total, into)
+    borne: NDArray[np.int64] = into[page.places]
+    every = int(np.bitwise_or.reduce(borne)) if len(borne) else 0
     for sign, (_, bound) in _BOUNDS.items():
-        if borne & sign:
-            size = float(prose[found & sign != 0].sum())
+        if every & sign:
+            size = float(prose[borne & sign != 0].sum())
             if size > bound * total and not (sign == elements.COMMENT and total - size > _ENOUGH):
-                found &= ~sign
-    return found
+                borne &= ~sign
+    return borne
 
 
 def _inside(page: Page, prose: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -224,7 +255,7 @@ def _content(blocks: _Blocks, comments: Comments) -> tuple[list[int], NDArray[np
     """(the blocks of the main content, the signs of all blocks)."""
     page, kinds = blocks.page, blocks.kinds
     prose = blocks.prose()
-    signs = _signs(page, prose)
+    signs = _signs(blocks, prose)
     if not prose.any():
         return _without_prose(blocks, signs), signs
     inside = _inside(page, np.where(signs & _going(comments), 0.0, prose))

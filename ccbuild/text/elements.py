@@ -11,15 +11,15 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ASIDE", "CAPTION", "COMMENT", "FOOT", "FORM", "HIDDEN", "HINT", "INNER", "LIST", "NAV", "NOSCRIPT", "ROOT",
-           "SIDE", "TAGS", "Tables", "tables"]  # fmt: skip
+__all__ = ["ASIDE", "CAPTION", "CARD", "COMMENT", "FOOT", "FORM", "HIDDEN", "HINT", "INNER", "LIST", "NAV", "NOSCRIPT",
+           "ROOT", "SIDE", "TAGS", "Tables", "tables"]  # fmt: skip
 
-HIDDEN, NAV, FOOT, ASIDE, FORM, NOSCRIPT, COMMENT, SIDE, HINT, STATE, ROBOTS, ROOT, CAPTION, LIST, INNER = (
-    1 << bit for bit in range(15)
+HIDDEN, NAV, FOOT, ASIDE, FORM, NOSCRIPT, COMMENT, SIDE, HINT, STATE, ROBOTS, ROOT, CAPTION, LIST, INNER, CARD = (
+    1 << bit for bit in range(16)
 )
 """Signs of an element. `SIDE`: a class or an id is the name of furniture; `HINT`: the name is one word of it; `STATE`:
 it names a state of the page, and says nothing; `ROOT`: an article, by name or by schema.org's `articleBody`; `INNER`:
-too small a part to hold a page's content by itself."""
+too small a part to hold a page's content by itself; `CARD`, which `ccbuild.text.content` gives: it announces a page."""
 
 TAGS = ("", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "p", "li")
 """Elements that tell what a block is."""

@@ -43,7 +43,8 @@ POSTS = "".join(
     for i, line in enumerate(BODY)
 )
 TEASERS = "".join(
-    f"<div class=card><a href=/t{i}><b>Announced {i}</b></a><p>{S[i]} {S[i + 10][:40]}</p></div>" for i in range(5)
+    f"<div class=card><a href=/t{i}><b>Announced here: page {i}</b></a><p>{S[i]} {S[i + 10][:40]}</p></div>"
+    for i in range(5)
 )
 STATED = json.dumps({"@graph": [{"@type": "NewsArticle", "articleBody": " ".join(BODY)}]})
 
@@ -140,6 +141,16 @@ PAGES: dict[str, tuple[str, list[str], list[str]]] = {
         [],
     ),
     "teasers under an article": (f"<article>{p(BODY)}</article><div class=grid>{TEASERS}</div>", BODY, S[:5]),
+    "teasers beside an article": (
+        f"<div><div class=a>{p(BODY)}</div><div class=grid>{TEASERS}</div></div>", BODY, S[:5],
+    ),
+    "forum with a long question": (
+        f"<h1>Thread</h1><div class=post><p>{' '.join(BODY)}</p></div>" + "".join(
+            f"<div class=post><a href=/u{i}>User{i}</a><p>{S[i]} {S[i + 10]}</p></div>" for i in range(5)
+        ),
+        [" ".join(BODY), f"{S[0]} {S[10]}", f"{S[4]} {S[14]}"],
+        [],
+    ),
     "links in an article": (
         f"<div>{p(BODY[:2])}<ul><li><a href=/a>The first report</a><li><a href=/b>The second</a></ul>"
         f"{p(BODY[2:])}</div>",
