@@ -438,7 +438,7 @@ def parse(page: Any, tables: Any, into: Any, blocks: Any, nodes: Any, s: Any) ->
     """
     elements = tables[0]
     parents, signs = nodes
-    n, drawing, ruby, link_depth = len(page), 0, 0, 0
+    n, drawing, ruby, veil, link_depth = len(page), 0, 0, 0, 0
     i, depth = s[WRITTEN], s[WRITTEN] + 1  # 0 and 1: for a literal numba would compile everything twice
     keys, kinds = np.zeros(_DEEPEST, np.uint64), np.zeros(_DEEPEST, np.uint8)
     tags, places = np.zeros(_DEEPEST, np.uint8), np.zeros(_DEEPEST, np.int32)
@@ -481,14 +481,14 @@ def parse(page: Any, tables: Any, into: Any, blocks: Any, nodes: Any, s: Any) ->
             else:
                 left = _closes(keys, kinds, depth, key, kind)
                 breaks = kind != SPAN and kind != CUSTOM and kind != HIDE and kind != READING and kind != BASE
-                breaks |= kind == CUSTOM and left < depth and places[left] != places[left - 1]
+                breaks |= left < depth and places[left] != places[left - 1]
                 if breaks and kind != CELL:
                     _flush(s, into, tags[top], places[top], blocks)
                 depth = left
                 if depth < link_depth:
                     s[LINKED] = 0
                 drawing = drawing if depth > drawing else 0
-                ruby = ruby if depth > ruby else 0
+                ruby, veil = ruby if depth > ruby else 0, veil if depth > veil else 0
             continue
         i, said, address, slash = _attributes(page, i, tables)
         if kind == LINK:
@@ -513,6 +513,14 @@ def parse(page: Any, tables: Any, into: Any, blocks: Any, nodes: Any, s: Any) ->
         if drawing and (kind == BLOCK or kind == PARAGRAPH or kind == ITEM):  # noqa: SIM109
             depth, drawing = drawing, 0  # HTML ends a drawing
             top = depth - 1
+        if veil and BLOCK <= kind <= ITEM and kinds[top] == SPAN:
+            _flush(s, into, tags[top], places[veil - 1], blocks)
+            k = s[NODES]
+            parents[k], signs[k] = places[veil - 1], HIDDEN  # a span that holds blocks is judged with them
+            s[NODES] = k + 1
+            for j in range(veil, depth):
+                places[j], hidden[j] = k, False
+            veil = 0
         sign |= said
         hide = kind == HIDE or (kind == READING and ruby > 0) or (kind == SPAN and sign & HIDDEN != 0)
         if key == _BUTTON and tags[top] > 1:
@@ -536,6 +544,8 @@ def parse(page: Any, tables: Any, into: Any, blocks: Any, nodes: Any, s: Any) ->
             drawing = depth
         elif key == _RUBY and not ruby:
             ruby = depth
+        elif kind == SPAN and hide and not hidden[top]:
+            veil = depth
         keys[depth], kinds[depth] = key, kind
         places[depth] = places[top]
         block = kind != SPAN and kind != CUSTOM and kind != HIDE and kind != READING and kind != BASE

@@ -37,6 +37,8 @@ CASES: list[tuple[str, str, list[tuple[str, str]]]] = [
     ("not shown", "<p>a<svg><path d=z /><text>b</text></svg>c<select><option>d</select>e", [("p", "ace")]),
     ("HTML ends a drawing", "<svg><g><p>a", [("p", "a")]),
     ("a span that is hidden", "<p>a <span style='color:red; DISPLAY : none'>b<i>c</i></span>d", [("p", "a d")]),
+    ("a span of blocks that is hidden", "<p>a</p><span hidden>b<i>c</i><span><p>d</p>e</span></span>f",
+     [("p", "a"), ("p", "d"), ("", "e"), ("", "f")]),
     ("a span that is not", "<p>a <span style='display:inline'>b</span>", [("p", "a b")]),
     ("ruby", "<p><ruby>a<rt>b</ruby>c<ruby>d<rp>(<rt>e<rp>)</ruby>f<ruby><rb>g<rtc><rt>h</rtc></ruby>i",
      [("p", "acdfgi")]),
@@ -89,6 +91,13 @@ def test_an_ideograph_says_as_much_as_three_letters() -> None:
 def test_signs(tag: str, sign: int) -> None:
     page = parse(f"{tag}word".encode())
     assert int(page.signs[page.places[0]]) == sign
+
+
+def test_a_span_of_blocks_that_is_hidden_is_an_element() -> None:
+    page = parse(b"<div><span hidden>a<p>b</p>c</span>d</div>")
+    assert page.text == "b\nc\nd"
+    assert page.places.tolist() == [2, 2, 1]
+    assert page.signs[2] == elements.HIDDEN
 
 
 def test_elements_stand_in_elements() -> None:
