@@ -56,7 +56,7 @@ def test_the_whole_run_is_continued_and_noted_anew(run: Run) -> None:
 
 def test_what_publish_said_of_the_whole_is_not_refused(run: Run) -> None:
     """Their settings were once those of `publish`; now the one depends on `match` alone, the other is written again."""
-    assert made(run, "corpus.json").settings.keys() > verb_settings(run.recipe, "match").keys()
+    assert any(key.startswith("publish.") for key in made(run, "corpus.json").settings)
     for task in (CountClusters(run, ""), DescribeCorpus.of(run, ["el"])):
         assert task.unit().done() is None  # the inputs here are not those of that run: to be done, not refused
 
