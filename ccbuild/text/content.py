@@ -63,7 +63,7 @@ _NOTICE = 120
 """A block with a copyright sign that is shorter than this is a notice, not a sentence about one."""
 _LEAST = 200
 """Characters of main content below which the short blocks are kept as well."""
-_MAIN = 0.8
+_MAIN = 0.85
 """Share of the prose from which an element holds the content, if no smaller one does."""
 _ROOT = 0.5
 """The same of an element that says that it does."""
