@@ -69,6 +69,8 @@ _ROOT = 0.5
 """The same of an element that says that it does."""
 _CAPTION = 40
 """Characters from which a caption is prose, if it ends with a full stop."""
+_VERSE = 20
+"""Characters of the lines of a verse, on average."""
 _MOST_LINES = 100_000
 """Of a page with more blocks every one is content: to judge each would take seconds."""
 
@@ -97,6 +99,21 @@ class _Blocks:
         self.tags, self.texts = page.tags, page.text.split("\n")
         self.sizes, self.linked = page.sizes.tolist(), page.linked.tolist()
         self.kinds = list(map(_kind, self.tags, self.texts, self.sizes, self.linked))
+        self._join_verse()
+
+    def _join_verse(self) -> None:
+        """Make prose of short lines that stand in one element and together are as long as a page's content must be."""
+        run, size, before = list[int](), 0, -1
+        for i, place in enumerate([*self.page.places.tolist(), -1]):
+            if run and (place != before or self.kinds[i] != _SHORT or self.linked[i]):
+                if size >= max(_LEAST, _VERSE * len(run)):
+                    for j in run:
+                        self.kinds[j] = _PROSE
+                run, size = [], 0
+            before = place
+            if place >= 0 and self.kinds[i] == _SHORT and not self.linked[i] and self.tags[i] in ("", "p"):
+                run.append(i)
+                size += self.sizes[i]
 
     def prose(self) -> NDArray[np.float64]:
         """Characters of prose, links not counted, of each block."""
@@ -127,7 +144,7 @@ def _kind(tag: str, text: str, size: int, linked: float) -> int:
 def _mark_teasers(blocks: _Blocks) -> None:
     """Mark short text under two or more linked headings of one level as links: each announces another page.
 
-    On a page that holds little else they are its content, and nothing is marked.
+    Where they hold a quarter of the prose they are content, and nothing is marked.
     """
     kinds, sizes = blocks.kinds, blocks.sizes
     marked: list[int] = []
@@ -146,7 +163,7 @@ def _mark_teasers(blocks: _Blocks) -> None:
     if not marked:
         return
     prose = sum(size for size, kind in zip(sizes, kinds, strict=True) if kind == _PROSE)
-    if 2 * sum(sizes[i] for i in marked if kinds[i] == _PROSE) <= prose:
+    if 4 * sum(sizes[i] for i in marked if kinds[i] == _PROSE) <= prose:
         for i in marked:
             kinds[i] = _LINKS
 

@@ -34,6 +34,7 @@ LINKS = "".join(f"<li><a href=/{i}>Rubric {i}</a></li>" for i in range(12))
 MENU = f"<div class=top><ul>{LINKS}</ul></div>"
 SITE = f"<html><head><title>Site</title></head><body>{MENU}%s<div class=bottom><p>\u00a9 2020</p><ul>{LINKS}</ul></div>"
 S = [sentence(i) for i in range(100, 140)]
+VERSE = [sentence(i, 5)[:-1] for i in range(300, 312)]
 ARABIC = [f"{i} تجتمع اللجنة مرة أخرى الأسبوع المقبل لمناقشة التقرير عن المدرسة." for i in range(5)]
 THAI = [f"{i} คณะกรรมการจะประชุมกันอีกครั้งในสัปดาห์หน้าเพื่อหารือเกี่ยวกับรายงานของโรงเรียน" for i in range(5)]
 CHINESE = [f"委员会下周将第{i}次开会，讨论有关学校的报告，并决定如何使用这笔钱。" for i in range(5)]
@@ -52,6 +53,8 @@ PAGES: dict[str, tuple[str, list[str], list[str]]] = {
     "article": (f"<article><h1>Head</h1>{p(BODY)}</article>", ["Head", *BODY], []),
     "article in a div": (f"<div id=x><div>{p(BODY)}</div></div>", BODY, []),
     "lines parted by br": ("<div>" + "<br><br>".join(BODY) + "</div>", BODY, []),
+    "verse": (f"<div>{'<br>'.join(VERSE)}</div>", VERSE, []),
+    "verse beside a sentence": (f"<div>{'<br>'.join(VERSE)}</div><div class=x><p>{S[0]}</p></div>", VERSE, []),
     "table of data": (
         f"{p(BODY[:2])}<table><tr><th>River</th><th>Length</th></tr><tr><td>Ash<td>12</tr></table>{p(BODY[2:])}",
         ["River Length", "Ash 12", *BODY],
