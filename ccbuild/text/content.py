@@ -296,10 +296,12 @@ def _judged(blocks: _Blocks, signs: NDArray[np.int64], inside: Sequence[bool], c
     kinds, found, open_ = blocks.kinds, [], False
     going = (signs & _going(comments)).tolist()
     captions, said = ((signs & sign != 0).tolist() for sign in (elements.CAPTION, elements.COMMENT))
+    shown = (i for i in reversed(range(len(kinds))) if kinds[i] == _PROSE and inside[i] and not going[i])
+    last = next(shown, 0)
     for i, sign in enumerate(going):
         kind, size = kinds[i], blocks.sizes[i]
-        if sign == elements.HIDDEN:  # prose under a heading, in the content, waits for a click
-            open_ = kind == _PROSE and inside[i] and (open_ or (i > 0 and kinds[i - 1] == _HEADING))
+        if sign == elements.HIDDEN:  # prose between prose or under a heading, in the content, waits for a click
+            open_ = kind == _PROSE and inside[i] and (open_ or i < last or (i > 0 and kinds[i - 1] == _HEADING))
             sign = 0 if open_ else sign
         else:
             open_ = False

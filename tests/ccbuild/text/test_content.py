@@ -109,6 +109,12 @@ PAGES: dict[str, tuple[str, list[str], list[str]]] = {
         [*BODY, S[0], *S[1:3]],
         [],
     ),
+    "accordion of buttons": (
+        f'<main>{p(BODY)}<button>More</button><div style="display:none"><p>{S[0]}</p></div>{p(S[1:3])}</main>',
+        [*BODY, S[0], *S[1:3]],
+        [],
+    ),
+    "hidden overlay": (f"<main><div class=overlay hidden><p>{S[0]}</p></div>{p(BODY)}</main>", BODY, [S[0]]),
     "aria-hidden body": (f'<div id=page aria-hidden="true">{p(BODY)}</div>', BODY, []),
     "hidden dialog": (f"{p(BODY)}<div hidden><p>{S[0]}</p></div>", BODY, [S[0]]),
     "figure with a sentence": (
