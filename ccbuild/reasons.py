@@ -33,7 +33,7 @@ _BY_STAGE: tuple[tuple[str, Mapping[str, str]], ...] = (
     (
         "prepare",
         {
-            "no_prose": "a language for which no source of well-formed text was named",
+            "no_source": "a language for which no source of well-formed text was named",
             "too_little_prose": "a language with too little well-formed text for a perplexity model",
         },
     ),
@@ -65,6 +65,7 @@ _BY_STAGE: tuple[tuple[str, Mapping[str, str]], ...] = (
             "empty_payload": "no bytes after the header",
             "too_many_lines": "a list of very many very short lines",
             "empty_text": "no text once menus and markup are gone",
+            "no_prose": "links and menus, and nothing of the page's own to read",
             "short_page": "too few characters, repeated paragraphs counted in",
             "parser:": "what `failed:text:` is called in runs of earlier releases",
         },

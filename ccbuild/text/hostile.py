@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ccbuild.errors import ConfigError
 
-__all__ = ["ELEMENTS", "WORDS", "PageLimits", "Survey", "strip_tags", "survey"]
+__all__ = ["WORDS", "PageLimits", "Survey", "strip_tags", "survey"]
 
 _VOID = "area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr"
 _IMPLIED = "p li dt dd"
@@ -34,12 +34,8 @@ _OPTION = "optgroup option"
 _KINDS = ("", f"{_VOID} {_ROOTS}", _IMPLIED, _FORMATTING, _SPECIAL, _SCOPE, _RAW, _CELL, _OPTION)
 """Names of elements by kind, in the order of `kernels.tags`; HTML standard, 13.2.4.2 and 13.1.2.4."""
 
-WORDS = ("role=", "hidden", "display:", "comment", "consent", "cookie", "newsletter", "related", "share", "sidebar",
-         "subscribe", "robots", "ccbot", "tdm-reservation")  # fmt: skip
-"""What a survey looks for in the attributes of start tags, in any case of letters."""
-ELEMENTS = ("title", "nav", "footer", "aside", "dialog", "template", "select", "button", "textarea", "svg", "noscript",
-            "form")  # fmt: skip
-"""Elements that a survey looks for."""
+WORDS = ("robots", "ccbot", "tdm-reservation")
+"""What a survey looks for in the names that start tags give, in any case of letters."""
 
 _COUNTS = (
     "max_depth",
@@ -62,21 +58,17 @@ class Survey(NamedTuple):
 
     hostile: str | None
     """The count that is over its limit, as `PageLimits` names it; None for a page that a parser can have."""
-    signs: int
-    """Which of `WORDS` and, after them, of `ELEMENTS` were found, a bit for each."""
-    root: str | None
-    """`article` or `main`, when the page has one of it that holds most of its paragraphs."""
+    robots: bool
+    """Whether one of `WORDS` was found."""
 
 
 @functools.cache
 def _table() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Hash table from packed names to kinds, with signs above the lowest byte: 512 places, linear probing."""
+    """Hash table from packed names to kinds: 512 places, linear probing."""
     from ccbuild.text.kernels.tags import packed
 
     keys, kinds = np.zeros(512, np.uint64), np.zeros(512, np.int64)
     known = {name: kind for kind, names in enumerate(_KINDS) for name in names.split()}
-    for i, name in enumerate(ELEMENTS):
-        known[name] = known.get(name, 0) | 1 << (8 + len(WORDS) + i)
     for name, kind in known.items():
         slot = (int(packed(name)) * 0x9E3779B97F4A7C15 & (1 << 64) - 1) >> 55
         while keys[slot]:
@@ -142,8 +134,8 @@ def survey(page: bytes, limits: PageLimits) -> Survey:
 
     >>> survey(b"<div>" * 2500, PageLimits()).hostile
     'max_depth'
-    >>> survey(b"<main><p>a<br><b class=cookie-bar>c</b></main>", PageLimits())
-    Survey(hostile=None, signs=32, root='main')
+    >>> survey(b"<meta name=robots><p>a<br>", PageLimits())
+    Survey(hostile=None, robots=True)
     """
     from ccbuild.text.kernels import tags
 
@@ -151,7 +143,6 @@ def survey(page: bytes, limits: PageLimits) -> Survey:
     state = np.zeros(tags.STATE, np.int64)
     tags.scan_words(letters, _table(), _automaton(), state)
     counts = state.tolist()
-    signs, root = counts[tags.MASK], _root(counts[tags.ROOTS : tags.DEPTH], counts[tags.PARAGRAPHS])
     nesting, formatting, elements, attributes, options, nodes = counts[:6]
     hostile = None
     if attributes > limits.max_attributes:
@@ -167,7 +158,7 @@ def survey(page: bytes, limits: PageLimits) -> Survey:
         or elements * min(nesting, limits.max_depth) > limits.max_indent
     ):
         hostile = _count_closely(letters, limits)
-    return Survey(hostile, signs, root)
+    return Survey(hostile, counts[tags.MASK] != 0)
 
 
 def _escaped_chars(page: bytes) -> int:
@@ -195,13 +186,6 @@ def _count_closely(letters: NDArray[np.uint8], limits: PageLimits) -> str | None
     tags.scan_page(letters, _table(), _automaton(), bounds, state)
     over = (state[: len(_COUNTS)] > bounds).tolist()
     return _COUNTS[over.index(True)] if any(over) else None
-
-
-def _root(counts: list[int], paragraphs: int) -> str | None:
-    for name, (starts, before, after) in (("article", counts[:3]), ("main", counts[3:])):
-        if starts == 1 and (after - before) * 2 > paragraphs:
-            return name
-    return None
 
 
 def strip_tags(page: bytes) -> str:

@@ -12,17 +12,18 @@ from resiliparse.extract.html2text import extract_plain_text
 
 from ccbuild.config import setting
 from ccbuild.errors import ConfigError
-from ccbuild.text.blocks import main_text
+from ccbuild.text.blocks import parse
 from ccbuild.text.characters import tidy
 from ccbuild.text.charset import decode
 from ccbuild.text.clean import ccnet_lines, paragraphs
-from ccbuild.text.hostile import WORDS, PageLimits, Survey, strip_tags, survey
+from ccbuild.text.content import INDENT, Comments, main_text
+from ccbuild.text.hostile import PageLimits, strip_tags, survey
 from ccbuild.text.robots import meta_robots
+from ccbuild.text.structured import article_body
 
 __all__ = ["ExtractConfig", "PageText", "html_text", "page_text"]
 
 _HTML = ("text/html", "application/xhtml+xml", "")
-_ROBOTS = sum(1 << WORDS.index(word) for word in ("robots", "ccbot", "tdm-reservation"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,9 @@ class ExtractConfig:
     form C (NFC). `keep`: characters stay as the page has them, as CCNet takes them."""
     resources: Literal["drop", "keep"] = "drop"
     """`keep`: `resource` records that hold HTML, as warcit and browsertrix write them, are pages too."""
+    comments: Comments = "drop"
+    """What becomes of readers' comments under a page's content, with `text=main`: `drop`, `keep`, or `mark`, which
+    begins each of their paragraphs with `> `. A page of little else, as of a forum, is its own content."""
     min_chars: int = 0
     """Fewest characters of a page before duplicates are sought; a shorter one is refused. CCNet: 300."""
     max_payload_bytes: int = 5 << 20
@@ -47,7 +51,8 @@ class ExtractConfig:
     max_paragraph_chars: int = 100_000
     """A longer paragraph is dropped: it is a data dump, and costs whatever meets it a long time."""
     limits: PageLimits = field(default_factory=PageLimits)
-    """Counts above which a page is not parsed; its tags are left out instead, and all its text stays."""
+    """Counts above which no parser but our own, which `main` uses, is given a page; its tags are left out instead, and
+    all its text stays."""
 
     def __post_init__(self) -> None:
         for name, value, least in (
@@ -100,12 +105,29 @@ def page_text(
     if mime == "text/plain":
         return _cleaned(html, charset, config)
     page = payload if charset == "utf-8" and payload[:1] != b"\xef" else html.encode("utf-8", "surrogatepass")
+    if config.text == "main":
+        return _main_content(page, html, charset, config)
     facts = survey(page, config.limits)
-    found = _cleaned(strip_tags(page) if facts.hostile else html_text(html, facts, config.text), charset, config)
+    found = _cleaned(strip_tags(page) if facts.hostile else html_text(html, config.text), charset, config)
     if isinstance(found, str):
         return found
-    robots = meta_robots(html) if facts.signs & _ROBOTS else ()
+    robots = meta_robots(html) if facts.robots else ()
     return dataclasses.replace(found, robots=robots, unparsed=facts.hostile) if robots or facts.hostile else found
+
+
+def _main_content(page: bytes, html: str, charset: str, config: ExtractConfig) -> PageText | str:
+    """The main content of a page in UTF-8, or the reason to drop it."""
+    parsed = parse(page)
+    text = main_text(parsed, config.comments)
+    body = article_body(page, text)
+    if not text and not body and parsed.tags:
+        return "no_prose"
+    found = _cleaned(body or text, charset, config)
+    if isinstance(found, str):
+        return found
+    if INDENT in text:
+        found = dataclasses.replace(found, paragraphs=[line.replace(INDENT, " ") for line in found.paragraphs])
+    return dataclasses.replace(found, robots=meta_robots(html)) if parsed.robots else found
 
 
 def _cleaned(text: str, charset: str, config: ExtractConfig, *, ccnet: bool = False) -> PageText | str:
@@ -124,10 +146,8 @@ def _cleaned(text: str, charset: str, config: ExtractConfig, *, ccnet: bool = Fa
     return PageText(paragraphs=lines, charset=charset, characters=counts)
 
 
-def html_text(html: str, facts: Survey, text: Literal["main", "all", "ccnet", "resiliparse", "trafilatura"]) -> str:
-    """Text of a sound HTML page, a block a line, not yet cleaned."""
-    if text == "main":
-        return main_text(html, facts.signs, facts.root)
+def html_text(html: str, text: Literal["all", "ccnet", "resiliparse", "trafilatura"]) -> str:
+    """Text of a sound HTML page as another library gives it, a block a line, not yet cleaned."""
     if text == "trafilatura":
         return _trafilatura(html)
     whole: str = extract_plain_text(

@@ -8,7 +8,7 @@ FastWARC alone: `ArchiveIterator` over the wanted type, HTTP headers parsed, pay
 accounts for bytes nor gives URL, date or digest. Ours gives all of these. The damaged archives have 10 or
 1,000 flipped bytes each, evenly spread; FastWARC stops at the first, so that only ours is timed on them.
 cc_net's WET parser ran 7,166 records per CPU-second on a like machine. WARC to text: ours gives the cleaned paragraphs
-of the main content (`extract.text=main`, with the survey, the charset and the account); its peer is the bare loop of
+of the main content (`extract.text=main`, with the charset and the account); its peer is the bare loop of
 FastWARC and Resiliparse's main content with dolma's options, the declared charset else a detected one. Nothing is
 asserted.
 """

@@ -40,7 +40,7 @@ def test_each_language_takes_the_best_that_there_is(tmp_path: Path, sentences: d
     assert sources(second) == {"en": "given", "fi": "none"}
     assert files(second.root, "prepare")["en.binary"] == files(first.root, "prepare")["en.binary"]
     assert second.manifest("prepare", "en").facts["given"] == {"name": "en.binary"}  # type: ignore[union-attr]
-    assert second.manifest("prepare", "fi").ledger["models"].dropped == {"no_prose": 1}  # type: ignore[union-attr]
+    assert second.manifest("prepare", "fi").ledger["models"].dropped == {"no_source": 1}  # type: ignore[union-attr]
 
 
 def test_one_more_language_leaves_the_others(tmp_path: Path, sentences: dict[str, list[str]]) -> None:

@@ -28,7 +28,7 @@ CALLS = {"Dropped": 0, "drop": 0, "quarantine": 0, "_CutError": 0, "_refused": 1
 TARGETS = {"cause", "reason", "asked", "EXACT", "NEAR", "RECAPTURE", "PARAGRAPH"}
 """What is assigned to these names is one, and what is passed under them."""
 RETURNS = {
-    "ccbuild/text/page.py": {"page_text", "_cleaned"},
+    "ccbuild/text/page.py": {"page_text", "_cleaned", "_main_content"},
     "ccbuild/runner.py": {"_text"},
     "ccbuild/crawl/optout.py": {"matches"},
     "ccbuild/warc/members.py": {"_inflate"},

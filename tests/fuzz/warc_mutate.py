@@ -237,9 +237,13 @@ def placed(made: Mutated, begin: int, end: int) -> tuple[int, int, bool] | None:
     where = [i for i, o in enumerate(made.origin) if begin <= o < end]
     if not where or not bytes(made.content[i] for i in where).strip(b"\r\n"):
         return None
+    run, before = 0, -2  # how many bytes from the page's first on stand one after the other, as they did
     for i in where:
-        if made.origin[i] == begin and made.origin[i : i + width] == list(range(begin, end)):
-            return i, i + width, True
+        origin = made.origin[i]
+        run = run + 1 if run and i == before + 1 and origin == begin + run else int(origin == begin)
+        if run == width:
+            return i + 1 - width, i + 1, True
+        before = i
     return where[0], where[-1] + 1, False
 
 

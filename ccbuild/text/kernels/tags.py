@@ -21,11 +21,9 @@ open, or open all the time; of `IMPLIED` the end tag may be left out, and the ne
 and bounds what an end tag within it can close; `RAW` holds text up to its end tag; a `CELL`, a row too, ends all that
 was opened in the one before."""
 
-DEEPEST, MOST_FORMATS, ELEMENTS, ATTRIBUTES, OPTIONS, NODES, INDENT, MASK, PARAGRAPHS, ROOTS = range(10)
-"""Places in the state of a scan; from `ROOTS` on, for article and for main: how many, and the paragraphs that were met
-before the last start and before the last end of it."""
-DEPTH, FORMATS, SCOPES, FOREIGN = range(ROOTS + 6, ROOTS + 10)
-STATE = ROOTS + 10
+DEEPEST, MOST_FORMATS, ELEMENTS, ATTRIBUTES, OPTIONS, NODES, INDENT, MASK, DEPTH, FORMATS, SCOPES, FOREIGN = range(12)
+"""Places in the state of a scan."""
+STATE = 12
 
 
 def packed(name: str) -> np.uint64:
@@ -34,10 +32,10 @@ def packed(name: str) -> np.uint64:
 
 
 _P_NAME, _BR_NAME, _A_NAME = packed("p"), packed("br"), packed("a")
-_ARTICLE_NAME, _MAIN_NAME, _SVG_NAME, _MATH_NAME = packed("article"), packed("main"), packed("svg"), packed("math")
+_SVG_NAME, _MATH_NAME = packed("svg"), packed("math")
 
 _LT, _GT, _SLASH, _BANG, _QUESTION, _NEWLINE = (ord(c) for c in "<>/!?\n")
-_DASH, _EQUALS, _QUOTE, _APOSTROPHE, _SPACE, _C, _I, _N, _S, _T = (ord(c) for c in "-=\"' cinst")
+_DASH, _EQUALS, _QUOTE, _APOSTROPHE, _SPACE, _N = (ord(c) for c in "-=\"' n")
 _WALK = 64
 """Open elements that an end tag is compared with; one that lies deeper stays open, which errs on the safe side."""
 _SAME = 3
@@ -63,20 +61,14 @@ def _key(page: Any, i: int) -> Any:
 
 
 @_compiled
-def _look_up(key: Any, keys: Any, kinds: Any) -> Any:
-    """What the hash table of `ccbuild.text.hostile` has of an element: its kind; its sign above the lowest byte."""
+def _kind(key: Any, keys: Any, kinds: Any) -> Any:
+    """Kind of an element, from the hash table of `ccbuild.text.hostile`."""
     slot = (key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(55)
     while keys[slot] != 0:
         if keys[slot] == key:
             return kinds[slot]
         slot = (slot + np.uint64(1)) & np.uint64(511)
     return 0
-
-
-@_compiled
-def _kind(key: Any, keys: Any, kinds: Any) -> Any:
-    """Kind of an element."""
-    return _look_up(key, keys, kinds) & 0xFF
 
 
 @_compiled
@@ -87,8 +79,8 @@ def _step(state: Any, byte: Any, steps: Any) -> Any:
 
 @_compiled
 def _attributes(page: Any, i: int, steps: Any, found: Any, plain: Any) -> Any:
-    """(index after the tag, attributes, mask of the words found in names and in values that name a class or a role,
-    whether a slash ends it); no word ends in the first `plain` states."""
+    """(index after the tag, attributes, mask of the words found in the value of `name`, whether a slash ends it); no
+    word ends in the first `plain` states."""
     n, count, mask, slash = len(page), 0, 0, False
     while i < n:
         c = page[i]
@@ -98,12 +90,8 @@ def _attributes(page: Any, i: int, steps: Any, found: Any, plain: Any) -> Any:
             slash = c == _SLASH
             i += 1
             continue
-        count, slash, state = count + 1, False, np.uint64(0)
-        first, second = c | 0x20, page[min(i + 1, n - 1)] | 0x20
+        count, slash, first = count + 1, False, c | 0x20
         while True:  # an equals sign that comes first belongs to the name
-            state = _step(state, c, steps)
-            if state >= plain:
-                mask |= found[state]
             i += 1
             if i >= n:
                 break
@@ -113,12 +101,9 @@ def _attributes(page: Any, i: int, steps: Any, found: Any, plain: Any) -> Any:
         while i < n and page[i] <= _SPACE:
             i += 1
         if i < n and page[i] == _EQUALS:
-            state = _step(state, _EQUALS, steps)
-            if state >= plain:
-                mask |= found[state]
             start, i = i + 1, _value(page, i + 1)
-            style = first == _S and second == _T
-            if style or first == _C or first == _I or first == _N:  # noqa: SIM109  class, id, name
+            if first == _N:
+                state = np.uint64(0)
                 for j in range(start, min(i, n)):
                     state = _step(state, page[j], steps)
                     if state >= plain:
@@ -241,17 +226,6 @@ def _unformat(tags: Any, marks: Any, floor: int, count: int, key: Any) -> Any:
 
 
 @_compiled
-def _count_root(s: Any, key: Any, closing: bool) -> Any:
-    """Count paragraphs, and those before the start and the end of an article and of main."""
-    if key == _P_NAME:
-        s[PARAGRAPHS] += not closing
-    elif key == _ARTICLE_NAME or key == _MAIN_NAME:  # noqa: SIM109
-        place = ROOTS if key == _ARTICLE_NAME else ROOTS + 3
-        s[place] += not closing
-        s[place + (2 if closing else 1)] = s[PARAGRAPHS]
-
-
-@_compiled
 def _end_tag(s: Any, key: Any, kind: int, opened: Any, table: Any) -> Any:
     """Count an end tag in the state `s`; `opened` is (elements, formatting, its digests, formatting below a scope)."""
     stack, tags, marks, floors = opened
@@ -351,7 +325,7 @@ def scan_page(page: Any, table: Any, words: Any, limits: Any, s: Any) -> Any:
 def scan_words(page: Any, table: Any, words: Any, s: Any) -> Any:
     """Fill the state with bounds, in a third of the time of `scan_page`: as `DEEPEST` every element that could nest, as
     `MOST_FORMATS` the formatting elements not closed in order, as elements the end tags too that can make one; the
-    attributes, the signs and the roots as they are."""
+    attributes and the words as they are."""
     keys, kinds = table
     steps, found, plain = words
     n = len(page)
@@ -368,8 +342,6 @@ def scan_words(page: Any, table: Any, words: Any, s: Any) -> Any:
             continue
         closing = page[i + 1] == _SLASH
         key, i = _key(page, i + 1 + closing)
-        if key == _P_NAME or key == _ARTICLE_NAME or key == _MAIN_NAME:  # noqa: SIM109
-            _count_root(s, key, closing)
         if closing:
             elements += key in (_P_NAME, _BR_NAME)
             if formats > 0 and stack[formats % _WALK] == key:
@@ -382,9 +354,7 @@ def scan_words(page: Any, table: Any, words: Any, s: Any) -> Any:
         most_attributes = max(most_attributes, attributes)
         others += attributes
         elements += 1
-        known = _look_up(key, keys, kinds)
-        kind = known & 0xFF
-        mask |= known >> 8
+        kind = _kind(key, keys, kinds)
         if kind == RAW:
             i = _after_raw(page, i, key)
         elif kind == OPTION:

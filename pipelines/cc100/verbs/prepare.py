@@ -187,7 +187,7 @@ class NoModel:
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         ledger = Ledger()
-        ledger["models"].drop("no_prose")
+        ledger["models"].drop("no_source")
         why = "Neither prepare.models nor prepare.prose nor prepare.bootstrap has anything for it."
         return unit.commit(ledger, facts={"source": "none", "why": why})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,15 +51,27 @@ HUGE = [
 
 @pytest.mark.parametrize(("what", "html", "limit"), OVER, ids=[case[0] for case in OVER])
 def test_over_a_limit(what: str, html: str, limit: str) -> None:
-    found = page_text("response", 200, "text/html", html.encode(), ExtractConfig())
+    found = page_text("response", 200, "text/html", html.encode(), ExtractConfig(text="all"))
     assert isinstance(found, PageText)
     assert found.unparsed == limit
     assert sum(text.count("word") for text in found.paragraphs) == html.count("word")
 
 
-@pytest.mark.parametrize(("what", "html"), SOUND, ids=[case[0] for case in SOUND])
-def test_sound(what: str, html: str) -> None:
+@pytest.mark.parametrize(("what", "html", "limit"), OVER, ids=[case[0] for case in OVER])
+def test_our_own_parser_takes_them_all(what: str, html: str, limit: str) -> None:
     found = page_text("response", 200, "text/html", html.encode(), ExtractConfig())
+    if what == "options":
+        assert found == "empty_text"
+    else:
+        assert isinstance(found, PageText)
+        assert found.unparsed is None
+        assert sum(text.count("word") for text in found.paragraphs) == html.count("word")
+
+
+@pytest.mark.parametrize("text", ["main", "all"])
+@pytest.mark.parametrize(("what", "html"), SOUND, ids=[case[0] for case in SOUND])
+def test_sound(what: str, html: str, text: Literal["main", "all"]) -> None:
+    found = page_text("response", 200, "text/html", html.encode(), ExtractConfig(text=text))
     assert isinstance(found, PageText)
     assert found.unparsed is None
     assert sum(text.count("word") for text in found.paragraphs) == html.count("word")
@@ -89,18 +103,9 @@ def test_the_limits_are_the_recipe_s() -> None:
     assert survey(html, PageLimits(max_depth=3_000)).hostile is None
 
 
-def test_a_class_is_seen_in_any_case_and_only_in_a_tag() -> None:
-    seen = survey(b"<div CLASS='x ArticleComments'>", PageLimits()).signs
-    assert seen
-    assert survey(b"<p>comments", PageLimits()).signs == survey(b"<a href=/comments>", PageLimits()).signs == 0
-
-
-def test_one_article_with_most_of_the_paragraphs_is_the_root() -> None:
-    article = b"<article>" + b"<p>a" * 5 + b"</article>"
-    assert survey(b"<p>a" + article, PageLimits()).root == "article"
-    assert survey(b"<p>a" * 9 + article, PageLimits()).root is None
-    assert survey(article + article, PageLimits()).root is None
-    assert survey(b"<main>" + article + article + b"</main>", PageLimits()).root == "main"
+def test_a_word_to_robots_is_seen_in_any_case_and_only_in_a_name() -> None:
+    assert survey(b"<meta content=x NAME='ROBOTS'>", PageLimits()).robots
+    assert not survey(b"<p>robots<a href=/robots title=robots>", PageLimits()).robots
 
 
 @given(st.binary(max_size=300))
