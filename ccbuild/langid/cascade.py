@@ -23,21 +23,21 @@ from numpy.typing import NDArray
 
 from ccbuild.langid.codes import CC100
 from ccbuild.langid.han import script
-from ccbuild.langid.letters import AS_IT_IS, Folded, fold
-from ccbuild.langid.model import LONG, LanguageModel, Room, room_for
+from ccbuild.langid.letters import AS_IT_IS, fold
+from ccbuild.langid.model import LanguageModel, room_for
 from ccbuild.langid.network import Network
 from ccbuild.langid.noise import KINDS, NOISE, noise, signs
 from ccbuild.langid.scripts import RULES, SHARED, Kinds, count_scripts, kinds
 from ccbuild.langid.supplement import FLOOR, PRIOR, SHARE, Supplement
 
-__all__ = ["UNDETERMINED", "Asked", "Cascade", "Identified", "Identifier", "batches"]
+__all__ = ["UNDETERMINED", "Asked", "Cascade", "How", "Identified", "Identifier", "batches"]
 
 UNDETERMINED = "und"
 """ISO 639-2 for text whose language is not determined."""
 
 _ASKED = 5
 """How many answers of a model are looked at; what comes after has less than a few hundredths."""
-_FIRST = [UNDETERMINED, NOISE, "zh", "zh-Hans", "zh-Hant", "ku", "ckb"]
+_FIRST_CODES = [UNDETERMINED, NOISE, "zh", "zh-Hans", "zh-Hant", "ku", "ckb"]
 """Codes whose numbers the compiled loops know."""
 _BY = ["no letters", "model", "model and supplement", *(rule for _, rule in RULES)]
 """What decides, by the numbers of the compiled loops."""
@@ -92,6 +92,22 @@ class Asked(NamedTuple):
     codes: Codes
 
 
+class How(NamedTuple):
+    """How texts are asked about: each as one piece, or as pages."""
+
+    test_noise: bool = True
+    pages: bool = False
+    """Paragraphs vote."""
+    chunk: int = 300
+    """Characters of a page from which a paragraph is asked about by itself; shorter ones are joined with what follows."""
+    most: int = 0
+    """Characters of a page that are asked about first; 0: all."""
+    seed: int = 0
+    """Which these are."""
+    noise_chars: int = 1200
+    """Characters at the head of a page that are looked at for noise, where a sample of it is asked about."""
+
+
 class Identifier:
     """A fastText model alone, as CCNet asks it: the whole text, Chinese told apart by characters."""
 
@@ -125,29 +141,32 @@ class Cascade:
         self.model, self.supplement, self.outside = model, supplement, outside
         rules = {code for code, _ in RULES}
         others = model.codes | (supplement.codes if supplement else set()) | rules
-        self.names = _FIRST + sorted(others - set(_FIRST))
+        self.names = _FIRST_CODES + sorted(others - set(_FIRST_CODES))
         """Code by its number."""
         second = supplement.model.network if supplement else model.network
         self.asked = Asked(kinds(), model.network, second, _codes(self.names, model, supplement, outside))
 
     def identify(self, texts: Sequence[str], test_noise: bool = True) -> list[Identified]:
         """One answer a text."""
-        return [answer for part in batches(texts) for answer in self._identified(part, test_noise)]
+        how = How(test_noise=test_noise)
+        return [
+            self._answer(text, *row)
+            for part in batches(texts)
+            for text, row in zip(part, self.judge(part, how), strict=True)
+        ]
 
-    def _identified(self, texts: Sequence[str], test_noise: bool) -> list[Identified]:
+    def judge(self, texts: Sequence[str], how: How) -> Iterator[tuple[list[int], list[float]]]:
+        """What `kernels.judge` says of each text: three numbers, of codes by `names` and of the step, and three scores."""
         from ccbuild.langid import kernels
 
         folded = fold(texts)
-        said, scores = np.empty((len(texts), 3), np.int64), np.empty((len(texts), 2))
-        kernels.identify(folded, self.asked, signs(), test_noise, self.room(folded), said, scores)
-        rows = zip(texts, said.tolist(), scores.tolist(), strict=True)
-        return [self._answer(text, *answer, *numbers) for text, answer, numbers in rows]
+        said, scores = np.empty((len(texts), 3), np.int64), np.empty((len(texts), 3))
+        room = room_for(folded, _ASKED, self.asked.model, self.asked.supplement)
+        kernels.judge(folded, self.asked, signs(), how, room, said, scores)
+        return zip(said.tolist(), scores.tolist(), strict=True)
 
-    def room(self, folded: Folded) -> Room:
-        """Scratch for these texts."""
-        return room_for(folded, _ASKED, self.asked.model, self.asked.supplement)
-
-    def _answer(self, text: str, code: int, second: int, by: int, score: float, second_score: float) -> Identified:
+    def _answer(self, text: str, said: list[int], scores: list[float]) -> Identified:
+        (code, second, by), (score, second_score, _) = said, scores
         why = KINDS[-by] if by < 0 else _BY[by]
         if by > 2:  # by rule: the share of the letters
             score = round(score, 4)
@@ -168,7 +187,9 @@ class Cascade:
             {"step": "noise", "answer": noise(text)},
         ]
         by_rule = answer.by in _BY[3:]
-        steps.append({"step": "rules", "answer": answer.code if by_rule else None, "rule": answer.by if by_rule else None})
+        steps.append(
+            {"step": "rules", "answer": answer.code if by_rule else None, "rule": answer.by if by_rule else None}
+        )
         if answer.by in _BY[1:3]:
             steps.append({"step": "model", "answer": _rounded(self.model.ask([text], _ASKED)[0])})
             if self.supplement:

@@ -32,7 +32,7 @@ def decomposed(points: Any, starts: Any, table: Any) -> Any:
         for i in range(starts[t], starts[t + 1]):
             entry = table[points[i]] if points[i] < _PLANES else np.uint32(0)
             apart |= (entry >> np.uint32(1)) & before
-            several += entry & _POINT >= _MORE
+            several += int(entry & _POINT >= _MORE)
             before = entry
         found[t] = apart & _FIRST != 0
     return found, several

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["ask", "count_kinds", "find_noise", "hash_words", "identify", "pieces", "vote"]
+__all__ = ["ask", "count_kinds", "find_noise", "hash_words", "judge", "pieces"]
 
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
 _inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -24,6 +24,8 @@ _summed = njit(
 _PLANES = 0x20000
 _NEWLINE = 10
 _OPEN, _SHUT = ord("<"), ord(">")
+_BEST, _FIRST, _OWN, _JOINED = range(4)  # rows of `model.Room`
+_MARKS = 2
 
 
 @_inner
@@ -111,11 +113,13 @@ def _add(rows: Any, n: int, vectors: Any, scales: Any, hidden: Any) -> Any:
 
 
 @_inner
-def _grams(word: Any, i: int, length: int, rows: Any, n: int, nwords: int, shape: Any, inverse: Any, kept: Any, before: Any) -> Any:
+def _grams(
+    word: Any, i: int, length: int, rows: Any, n: int, nwords: int, shape: Any, inverse: Any, kept: Any, before: Any
+) -> Any:
     """Put the rows of the n-grams of ``<word>`` that start at `i` and later into `rows`, as long as there is space; (how
     many are in it, where the rest starts). A division of whole numbers for each would take half of the time."""
-    buckets, least, most = shape[0], shape[1], shape[2]
-    while i < length and n + most <= len(rows):
+    buckets, least, most, all_kept = shape[0], shape[1], shape[2], len(kept) == 0
+    while i < length and n + most < len(rows):
         h, j = _BASIS, i
         for size in range(1, most + 1):
             if j >= length:
@@ -132,14 +136,13 @@ def _grams(word: Any, i: int, length: int, rows: Any, n: int, nwords: int, shape
                 bucket += buckets
             elif bucket >= buckets:
                 bucket -= buckets
-            if not len(kept):
+            if all_kept:
                 rows[n] = nwords + bucket
                 n += 1
-                continue
-            bits, bit = kept[bucket >> 6], np.uint64(bucket & 63)
-            if (bits >> bit) & np.uint64(1):
+            else:  # without a branch, which nothing would foresee
+                bits, bit = kept[bucket >> 6], np.uint64(bucket & 63)
                 rows[n] = nwords + before[bucket >> 6] + _bits(bits & ((np.uint64(1) << bit) - np.uint64(1)))
-                n += 1
+                n += np.int64((bits >> bit) & np.uint64(1))
         i += 1
         while i < length and word[i] & 0xC0 == 0x80:
             i += 1
@@ -169,15 +172,17 @@ def _write(p: Any, word: Any, length: int) -> Any:
 
 
 @_inner
-def _hide(points: Any, begin: int, end: int, letters: Any, gaps: int, net: Any, room: Any, hidden: Any) -> Any:
-    """The mean of the vectors of a text; how many there are. `gaps`: which roles of characters end a word.
+def _hide(points: Any, begin: int, end: int, letters: Any, net: Any, room: Any, hidden: Any) -> Any:
+    """The mean of the vectors of a text; how many there are.
 
     Arrays are taken out of their tuples once, as each time costs an atomic count of references.
     """
     word, rows, kinds, roles = room.word, room.rows, letters.kinds, letters.roles
     vectors, scales, pool, places, slots = net.vectors, net.scales, net.words, net.places, net.slots
     shape, kept, before, inverse, nwords = net.shape, net.kept, net.before, net.inverse[0], len(net.places) - 1
-    hidden[:] = 0
+    gaps = shape[4]
+    for k in range(len(hidden)):
+        hidden[k] = 0
     n, count, length = 0, 0, 1
     word[0] = _OPEN
     for i in range(begin, end + 1):
@@ -292,28 +297,30 @@ def _descend(net: Any, hidden: Any, nodes: Any, scores: Any, best: Any, probabil
 
 
 @_inner
-def _predict(points: Any, begin: int, end: int, letters: Any, gaps: int, net: Any, room: Any) -> Any:
-    """How many labels are found; they stand in ``room.best``, the best first, with ``room.p``."""
+def _predict(points: Any, begin: int, end: int, letters: Any, net: Any, room: Any) -> Any:
+    """How many labels are found; they stand in ``room.found``, the best first, with their probabilities."""
     hidden = room.hidden[: net.vectors.shape[1]]
-    if not _hide(points, begin, end, letters, gaps, net, room, hidden):
+    most = room.found.shape[1] // 2
+    best, p = room.found[_BEST, :most], room.p[_BEST, :most]
+    if not _hide(points, begin, end, letters, net, room, hidden):
         return 0
     if len(net.tree):
-        n = _descend(net, hidden, room.nodes, room.scores, room.best, room.p)
+        n = _descend(net, hidden, room.nodes, room.scores, best, p)
     else:
-        n = _softmax(net, hidden, room.scores, room.best, room.p)
+        n = _softmax(net, hidden, room.scores, best, p)
     for i in range(n):
-        room.p[i] = min(room.p[i], 1.0)
+        p[i] = min(p[i], 1.0)
     return n
 
 
 @_compiled
-def ask(points: Any, starts: Any, letters: Any, gaps: int, net: Any, room: Any, labels: Any, scores: Any) -> None:
+def ask(points: Any, starts: Any, letters: Any, net: Any, room: Any, labels: Any, scores: Any) -> None:
     """The best labels of each text and their probabilities, -1 where there are fewer."""
     for t in range(len(starts) - 1):
-        n = _predict(points, starts[t], starts[t + 1], letters, gaps, net, room)
+        n = _predict(points, starts[t], starts[t + 1], letters, net, room)
         labels[t] = -1
         for i in range(n):
-            labels[t, i], scores[t, i] = room.best[i], room.p[i]
+            labels[t, i], scores[t, i] = room.found[_BEST, i], room.p[_BEST, i]
 
 
 # --- noise ---
@@ -352,7 +359,7 @@ def _broken(points: Any, begin: int, end: int, classes: Any) -> Any:
             step = 3 * (after == _INVERTED and third == _HALF)
         elif p == _A_SMALL:
             step = 2 * (after == _EURO)
-        elif p == _ER or p == _ES:  # noqa: PLR1714  numba makes a loop of `in`
+        elif p == _ER or p == _ES:
             if p == _ER and _DEGREE <= after <= _DZE and third == _ES:
                 step = 3
             elif kind & _CYRILLIC_TAIL:
@@ -383,11 +390,9 @@ def _shape(points: Any, begin: int, end: int, signs: Any, counts: Any) -> Any:
             runs += 6 if run == 6 else run > 6
         else:
             run = 1
-        if (p == 0x2F or p == 0x3A) and p == before and run % 2 == 0:  # noqa: PLR1714  // and ::
+        if ((p == 0x2F or p == 0x3A) and p == before and run % 2 == 0) or (p == 0x29 and before == 0x28):
             pairs += 1
-        elif p == 0x29 and before == 0x28:  # ()
-            pairs += 1
-        pairs += p == 0x3B or p == 0x7C  # noqa: PLR1714  ; and |
+        pairs += p == 0x3B or p == 0x7C
         if p < 128:
             now = places[p]
             keys += now >= 0
@@ -493,7 +498,7 @@ _CYRL, _ARAB, _BENG, _TIBT, _MYMR, _ETHI, _KANA, _HANI, _ZZZZ = 3, 6, 8, 19, 20,
 (  # as in scripts.RULES
     _IS_AS, _IS_AZ, _IS_UZ, _IS_MS, _IS_YUE, _IS_VI, _IS_ZH, _IS_TI, _IS_AM, _IS_MY, _IS_TIBT, _IS_OTHER,
 ) = range(12)  # fmt: skip
-_UND, _ZXX, _ZH, _HANS, _HANT, _KU, _CKB = range(7)  # as in cascade._FIRST
+_UND, _ZXX, _ZH, _HANS, _HANT, _KU, _CKB = range(7)  # as in cascade._FIRST_CODES
 _BY_NOTHING, _BY_MODEL, _BY_BOTH, _BY_RULE = range(4)  # as in cascade._BY
 _LONG = 200  # as in model.LONG
 
@@ -501,12 +506,12 @@ _LONG = 200  # as in model.LONG
 @_inner
 def _look(points: Any, begin: int, end: int, letters: Any, room: Any) -> Any:
     """(letters, script of most of them, share of the letters that are in it); see `scripts.Scripts`."""
-    counts, scripts, marks = room.kinds, room.scripts, room.marks
-    script_of, marks_of = letters.script, letters.marks
+    counts, scripts, marks = room.counts[0], room.counts[1], room.counts[_MARKS]
+    script_of, marks_of, alone = letters.script, letters.marks, letters.alone
     count_kinds(points, begin, end, letters.kinds, counts)
     scripts[:] = 0
     marks[:] = 0
-    for kind in range(len(counts)):
+    for kind in range(len(script_of)):
         count = counts[kind]
         if count:
             scripts[script_of[kind]] += count
@@ -516,21 +521,21 @@ def _look(points: Any, begin: int, end: int, letters: Any, room: Any) -> Any:
                 bits >>= 1
                 mark += 1
     total, script = 0, 1
-    for number in range(1, len(scripts)):
+    for number in range(1, len(alone)):
         total += scripts[number]
         if scripts[number] > scripts[script]:
             script = number
     if not total:
         return 0, 0, 0.0
     count = scripts[script]
-    if script == _HANI or script == _KANA:  # noqa: PLR1714
+    if script == _HANI or script == _KANA:
         count = scripts[_HANI] + scripts[_KANA]
         script = _KANA if scripts[_KANA] * 10 >= count else _HANI
     return total, script, count / total
 
 
 @_inner
-def _decide(script: int, total: int, marks: Any, letters: Any) -> Any:  # noqa: PLR0911
+def _decide(script: int, total: int, marks: Any, letters: Any) -> Any:
     """Which rule decides, -1 for none."""
     if letters.alone[script] >= 0:
         return letters.alone[script]
@@ -561,12 +566,13 @@ def _decide(script: int, total: int, marks: Any, letters: Any) -> Any:  # noqa: 
 
 
 @_inner
-def _merge(room: Any, n: int, labels: Any, script: int, codes: Any, scores: Any) -> Any:
+def _merge(room: Any, n: int, labels: Any, script: int, whose: int) -> Any:
     """Codes and probabilities of what a model said, labels of one code added up, Kurdish in Arabic script Sorani; how
     many there are."""
+    best, p, codes, scores = room.found[_BEST], room.p[_BEST], room.found[whose], room.p[whose]
     found = 0
     for i in range(n):
-        code = labels[room.best[i]]
+        code = labels[best[i]]
         if code == _KU and script == _ARAB:
             code = _CKB
         place = 0
@@ -575,58 +581,61 @@ def _merge(room: Any, n: int, labels: Any, script: int, codes: Any, scores: Any)
         if place == found:
             codes[place], scores[place] = code, 0.0
             found += 1
-        scores[place] += room.p[i]
+        scores[place] += p[i]
     return found
 
 
 @_inner
 def _join(room: Any, n: int, m: int, codes: Any) -> Any:
     """The probabilities of both models as one, as `supplement.Supplement` says; how many codes there are."""
+    first, own, joined = room.found[_FIRST], room.found[_OWN], room.found[_JOINED]
+    first_p, own_p, joined_p = room.p[_FIRST], room.p[_OWN], room.p[_JOINED]
+    known, trusted = codes.known, codes.trust
     elsewhere = total = 0.0
     for i in range(n):
-        code = room.first[i]
-        elsewhere += room.first_p[i] * (1 - max(codes.trust[code], 0.0)) * codes.known[code]
+        elsewhere += first_p[i] * (1 - max(trusted[first[i]], 0.0)) * known[first[i]]
     found = 0
     for i in range(n + m):
-        code = room.first[i] if i < n else room.own[i - n]
-        said, own, again = room.first_p[i] if i < n else 0.0, 0.0, False
+        code = first[i] if i < n else own[i - n]
+        said, heard, again = first_p[i] if i < n else 0.0, 0.0, False
         for k in range(m):
-            if room.own[k] == code:
-                own = room.own_p[k]
+            if own[k] == code:
+                heard = own_p[k]
         for k in range(found):
-            again |= room.joined[k] == code
+            again |= joined[k] == code
         if again:
             continue
-        knows = codes.known[code]
+        knows = known[code]
         said = knows * max(said, codes.least) + (1 - knows) * codes.prior * (1 - elsewhere)
-        trust = max(codes.trust[code], 1 - knows) if codes.trust[code] >= 0 else 0.0
-        heard = trust * max(own, codes.least) + (1 - trust) * said
-        room.joined[found] = code
-        room.joined_p[found] = said ** (1 - codes.share) * heard**codes.share
-        total += room.joined_p[found]
+        trust = max(trusted[code], 1 - knows) if trusted[code] >= 0 else 0.0
+        heard = trust * max(heard, codes.least) + (1 - trust) * said
+        joined[found], joined_p[found] = code, said ** (1 - codes.share) * heard**codes.share
+        total += joined_p[found]
         found += 1
     for k in range(found):
-        room.joined_p[k] /= total
+        joined_p[k] /= total
     return found
 
 
 @_inner
 def _ask_both(points: Any, begin: int, end: int, script: int, asked: Any, room: Any) -> Any:
-    """(codes that the models found, whether the supplement was asked); they stand in ``room.joined``."""
-    codes = asked.codes
-    n = _predict(points, begin, end, asked.letters, 1, asked.model, room)
-    n = _merge(room, n, codes.labels, script, room.first, room.first_p)
-    best, p = -1, 0.0
-    for i in range(n):
-        room.joined[i], room.joined_p[i] = room.first[i], room.first_p[i]
-        if room.first_p[i] > p:
-            best, p = room.first[i], room.first_p[i]
-    sure = codes.sure_long if end - begin >= _LONG else codes.sure
-    if not len(codes.own) or not asked.letters.shared[script] or (n and p >= sure[best]):
-        return n, False
-    m = _predict(points, begin, end, asked.letters, 3, asked.supplement, room)
-    m = _merge(room, m, codes.own, script, room.own, room.own_p)
-    return _join(room, n, m, codes), True
+    """(codes that the models found, whether the supplement was asked); they stand in ``room.found``."""
+    codes, n = asked.codes, 0
+    for second in range(2):
+        found = _predict(points, begin, end, asked.letters, asked.supplement if second else asked.model, room)
+        if second:
+            m = _merge(room, found, codes.own, script, _OWN)
+            return _join(room, n, m, codes), True
+        n = _merge(room, found, codes.labels, script, _FIRST)
+        best, p = -1, 0.0
+        for i in range(n):
+            room.found[_JOINED, i], room.p[_JOINED, i] = room.found[_FIRST, i], room.p[_FIRST, i]
+            if room.p[_FIRST, i] > p:
+                best, p = room.found[_FIRST, i], room.p[_FIRST, i]
+        sure = codes.sure_long if end - begin >= _LONG else codes.sure
+        if not len(codes.own) or not asked.letters.shared[script] or (n and p >= sure[best]):
+            break
+    return n, False
 
 
 @_inner
@@ -637,35 +646,23 @@ def _identify(points: Any, begin: int, end: int, asked: Any, room: Any, said: An
     total, script, share = _look(points, begin, end, asked.letters, room)
     if not total:
         return
-    rule = _decide(script, total, room.marks, asked.letters)
+    rule = _decide(script, total, room.counts[_MARKS], asked.letters)
     if rule >= 0 and (share > 0.5 or asked.codes.rules[rule] == _UND):
         said[0], said[2], scores[0] = asked.codes.rules[rule], _BY_RULE + rule, share
     else:
         n, both = _ask_both(points, begin, end, script, asked, room)
         said[2] = _BY_BOTH if both else _BY_MODEL
         for k in range(n):
-            code, p = room.joined[k], room.joined_p[k]
+            code, p = room.found[_JOINED, k], room.p[_JOINED, k]
             if p > scores[0] or (p == scores[0] and code < said[0]):
                 said[1], scores[1] = said[0], scores[0]
                 said[0], scores[0] = code, p
             elif p > scores[1] or (p == scores[1] and code < said[1]):
                 said[1], scores[1] = code, p
     if said[0] == _ZH:
-        said[0] = _HANS if room.marks[_SIMPLIFIED] >= room.marks[_TRADITIONAL] else _HANT
+        said[0] = _HANS if room.counts[_MARKS][_SIMPLIFIED] >= room.counts[_MARKS][_TRADITIONAL] else _HANT
     if not asked.codes.allowed[said[0]]:
         said[0] = _UND
-
-
-@_compiled
-def identify(folded: Any, asked: Any, signs: Any, test_noise: bool, room: Any, said: Any, scores: Any) -> None:
-    """Write (code, second best, by what or minus the kind of noise) and (score, second score) of each text."""
-    for t in range(len(folded.starts) - 1):
-        _identify(folded.points, folded.starts[t], folded.starts[t + 1], asked, room, said[t], scores[t])
-        if test_noise and said[t, 2] != _BY_NOTHING:
-            why = find_noise(folded.raw, folded.raw_starts[t], folded.raw_starts[t + 1], signs)
-            if why:
-                said[t, 0], said[t, 1], said[t, 2] = _ZXX, _UND, -why
-                scores[t, 0], scores[t, 1] = 1.0, 0.0
 
 
 # --- pages: chunks of paragraphs, a sample of them, votes ---
@@ -694,14 +691,15 @@ def _mixed(h: Any) -> Any:
 
 
 @_inner
-def _sample(points: Any, spans: Any, most: int, seed: int) -> Any:
-    """(which spans, where each is cut): in an order that only the text and the seed say, until there are `most`
-    characters."""
-    n = len(spans)
-    order = np.arange(n)
-    ends = spans[:, 1].copy()
-    if not n or (spans[:, 1] - spans[:, 0]).sum() <= most:
-        return order, ends
+def _sample(points: Any, spans: Any, most: int, seed: int, order: Any, ends: Any) -> Any:
+    """Write which spans are taken, and where each is cut, in an order that only the text and the seed say, until there
+    are `most` characters, 0: all; how many these are."""
+    n, total = len(spans), 0
+    for i in range(n):
+        order[i], ends[i] = i, spans[i, 1]
+        total += spans[i, 1] - spans[i, 0]
+    if not most or total <= most:
+        return n
     h = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15)
     for i in range(spans[0, 0], spans[n - 1, 1]):
         h = (h ^ np.uint64(points[i])) * np.uint64(1099511628211)
@@ -711,23 +709,22 @@ def _sample(points: Any, spans: Any, most: int, seed: int) -> Any:
         other = i + np.int64(_mixed(h) % np.uint64(n - i))
         order[i], order[other] = order[other], order[i]
         start, end = spans[order[i], 0], spans[order[i], 1]
-        ends[order[i]] = min(end, start + left)
+        ends[i] = min(end, start + left)
         left -= end - start
         if left <= 0:
-            order = order[: i + 1]
-            break
-    return order, ends[order]
+            return i + 1
+    return n
 
 
 @_compiled
 def pieces(points: Any, begin: int, end: int, least: int, most: int, seed: int) -> Any:
-    """(start, end) of the chunks of a page that a sample of `most` characters takes, in their order."""
+    """(start, end) of the chunks of a page that a sample of `most` characters takes."""
     spans = _chunks(points, begin, end, least)
-    order, ends = _sample(points, spans, most, seed)
-    found = np.empty((len(order), 2), np.int64)
-    ranked = np.argsort(order)
-    for i in range(len(order)):
-        found[i, 0], found[i, 1] = spans[order[ranked[i]], 0], ends[ranked[i]]
+    order, ends = np.empty(len(spans), np.int64), np.empty(len(spans), np.int64)
+    n = _sample(points, spans, most, seed, order, ends)
+    found = np.empty((n, 2), np.int64)
+    for i in range(n):
+        found[i, 0], found[i, 1] = spans[order[i], 0], ends[i]
     return found
 
 
@@ -750,15 +747,14 @@ def _count(codes: Any, scores: Any, sizes: Any, n: int, said: Any, shares: Any) 
         total += sizes[i]
     said[0], said[1] = _UND, _UND
     shares[0], shares[1], shares[2] = 0.0, 1.0, 0.0
+    said[2] = 0
     if not kinds:
         return False
     first = second = -1
     for k in range(kinds):
         if first < 0 or weights[k] > weights[first] or (weights[k] == weights[first] and found[k] < found[first]):
             first, second = k, first
-        elif second < 0 or weights[k] > weights[second] or (
-            weights[k] == weights[second] and found[k] < found[second]
-        ):
+        elif second < 0 or weights[k] > weights[second] or (weights[k] == weights[second] and found[k] < found[second]):
             second = k
     said[0] = found[first]
     shares[0], shares[1] = weights[first] / chars[first], chars[first] / total
@@ -768,43 +764,41 @@ def _count(codes: Any, scores: Any, sizes: Any, n: int, said: Any, shares: Any) 
 
 
 @_inner
-def _vote(points: Any, begin: int, end: int, asked: Any, how: Any, room: Any, said: Any, shares: Any) -> None:
-    """What the chunks of a page say: first a sample of them, all where that does not speak with one voice."""
-    spans = _chunks(points, begin, end, how.chunk)
+def _vote(points: Any, begin: int, end: int, asked: Any, how: Any, room: Any, said: Any, scores: Any) -> None:
+    """What the chunks of a page say, first a sample of them, all where that does not speak with one voice; or what the
+    text says in one piece."""
+    spans = _chunks(points, begin, end, how.chunk if how.pages else end - begin + 1)
     n = len(spans)
-    codes, scores, sizes = np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64)
-    done = np.zeros(n, np.bool_)
-    one, score = np.empty(3, np.int64), np.empty(2)
-    if 0 < how.most < end - begin:
-        order, ends = _sample(points, spans, how.most, how.seed)
-        for i in range(len(order)):
-            start = spans[order[i], 0]
-            _identify(points, start, ends[i], asked, room, one, score)
-            codes[i], scores[i], sizes[i] = one[0], score[0], ends[i] - start
-        if _count(codes, scores, sizes, len(order), said, shares):
+    asked_to, code_of, score_of = np.zeros(n, np.int64), np.empty(n, np.int64), np.empty(n)
+    codes, weights, sizes = np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64)
+    order, ends = np.empty(n, np.int64), np.empty(n, np.int64)
+    for whole in range(0 if 0 < how.most < end - begin else 1, 2):
+        taken = _sample(points, spans, 0 if whole else how.most, how.seed, order, ends)
+        for i in range(taken):
+            number, start = order[i], spans[order[i], 0]
+            if asked_to[number] != ends[i]:
+                _identify(points, start, ends[i], asked, room, said, scores)
+                asked_to[number], code_of[number], score_of[number] = ends[i], said[0], scores[0]
+            codes[i], weights[i], sizes[i] = code_of[number], score_of[number], ends[i] - start
+        if how.pages and _count(codes, weights, sizes, taken, said, scores):
             return
-        kept = codes[: len(order)].copy(), scores[: len(order)].copy()
-        for i in range(len(order)):
-            if ends[i] == spans[order[i], 1]:
-                done[order[i]], codes[order[i]], scores[order[i]] = True, kept[0][i], kept[1][i]
-    for i in range(n):
-        sizes[i] = spans[i, 1] - spans[i, 0]
-        if not done[i]:
-            _identify(points, spans[i, 0], spans[i, 1], asked, room, one, score)
-            codes[i], scores[i] = one[0], score[0]
-    _count(codes, scores, sizes, n, said, shares)
 
 
 @_compiled
-def vote(folded: Any, asked: Any, signs: Any, how: Any, room: Any, said: Any, shares: Any) -> None:
-    """Write (code, second, kind of noise) and (score, share, share of the second) of each page."""
-    for t in range(len(folded.starts) - 1):
-        begin, end = folded.raw_starts[t], folded.raw_starts[t + 1]
+def judge(folded: Any, asked: Any, signs: Any, how: Any, room: Any, said: Any, scores: Any) -> None:
+    """What is said of each text: of one piece (code, second, by what or minus the kind of noise) and (score, score of
+    the second, 0); of a page whose paragraphs vote (code, second, minus the kind of noise) and (score, share, share of
+    the second)."""
+    points, starts, raw, raw_starts = folded.points, folded.starts, folded.raw, folded.raw_starts
+    for t in range(len(starts) - 1):
+        begin, end = raw_starts[t], raw_starts[t + 1]
         if how.most:
             end = min(end, begin + max(how.most, how.noise_chars))
-        said[t, 2] = find_noise(folded.raw, begin, end, signs) if how.test_noise else 0
-        if said[t, 2]:
-            said[t, 0], said[t, 1] = _ZXX, _UND
-            shares[t, 0], shares[t, 1], shares[t, 2] = 1.0, 1.0, 0.0
+        why = find_noise(raw, begin, end, signs) if how.test_noise else 0
+        said[t, 0], said[t, 1], said[t, 2] = _UND, _UND, _BY_NOTHING
+        scores[t, 0] = scores[t, 1] = scores[t, 2] = 0.0
+        if why and (how.pages or why != _NO_LETTERS):
+            said[t, 0], said[t, 2], scores[t, 0] = _ZXX, -why, 1.0
+            scores[t, 1] = how.pages
         else:
-            _vote(folded.points, folded.starts[t], folded.starts[t + 1], asked, how, room, said[t], shares[t])
+            _vote(points, starts[t], starts[t + 1], asked, how, room, said[t], scores[t])

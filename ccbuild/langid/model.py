@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from ccbuild.errors import DataError, InputError
 from ccbuild.langid.codes import from_label, is_code
 from ccbuild.langid.letters import SMALL, Folded, fold, small
 from ccbuild.langid.network import Network, read_network
-from ccbuild.langid.scripts import MARKS, NAMES, NO_WORDS, kinds
+from ccbuild.langid.scripts import NAMES, NO_WORDS, kinds
 
 __all__ = ["CANARIES", "LABEL", "LONG", "LanguageModel", "Room", "escape", "plain", "room_for"]
 
@@ -53,7 +52,7 @@ _NO_WORDS = re.compile(rf"[\d{re.escape(''.join(sorted(NO_WORDS)))}]+")
 
 
 def plain(text: str) -> str:
-    """A line of small letters, digits and signs out: what a supplement learns from, and is asked by `Supplement.ask`."""
+    """A line of small letters, digits and signs out: what a supplement learns from and is asked."""
     return _NO_WORDS.sub(" ", escape(small(text)))
 
 
@@ -98,14 +97,13 @@ class LanguageModel:
     ) -> None:
         """`words_alone`: digits and signs are no part of what it is asked, as for a supplement."""
         source = self.path = Path(path)
-        self._gaps = _GAPS_AND_SIGNS if words_alone else _GAPS
         if not source.is_file():
             raise InputError(f"{source} is not a file. `ccbuild catalogue fetch lid.176.ftz` prints where it puts one.")
         with source.open("rb") as stream:
             self.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         if sha256 is not None and self.sha256 != sha256:
             raise DataError(f"{source} has SHA-256 {self.sha256}, stated is {sha256}. Fetch the model again.")
-        self.network, labels = read_network(source)
+        self.network, labels = read_network(source, _GAPS_AND_SIGNS if words_alone else _GAPS)
         self.label_codes = [from_label(label.removeprefix(LABEL)) for label in labels]
         """The code of each label."""
         for label, code in zip(labels, self.label_codes, strict=True):
@@ -144,7 +142,7 @@ class LanguageModel:
         folded = fold(texts, form)
         labels, scores = np.full((len(texts), k), -1), np.zeros((len(texts), k))
         room = room_for(folded, k, self.network)
-        kernels.ask(folded.points, folded.starts, kinds(), self._gaps, self.network, room, labels, scores)
+        kernels.ask(folded.points, folded.starts, kinds(), self.network, room, labels, scores)
         return [
             [(self.label_codes[label], p) for label, p in zip(row, ps, strict=True) if label >= 0]
             for row, ps in zip(labels.tolist(), scores.tolist(), strict=True)
@@ -159,39 +157,26 @@ class Room(NamedTuple):
     hidden: NDArray[np.float32]
     nodes: NDArray[np.int64]
     scores: NDArray[np.float64]
-    best: NDArray[np.int64]
+    """Of all labels, or of the nodes of a tree that are still to be seen."""
+    counts: NDArray[np.int64]
+    """Characters by kind, by script, by mark."""
+    found: NDArray[np.int64]
+    """The best labels, the codes of the first model, of the supplement, of both."""
     p: NDArray[np.float64]
-    kinds: NDArray[np.int64]
-    scripts: NDArray[np.int64]
-    marks: NDArray[np.int64]
-    first: NDArray[np.int64]
-    first_p: NDArray[np.float64]
-    own: NDArray[np.int64]
-    own_p: NDArray[np.float64]
-    joined: NDArray[np.int64]
-    joined_p: NDArray[np.float64]
+    """Their probabilities."""
 
 
 def room_for(folded: Folded, k: int, *networks: Network) -> Room:
     """Scratch for texts that `networks` are asked about, `k` answers each."""
     longest = int(np.diff(folded.starts).max(initial=0))
     labels = max(len(n.output) + len(n.tree) + 2 for n in networks)
-    whole, real = partial(np.zeros, dtype=np.int64), partial(np.zeros, dtype=np.float64)
     return Room(
         np.zeros(4 * longest + 8, np.uint8),
-        whole(_ROWS),
+        np.zeros(_ROWS, np.int64),
         np.zeros(max(n.vectors.shape[1] for n in networks), np.float32),
-        whole(labels),
-        real(labels),
-        whole(k),
-        real(k),
-        whole(len(kinds().script)),
-        whole(len(NAMES)),
-        whole(len(MARKS) + 3),
-        whole(k),
-        real(k),
-        whole(k),
-        real(k),
-        whole(2 * k),
-        real(2 * k),
+        np.zeros(labels, np.int64),
+        np.zeros(labels),
+        np.zeros((3, max(len(kinds().script), len(NAMES))), np.int64),
+        np.zeros((4, 2 * k), np.int64),
+        np.zeros((4, 2 * k)),
     )

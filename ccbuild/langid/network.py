@@ -55,7 +55,8 @@ class Network(NamedTuple):
     before: NDArray[np.int32]
     """How many are kept before each 64 buckets."""
     shape: NDArray[np.int64]
-    """Buckets, least and most letters of an n-gram, number of the end of a line among the words or -1."""
+    """Buckets, least and most letters of an n-gram, number of the end of a line among the words or -1, and which roles
+    of characters (`scripts.Kinds`) end a word."""
     inverse: NDArray[np.float64]
     """One by the buckets."""
 
@@ -79,16 +80,16 @@ class _Reader:
         return DataError(f"{self.path} {what}. Use a supervised fastText model with loss softmax or hs.")
 
 
-def read_network(path: Path) -> tuple[Network, list[str]]:
-    """The model in `path` and its labels, in the order of the rows of its output."""
+def read_network(path: Path, gaps: int) -> tuple[Network, list[str]]:
+    """The model in `path` and its labels, in the order of the rows of its output; `gaps`: what ends a word."""
     reader = _Reader(path)
     try:
-        return _network(reader)
+        return _network(reader, gaps)
     except (struct.error, ValueError, IndexError, UnicodeDecodeError, MemoryError) as error:
         raise DataError(f"{path} is no fastText model: {error}. Fetch the model again.") from error
 
 
-def _network(reader: _Reader) -> tuple[Network, list[str]]:
+def _network(reader: _Reader, gaps: int) -> tuple[Network, list[str]]:
     magic, version, dim, _, _, _, _, nwords, loss, kind, buckets, least, most, *_ = reader.take(_ARGUMENTS)
     if magic != _MAGIC or version != _VERSION:
         raise reader.refuse("is no fastText model of version 12")
@@ -110,7 +111,7 @@ def _network(reader: _Reader) -> tuple[Network, list[str]]:
     nodes = len(labels) - (loss == _TREE)
     if not labels or vectors.shape[1] < dim or len(output) < nodes:
         raise ValueError("its matrices are smaller than its dictionary")
-    return _made(words, labels, counts, loss, vectors, output, kept, before, (buckets, least, most)), labels
+    return _made(words, labels, counts, loss, vectors, output, kept, before, (buckets, least, most), gaps), labels
 
 
 def _dictionary(reader: _Reader) -> tuple[list[bytes], list[str], list[int], NDArray[np.int32] | None]:
@@ -177,7 +178,7 @@ def _in_order(
             raise ValueError("it has fewer vectors than words and buckets")
         return vectors, np.zeros(0, np.uint64), np.zeros(0, np.int32)
     pruned = pruned[np.argsort(pruned[:, 0])]
-    if len(pruned) and not (0 <= pruned[0, 0] and pruned[-1, 0] < buckets and pruned[:, 1].min() >= 0):
+    if len(pruned) and not (pruned[0, 0] >= 0 and pruned[-1, 0] < buckets and pruned[:, 1].min() >= 0):
         raise ValueError("its buckets lie outside")
     bits = np.zeros(-(-buckets // 64) * 64, np.uint8)
     bits[pruned[:, 0]] = 1
@@ -197,6 +198,7 @@ def _made(
     kept: NDArray[np.uint64],
     before: NDArray[np.int32],
     grams: tuple[int, int, int],
+    gaps: int,
 ) -> Network:
     from ccbuild.langid import kernels
 
@@ -207,8 +209,10 @@ def _made(
     kernels.hash_words(pool, places, slots)
     end = words.index(b"</s>") if b"</s>" in words else -1
     tree = _tree(counts) if loss == _TREE else np.zeros((0, 2), np.int32)
-    shape = np.array([*grams, end], np.int64)
-    return Network(*_in_16_bits(vectors), output, tree, pool, places, slots, kept, before, shape, np.array([1 / grams[0]]))
+    shape = np.array([*grams, end, gaps], np.int64)
+    return Network(
+        *_in_16_bits(vectors), output, tree, pool, places, slots, kept, before, shape, np.array([1 / grams[0]])
+    )
 
 
 def _in_16_bits(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:

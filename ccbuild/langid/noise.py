@@ -57,7 +57,7 @@ _KEYWORD_ENDS, _KEYWORDS = 1 / 8, 1 / 4
 and 198, twice as many none and 41 % of the lists; twice the ends 13 and 73."""
 _LEADS = "ÂÃâÐÑØÙàá\ufffdïРС"
 _MARKS = "‘’“”•–—™"
-_TAILS = [*map(chr, range(0x80, 0xC0)), *"‚ƒ„…†‡ˆ‰Š‹Œ˜š›œžŸŽ€", *_MARKS]
+_TAILS = "".join(map(chr, range(0x80, 0xC0))) + "‚ƒ„…†‡ˆ‰Š‹Œ˜š›œžŸŽ€" + _MARKS
 _CYRILLIC_TAILS = f"‚ѓ„…†‡€‰љњќћџђ{_MARKS}°±ІіґµєЅѕ"
 
 
@@ -83,8 +83,8 @@ def signs() -> Signs:
     classes[0x10000:0x1F000] = _LETTER  # scripts lie below the signs and emoji
     for number, characters in ((_SIGN, _SIGNS), (_END, _ENDS), (_COMMA, _COMMAS)):
         classes[[ord(c) for c in characters]] = number
-    for flag, characters in ((_TAIL, _TAILS), (_CYRILLIC_TAIL, _CYRILLIC_TAILS), (_LEAD, _LEADS)):
-        classes[[ord(c) for c in characters]] |= flag
+    for flag, leads in ((_TAIL, _TAILS), (_CYRILLIC_TAIL, _CYRILLIC_TAILS), (_LEAD, _LEADS)):
+        classes[[ord(c) for c in leads]] |= flag
     places = np.full(128, -100, np.int16)
     for row, keys in enumerate(_ROWS):
         for column, key in enumerate(keys):

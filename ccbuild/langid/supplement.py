@@ -27,10 +27,10 @@ the least probability. With `training._HALF` chosen on UDHR with all UDHR text h
 class Supplement:
     """A trained supplement: `<stem>.ftz` and beside it `<stem>.json`, its manifest, which states the hash.
 
-    Its probabilities and the first model's become one, a weighted geometric mean (`kernels._join`). Both sides are first
-    set right by what is known of them: of a code that the model hardly ever finds, it is taken to have said `PRIOR`,
-    less what it gives to codes that it knows and the supplement does not; of a code that the supplement has seen little
-    of, it is taken to agree with the model.
+    Its probabilities and the first model's become one, a weighted geometric mean (`kernels._join`). Both sides are
+    first set right by what is known of them: of a code that the model hardly ever finds, it is taken to have said
+    `PRIOR`, less what it gives to codes that it knows and the supplement does not; of a code that the supplement has
+    seen little of, it is taken to agree with the model.
     """
 
     def __init__(self, path: str | Path, sha256: str | None = None) -> None:

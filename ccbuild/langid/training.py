@@ -32,12 +32,10 @@ from ccbuild.storage import sha256_file, write_json
 
 __all__ = ["SupplementConfig", "gather", "made_from", "ship", "supplement_for", "train", "with_romanised"]
 
-_MAKERS = (
-    "codes corpus evaluate folding han letters model network ngrams romanise scripts sources training"  # all that it imports
-).split()
+_MAKERS = "codes corpus evaluate folding han letters model network ngrams romanise scripts sources training".split()
 """The modules beside this one that a supplement depends on."""
 _HALF = 60_000
-"""Characters of training text of a code at which the supplement's word on it is worth half; see `supplement._SHARE`."""
+"""Characters of training text of a code at which the supplement's word on it is worth half; see `supplement.SHARE`."""
 _SURE = 0.97
 """Share of right answers from which the model is sure of a code."""
 
@@ -98,9 +96,7 @@ def train(texts: Mapping[str, Texts], out: Path, base: LanguageModel, config: Su
     if out.suffix != ".ftz":
         raise InputError(f"{out} does not end in .ftz. A supplement is a quantised fastText model.")
     pooled = _pooled(texts)
-    made = [
-        (code, plain(text), text) for code, text in examples(pooled, config.most, config.outside, config.seed)
-    ]
+    made = [(code, plain(text), text) for code, text in examples(pooled, config.most, config.outside, config.seed)]
     if len({code for code, _, _ in made}) < 2:
         raise InputError("There is text of fewer than two languages. Name files of `code TAB text` with more.")
     random.Random(config.seed).shuffle(made)

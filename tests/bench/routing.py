@@ -182,8 +182,9 @@ class Bench:
 
         answers = Counter[str]()
         entered: dict[str, Counter[str]] = {}
-        for kind, paragraphs in junk(2000, seed=1):
-            found = vote(self.shipped(), paragraphs)
+        made = list(junk(2000, seed=1))
+        voted = vote(self.shipped(), [paragraphs for _, paragraphs in made])
+        for (kind, _), found in zip(made, voted, strict=True):
             language = found.code not in ("zxx", "und") and found.score >= 0.5 and not found.mixed
             answers[kind] += 1
             entered.setdefault(kind, Counter())[found.code if language else ""] += 1
@@ -210,8 +211,8 @@ class Bench:
                 len(texts),
                 lambda: [alone.f.predict(escape(text) + "\n", 1, 0.0, "strict") for text in texts],
             ),
-            "documents, cascade": (len(texts), lambda: [vote(cascade, page) for page in pages]),
-            "documents, cascade, 1,000 characters": (len(texts), lambda: [vote(cascade, page, 1000) for page in pages]),
+            "documents, cascade": (len(texts), lambda: vote(cascade, pages)),
+            "documents, cascade, 1,000 characters": (len(texts), lambda: vote(cascade, pages, 1000)),
             "lines, lid.176 alone": (
                 len(lines),
                 lambda: [alone.f.predict(escape(line) + "\n", 1, 0.0, "strict") for line in lines],
@@ -225,8 +226,8 @@ class Bench:
                 work()
                 seconds[name].append(time.process_time() - start)
         rate = {name: round(n / statistics.median(seconds[name])) for name, (n, _) in cases.items()}
-        whole = [vote(cascade, page).code for page in pages]
-        sampled = [vote(cascade, page, 1000).code for page in pages]
+        whole = [found.code for found in vote(cascade, pages)]
+        sampled = [found.code for found in vote(cascade, pages, 1000)]
         return {
             "a CPU second": rate,
             "documents, times lid.176": round(rate["documents, cascade"] / rate["documents, lid.176 alone"], 3),

@@ -9,7 +9,7 @@ from ccbuild.langid.codes import CC100
 from ccbuild.langid.corpus import catalogue_texts, latin_serbian
 from ccbuild.langid.model import LanguageModel
 from ccbuild.langid.noise import noise
-from ccbuild.langid.scripts import count_scripts, decide
+from ccbuild.langid.scripts import count_scripts
 from ccbuild.langid.votes import vote
 from tests.ccbuild.langid.junk import junk
 
@@ -78,7 +78,7 @@ def test_hostile_text_has_an_answer(text: str, cascade: Cascade) -> None:
     (answer,) = cascade.identify([text])
     assert answer.code
     assert 0 <= answer.score <= 1
-    assert vote(cascade, text.split("\n")).code
+    assert vote(cascade, [text.split("\n")])[0].code
     assert cascade.explain(text)[-1]["code"] == answer.code
 
 
@@ -93,8 +93,8 @@ def test_what_a_text_goes_through_is_told(cascade: Cascade) -> None:
 
 def test_junk_enters_no_language(cascade: Cascade) -> None:
     entered = []
-    for kind, paragraphs in junk(700):
-        found = vote(cascade, paragraphs)
+    kinds, pages = zip(*junk(700), strict=True)
+    for kind, found in zip(kinds, vote(cascade, pages), strict=True):
         if found.code not in ("zxx", "und") and found.score >= 0.5 and not found.mixed:
             entered.append((kind, found.code))
     assert len(entered) <= 0.03 * 700, entered
@@ -109,12 +109,12 @@ def test_prose_is_no_junk() -> None:
 def test_a_page_is_what_most_of_its_characters_are(cascade: Cascade) -> None:
     swahili = "Rais wa nchi alisema kwamba serikali itajenga shule mpya katika mikoa yote ya nchi mwaka ujao. " * 4
     german = "Die Regierung will im kommenden Jahr in allen Landesteilen neue Schulen bauen, sagte sie. " * 4
-    page = vote(cascade, [swahili, swahili, swahili, german])
+    page, half = vote(cascade, [[swahili, swahili, swahili, german], [swahili, german]])
     assert (page.code, page.second) == ("sw", "de")
     assert not page.mixed
     assert 0.7 < page.share < 0.8
-    assert vote(cascade, [swahili, german]).mixed
-    assert vote(cascade, [swahili] * 20, most=500) == vote(cascade, [swahili] * 20, most=500)
+    assert half.mixed
+    assert vote(cascade, [[swahili] * 20], most=500) == vote(cascade, [[swahili] * 20], most=500)
 
 
 def test_letters_are_counted_by_script() -> None:
@@ -122,4 +122,4 @@ def test_letters_are_counted_by_script() -> None:
     counts = dict(zip(("Latn", "Cyrl"), (scripts.counts[1], scripts.counts[3]), strict=True))
     assert counts == {"Latn": 3, "Cyrl": 3}
     assert scripts.letters == 3 + 3 + 3 + 2 + 1 + 1
-    assert decide("ᚠᚢᚦᚨᚱᚲ", count_scripts("ᚠᚢᚦᚨᚱᚲ")) == ("und", "script Zzzz")
+    assert count_scripts("ᚠᚢᚦᚨᚱᚲ").name == "Zzzz"
