@@ -99,11 +99,14 @@ class How(NamedTuple):
     pages: bool = False
     """Paragraphs vote."""
     chunk: int = 300
-    """Characters of a page from which a paragraph is asked about by itself; shorter ones are joined with what follows."""
+    """Characters of a page from which a paragraph is asked about by itself; shorter ones are joined with the next."""
     most: int = 0
     """Characters of a page that are asked about first; 0: all."""
     seed: int = 0
     """Which these are."""
+    enough: float = 0.8
+    """Score from which the first two pieces of that sample, in one language, are enough. On 12,480 real pages no
+    language loses by it, and 27 instead of 29 % of half translated pages are seen."""
     noise_chars: int = 1200
     """Characters at the head of a page that are looked at for noise, where a sample of it is asked about."""
 
@@ -156,7 +159,7 @@ class Cascade:
         ]
 
     def judge(self, texts: Sequence[str], how: How) -> Iterator[tuple[list[int], list[float]]]:
-        """What `kernels.judge` says of each text: three numbers, of codes by `names` and of the step, and three scores."""
+        """What `kernels.judge` says of each text: numbers of codes and of the step that decided, and scores."""
         from ccbuild.langid import kernels
 
         folded = fold(texts)

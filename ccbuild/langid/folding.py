@@ -1,8 +1,8 @@
 """Compiled loops that fold characters by the tables of `ccbuild.langid.letters`.
 
-In a file of their own, imported where they are used, since numba's cache on disk watches only the file that a function
-stands in and numba costs half a second to import; and apart from the other loops, since supplements are made with these.
-Texts are code points behind each other; text t is ``points[starts[t]:starts[t + 1]]``.
+In a file of their own, imported where they are used: numba's cache on disk watches only the file that a function stands
+in, and numba costs half a second to import. Apart from the other loops, since supplements are made with these. Texts
+are code points behind each other; text t is ``points[starts[t]:starts[t + 1]]``.
 """
 
 from __future__ import annotations

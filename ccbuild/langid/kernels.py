@@ -16,10 +16,12 @@ from numba import njit
 __all__ = ["ask", "count_kinds", "find_noise", "hash_words", "judge", "pieces"]
 
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
-_inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-_summed = njit(
-    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath={"reassoc", "contract"}
-)
+_APART: dict[str, Any] = {
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}  # called from here alone: half of the time
+_inner = njit(nogil=True, error_model="numpy", **_APART)
+_summed = njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract"}, **_APART)
 
 _PLANES = 0x20000
 _NEWLINE = 10
@@ -114,10 +116,10 @@ def _add(rows: Any, n: int, vectors: Any, scales: Any, hidden: Any) -> Any:
 
 @_inner
 def _grams(
-    word: Any, i: int, length: int, rows: Any, n: int, nwords: int, shape: Any, inverse: Any, kept: Any, before: Any
+    word: Any, i: int, length: int, rows: Any, n: Any, nwords: int, shape: Any, inverse: Any, kept: Any, before: Any
 ) -> Any:
-    """Put the rows of the n-grams of ``<word>`` that start at `i` and later into `rows`, as long as there is space; (how
-    many are in it, where the rest starts). A division of whole numbers for each would take half of the time."""
+    """Put the rows of the n-grams of ``<word>`` that start at `i` and later into `rows`, as long as there is space:
+    (how many are in it, where the rest starts). A division of whole numbers costs more than the product."""
     buckets, least, most, all_kept = shape[0], shape[1], shape[2], len(kept) == 0
     while i < length and n + most < len(rows):
         h, j = _BASIS, i
@@ -244,8 +246,8 @@ def _rank(label: int, p: Any, best: Any, probabilities: Any, n: int) -> Any:
 
 @_summed
 def _weigh(logits: Any, labels: int, top: float) -> Any:
-    """The sum of ``exp(logit - top)``, as the limit of (1 + x / n)^n, n = 2^20, of which many are computed at once; each
-    within 1e-5 of what it adds."""
+    """The sum of ``exp(logit - top)``, as the limit of (1 + x / n)^n, n = 2^20, of which many are computed at once;
+    within 1e-5 of it."""
     total = 0.0
     for label in range(labels):
         x = 1.0 + max(logits[label] - top, -40.0) / (1 << 20)
@@ -359,7 +361,7 @@ def _broken(points: Any, begin: int, end: int, classes: Any) -> Any:
             step = 3 * (after == _INVERTED and third == _HALF)
         elif p == _A_SMALL:
             step = 2 * (after == _EURO)
-        elif p == _ER or p == _ES:
+        elif p == _ER or p == _ES:  # noqa: SIM109  numba makes a loop of `in`
             if p == _ER and _DEGREE <= after <= _DZE and third == _ES:
                 step = 3
             elif kind & _CYRILLIC_TAIL:
@@ -528,7 +530,7 @@ def _look(points: Any, begin: int, end: int, letters: Any, room: Any) -> Any:
     if not total:
         return 0, 0, 0.0
     count = scripts[script]
-    if script == _HANI or script == _KANA:
+    if script == _HANI or script == _KANA:  # noqa: SIM109
         count = scripts[_HANI] + scripts[_KANA]
         script = _KANA if scripts[_KANA] * 10 >= count else _HANI
     return total, script, count / total
@@ -765,8 +767,8 @@ def _count(codes: Any, scores: Any, sizes: Any, n: int, said: Any, shares: Any) 
 
 @_inner
 def _vote(points: Any, begin: int, end: int, asked: Any, how: Any, room: Any, said: Any, scores: Any) -> None:
-    """What the chunks of a page say, first a sample of them, all where that does not speak with one voice; or what the
-    text says in one piece."""
+    """What the chunks of a page say, first a sample of them, as long as its first two are not sure of one language, and
+    all where it does not speak with one voice; or what the text says in one piece."""
     spans = _chunks(points, begin, end, how.chunk if how.pages else end - begin + 1)
     n = len(spans)
     asked_to, code_of, score_of = np.zeros(n, np.int64), np.empty(n, np.int64), np.empty(n)
@@ -780,6 +782,9 @@ def _vote(points: Any, begin: int, end: int, asked: Any, how: Any, room: Any, sa
                 _identify(points, start, ends[i], asked, room, said, scores)
                 asked_to[number], code_of[number], score_of[number] = ends[i], said[0], scores[0]
             codes[i], weights[i], sizes[i] = code_of[number], score_of[number], ends[i] - start
+            if not whole and i == 1 and codes[0] == codes[1] and min(weights[0], weights[1]) >= how.enough:
+                taken = 2
+                break
         if how.pages and _count(codes, weights, sizes, taken, said, scores):
             return
 

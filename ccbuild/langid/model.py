@@ -60,7 +60,7 @@ _TRIAL = """
 import sys, fasttext
 model = fasttext.load_model(sys.argv[1])
 for line in sys.argv[2:]:
-    print(model.f.predict(line + "\\n", 1, 0.0, "strict")[0][1])
+    sys.stdout.write(model.f.predict(line + "\\n", 1, 0.0, "strict")[0][1] + "\\n")
 """
 
 

@@ -49,8 +49,9 @@ class LanguageConfig:
     outside: Literal["own", "und"] = "own"
     """Languages outside CC-100 keep their own code, or become `und` and are dropped as `no_letters` are."""
     sample_chars: int = 1000
-    """Characters of a page that are asked about first, whole paragraphs chosen by `seed`; where they do not agree, all
-    are; 0: all at once, which is half as fast and on 11,463 real pages as often right (85.6 % against 85.7 %)."""
+    """Characters of a page that are asked about first, whole paragraphs chosen by `seed`, two pieces where these are
+    sure; where they do not agree, all are; 0: all at once, which takes twice as long and on 12,480 real pages is as
+    often right (86.5 % against 86.7 %)."""
     seed: int = 0
     """Which paragraphs these are: the same for the same page and seed."""
 
