@@ -62,7 +62,7 @@ def mixed(sentences: dict[str, list[str]], count: int) -> list[str]:
 
 
 def test_the_models_in_use_say_what_fasttext_says(sentences: dict[str, list[str]], model: LanguageModel) -> None:
-    lines = mixed(sentences, 2000)
+    lines = mixed(sentences, 400)
     assert_alike(model.ask(lines, 5), theirs(model.path, [escape(small(line)) for line in lines]))
     raw = [line.upper() for line in lines]
     assert_alike(model.ask(raw, 2, AS_IT_IS), theirs(model.path, [escape(line) for line in raw], 2))
