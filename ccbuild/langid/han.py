@@ -6,10 +6,10 @@ character that only one of them holds tells which it is; most are in both and te
 
 from __future__ import annotations
 
-__all__ = ["balance", "script"]
+__all__ = ["balance", "script", "tell"]
 
 
-def _tell(character: str) -> int:
+def tell(character: str) -> int:
     """+1: only GB 2312 has it; -1: only Big5 has it; 0: both or neither."""
     return _encodes(character, "gb2312") - _encodes(character, "big5")
 
@@ -33,4 +33,4 @@ def script(text: str, max_chars: int = 2000) -> str:
 
 def balance(text: str) -> int:
     """Characters of `text` that only simplified Chinese has, less those that only traditional Chinese has."""
-    return sum(_tell(c) for c in text if "\u4e00" <= c <= "\u9fff")
+    return sum(tell(c) for c in text if "\u4e00" <= c <= "\u9fff")

@@ -6,21 +6,28 @@ import hashlib
 import re
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import fasttext
+import numpy as np
+from numpy.typing import NDArray
 
 from ccbuild.errors import DataError, InputError
 from ccbuild.langid.codes import from_label, is_code
-from ccbuild.refusals import refusal
+from ccbuild.langid.letters import SMALL, Folded, fold, small
+from ccbuild.langid.network import Network, read_network
+from ccbuild.langid.scripts import NAMES, NO_WORDS, kinds
 
-__all__ = ["CANARIES", "LABEL", "LONG", "LanguageModel", "escape", "plain"]
+__all__ = ["CANARIES", "LABEL", "LONG", "LanguageModel", "Room", "escape", "plain", "room_for"]
 
 LABEL = "__label__"
 """What fastText takes for a label, wherever it stands."""
 
+_GAPS, _GAPS_AND_SIGNS = 1, 3
+"""Which roles of characters (`scripts.Kinds`) end a word."""
+_ROWS = 4096
+"""Vectors that are found before they are added up: their numbers stay in the processor's nearest cache."""
 LONG = 200
 """Characters from which a text is long: a probability means more there."""
 
@@ -34,82 +41,90 @@ CANARIES = {
 
 
 def escape(text: str) -> str:
-    """`text` as one line in which fastText reads no label, no end and nothing that is not Unicode."""
-    line = text.replace("\n", " ").replace("\0", " ")
+    """`text` as one line in which fastText itself reads no label, no end and nothing that is not Unicode."""
+    line = text.replace("\n", " ").replace("\0", " ").replace("</s>", " ")
     if LABEL in line:
         line = line.replace(LABEL, "label ")
     return line if line.isascii() else line.encode("utf-8", "ignore").decode()
 
 
-_NO_WORDS = re.compile(r"[\d!-@\[-`{-~«»“”„…–—‘’]+")
+_NO_WORDS = re.compile(rf"[\d{re.escape(''.join(sorted(NO_WORDS)))}]+")
 
 
-def plain(line: str) -> str:
-    """Lower case, digits and signs out: what a supplement learns from and is asked."""
-    return _NO_WORDS.sub(" ", line.lower())
+def plain(text: str) -> str:
+    """A line of small letters, digits and signs out: what a supplement learns from and is asked."""
+    return _NO_WORDS.sub(" ", escape(small(text)))
 
 
 _TRIAL = """
-import os, shutil, sys, fasttext
+import sys, fasttext
 model = fasttext.load_model(sys.argv[1])
-model.save_model(sys.argv[2])
-longer = os.path.getsize(sys.argv[2]) - os.path.getsize(sys.argv[1])
-if longer < 0:
-    shutil.copyfile(sys.argv[1], sys.argv[2])  # fastText does not see that there is no space; this does
-assert not longer, "it is cut short"
-for line in sys.argv[3:]:
-    model.f.predict(line + "\\n", 5, 0.0, "strict")
+for line in sys.argv[2:]:
+    sys.stdout.write(model.f.predict(line + "\\n", 1, 0.0, "strict")[0][1] + "\\n")
 """
-"""fastText reads on behind the end of a file and takes what is in memory; written again, such a model is longer."""
 
 
-def _try_apart(path: Path) -> None:
-    """Open a model in a child process first, as one that was cut or changed can end the process that asks it; 0.2 s."""
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", _TRIAL, str(path), str(Path(folder) / "again"), *CANARIES.values()],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+def _try_apart(path: Path) -> list[str]:
+    """fastText's own answers to the canary sentences, asked in a child process, since a model that was changed can end
+    the process that asks it; 0.2 s."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", _TRIAL, str(path), *map(small, CANARIES.values())],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         said = done.stderr.strip().splitlines()[-1:] or [f"it ended the process that asked it, {done.returncode}"]
-        full = refusal(
-            f"{tempfile.gettempdir()}, where {path} is tried", RuntimeError(said[0]), "set TMPDIR to another folder"
-        )
-        raise full or DataError(f"{path} is no fastText model: {said[0][:200]}. Fetch the model again.")
+        raise DataError(f"{path} is no fastText model: {said[0][:200]}. Fetch the model again.")
+    return done.stdout.split()
 
 
 class LanguageModel:
     """A fastText identifier.
 
-    `sha256` is what the catalogue or a manifest states of the file; another hash is a `DataError` before fastText
-    sees the bytes. A file whose hash nobody states is opened in a process of its own first. A label that cannot be a
-    code is a `DataError` too, and so is a wrong answer to a canary sentence.
+    `sha256` is what the catalogue or a manifest states of the file; another hash is a `DataError` before anything
+    is read of it. What a file whose hash nobody states says is compared with what fastText says of it, in a process of
+    its own. A label that cannot be a code is a `DataError` too, and so is a wrong answer to a canary sentence.
     """
 
-    def __init__(self, path: str | Path, sha256: str | None = None, canaries: Mapping[str, str] = CANARIES) -> None:
-        source = Path(path)
+    def __init__(
+        self,
+        path: str | Path,
+        sha256: str | None = None,
+        canaries: Mapping[str, str] = CANARIES,
+        *,
+        words_alone: bool = False,
+    ) -> None:
+        """`words_alone`: digits and signs are no part of what it is asked, as for a supplement."""
+        source = self.path = Path(path)
         if not source.is_file():
             raise InputError(f"{source} is not a file. `ccbuild catalogue fetch lid.176.ftz` prints where it puts one.")
         with source.open("rb") as stream:
             self.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         if sha256 is not None and self.sha256 != sha256:
             raise DataError(f"{source} has SHA-256 {self.sha256}, stated is {sha256}. Fetch the model again.")
-        if sha256 is None:
-            _try_apart(source)
-        try:
-            self._model = fasttext.load_model(str(source))
-            labels = self._model.get_labels()
-        except (ValueError, MemoryError, RuntimeError) as error:
-            raise DataError(f"{source} is no fastText model: {error}. Fetch the model again.") from error
-        self._codes = {label: from_label(label.removeprefix(LABEL)) for label in labels}
-        for label, code in self._codes.items():
+        self.network, labels = read_network(source, _GAPS_AND_SIGNS if words_alone else _GAPS)
+        self.label_codes = [from_label(label.removeprefix(LABEL)) for label in labels]
+        """The code of each label."""
+        for label, code in zip(labels, self.label_codes, strict=True):
             if not is_code(code):
                 raise DataError(f"{source} has the label {label!r}, which is no language code. Use another model.")
-        self.codes = frozenset(self._codes.values())
+        self.codes = frozenset(self.label_codes)
         """Every code that the model can answer with; `zh` where it does not tell the scripts apart."""
-        found = {code: self.ask(text, 1)[0][0] for code, text in canaries.items() if code in self.codes}
+        if sha256 is None and not words_alone:
+            self._compare(source)
+        self._check(source, canaries)
+
+    def _compare(self, source: Path) -> None:
+        """Refuse a model that fastText itself reads otherwise, or not at all."""
+        theirs = [from_label(label.removeprefix(LABEL)) for label in _try_apart(source)]
+        ours = [answers[0][0] for answers in self.ask(list(CANARIES.values()), 1)]
+        if ours != theirs:
+            raise DataError(f"{source} says {ours} here and {theirs} in fastText. Please report it with the model.")
+
+    def _check(self, source: Path, canaries: Mapping[str, str]) -> None:
+        """Refuse a model that does not know the canary sentences."""
+        found = {code: self.ask([text], 1)[0][0][0] for code, text in canaries.items() if code in self.codes}
         wrong = sorted(code for code, answer in found.items() if answer != code)
         if wrong or not found:
             raise DataError(
@@ -117,6 +132,51 @@ class LanguageModel:
                 "the file is damaged or no language identifier. Fetch the model again."
             )
 
-    def ask(self, line: str, k: int) -> list[tuple[str, float]]:
-        """The `k` most probable (code, probability) of one escaped line, the best first; labels of one code apart."""
-        return [(self._codes[label], min(p, 1.0)) for p, label in self._model.f.predict(line + "\n", k, 0.0, "strict")]
+    def ask(self, texts: Sequence[str], k: int, form: str = SMALL) -> list[list[tuple[str, float]]]:
+        """The `k` most probable (code, probability) of each text, the best first; labels of one code apart.
+
+        The probabilities are fastText's to 1e-4, of the text in small letters (`letters.small`), or as it is.
+        """
+        from ccbuild.langid import kernels
+
+        folded = fold(texts, form)
+        labels, scores = np.full((len(texts), k), -1), np.zeros((len(texts), k))
+        room = room_for(folded, k, self.network)
+        kernels.ask(folded.points, folded.starts, kinds(), self.network, room, labels, scores)
+        return [
+            [(self.label_codes[label], p) for label, p in zip(row, ps, strict=True) if label >= 0]
+            for row, ps in zip(labels.tolist(), scores.tolist(), strict=True)
+        ]
+
+
+class Room(NamedTuple):
+    """Scratch of the compiled loops: of one thread, made for each batch."""
+
+    word: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    hidden: NDArray[np.float32]
+    nodes: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    """Of all labels, or of the nodes of a tree that are still to be seen."""
+    counts: NDArray[np.int64]
+    """Characters by kind, by script, by mark."""
+    found: NDArray[np.int64]
+    """The best labels, the codes of the first model, of the supplement, of both."""
+    p: NDArray[np.float64]
+    """Their probabilities."""
+
+
+def room_for(folded: Folded, k: int, *networks: Network) -> Room:
+    """Scratch for texts that `networks` are asked about, `k` answers each."""
+    longest = int(np.diff(folded.starts).max(initial=0))
+    labels = max(len(n.output) + len(n.tree) + 2 for n in networks)
+    return Room(
+        np.zeros(4 * longest + 8, np.uint8),
+        np.zeros(_ROWS, np.int64),
+        np.zeros(max(n.vectors.shape[1] for n in networks), np.float32),
+        np.zeros(labels, np.int64),
+        np.zeros(labels),
+        np.zeros((3, max(len(kinds().script), len(NAMES))), np.int64),
+        np.zeros((4, 2 * k), np.int64),
+        np.zeros((4, 2 * k)),
+    )

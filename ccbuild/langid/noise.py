@@ -2,7 +2,7 @@
 
 `noise` looks at one text, line or page, and counts: letters against digits and signs, repeated characters and words,
 neighbours on the keyboard, the marks of broken encodings and of program code, and, where lines show it, whether there
-are sentences at all. 30 µs for 1,000 characters: each character is looked up once, in numpy.
+are sentences at all. 5 µs for 1,000 characters (`kernels.find_noise`).
 
 Each threshold was measured on 11,491 real pages whose language is known (the first 1,200 characters, as `votes` asks),
 on 19,170 labelled sentences (ELD's of 59 languages, UDHR in 443) and on 300 made pages of each kind
@@ -12,23 +12,27 @@ on 19,170 labelled sentences (ELD's of 59 languages, UDHR in 443) and on 300 mad
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NOISE", "noise"]
+from ccbuild.langid.letters import PLANES, fold, small_table
+
+__all__ = ["KINDS", "NOISE", "Signs", "noise", "signs"]
 
 NOISE = "zxx"
 """ISO 639-2: no linguistic content."""
 
-_OTHER, _LETTER, _DIGIT, _SIGN, _END, _COMMA = range(6)
+KINDS = ("", "no_letters", "numbers", "repeated", "mojibake", "code", "mash", "menu", "keywords")
+"""The kinds of noise by the numbers that `kernels.find_noise` gives; none is the first."""
+
+_OTHER, _LETTER, _DIGIT, _SIGN, _END, _COMMA, _SPACE = range(7)
+_TAIL, _CYRILLIC_TAIL, _LEAD = 8, 16, 32
+"""Added to the class of a character: what follows the first letter of broken UTF-8, read as Latin-1 or Windows-1251,
+and that letter."""
 _SIGNS, _ENDS, _COMMAS = "{}<>=\\_$#@*^~[]", ".!?。！？।॥؟۔։።၊။៖…:;ฯ", ",|;/•·>»、،"
-_ALSO_SIGNS = (";", "|", "()", "//", "::")
-"""What counts as a sign of code besides, and a semicolon as an end, a bar as a comma too."""
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _NEIGHBOURS = 0.5
 """Share of the pairs of letters that are two keys apart or less. Of a thousand sentences one has 0.45 (ELD, 59
@@ -51,30 +55,42 @@ _KEYWORD_ENDS, _KEYWORDS = 1 / 8, 1 / 4
 """Ends of sentences for each comma that a list of keywords has less than, commas for each word that it has more than.
 4 real pages, 56 sentences (53 of the UDHR, its article 2 above all), all of the made lists; half as many commas take 32
 and 198, twice as many none and 41 % of the lists; twice the ends 13 and 73."""
-_LEADS = "ÂÃâÐÑØÙàá\ufffdï"
-_MOJIBAKE = re.compile(
-    r"[ÂÃ][\u0080-\u00bf‚ƒ„…†‡ˆ‰Š‹Œ‘’“”•–—˜™š›œžŸŽ€]|â€|[ÐÑØÙàá][\u0080-\u00bf‚ƒ„…†‡ˆ‰Š‹Œ‘’“”•–—˜™š›œžŸŽ€]|"
-    r"[ÐÑØÙ]\S[ÐÑØÙ]|�|ï¿½|Р[°-ѕ]С|[РС][‚ѓ„…†‡€‰љњќћџђ‘’“”•–—™°±ІіґµєЅѕ]"
-)
+_LEADS = "ÂÃâÐÑØÙàá\ufffdïРС"
+_MARKS = "‘’“”•–—™"
+_TAILS = "".join(map(chr, range(0x80, 0xC0))) + "‚ƒ„…†‡ˆ‰Š‹Œ˜š›œžŸŽ€" + _MARKS
+_CYRILLIC_TAILS = f"‚ѓ„…†‡€‰љњќћџђ{_MARKS}°±ІіґµєЅѕ"
+
+
+class Signs(NamedTuple):
+    """What `kernels.find_noise` takes."""
+
+    classes: NDArray[np.uint8]
+    """Code point to class, of the first two planes."""
+    places: NDArray[np.int16]
+    """Place of ASCII letters on a keyboard, negative for what is none."""
+    small: NDArray[np.uint32]
+    """Code point to small letter."""
+    limits: NDArray[np.float64]
+    """The thresholds of this file."""
 
 
 @lru_cache(maxsize=1)
-def _tables() -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
-    """(class of each character of the first plane; place of ASCII letters on a keyboard, negative for what is none)."""
-    classes = np.zeros(0x10000, np.uint8)
-    for code in range(0x10000):
-        character = chr(code)
-        if character.isalpha():
-            classes[code] = _LETTER
-        elif character.isdigit():
-            classes[code] = _DIGIT
+def signs() -> Signs:
+    """The tables, made once a process."""
+    classes = np.zeros(PLANES, np.uint8)
+    for number, test in ((_LETTER, str.isalpha), (_DIGIT, str.isdigit), (_SPACE, str.isspace)):
+        classes[[code for code in range(0x10000) if test(chr(code))]] = number
+    classes[0x10000:0x1F000] = _LETTER  # scripts lie below the signs and emoji
     for number, characters in ((_SIGN, _SIGNS), (_END, _ENDS), (_COMMA, _COMMAS)):
         classes[[ord(c) for c in characters]] = number
+    for flag, leads in ((_TAIL, _TAILS), (_CYRILLIC_TAIL, _CYRILLIC_TAILS), (_LEAD, _LEADS)):
+        classes[[ord(c) for c in leads]] |= flag
     places = np.full(128, -100, np.int16)
     for row, keys in enumerate(_ROWS):
         for column, key in enumerate(keys):
             places[[ord(key), ord(key.upper())]] = 100 * row + column
-    return classes, places
+    limits = (_DIGITS, _RUNS, _BROKEN, _CODE, _NEIGHBOURS, _SAME, _MENU_LINE, _MENU_ENDS, _KEYWORD_ENDS, _KEYWORDS)
+    return Signs(classes, places, small_table(), np.array(limits))
 
 
 def noise(text: str) -> str | None:
@@ -85,68 +101,7 @@ def noise(text: str) -> str | None:
     >>> noise("aaaaaaaaaaaaaaaa"), noise("12 34 56 78 (90) x"), noise("asdfgh jkl sdfjkh qwerty"), noise("Habari")
     ('repeated', 'numbers', 'mash', None)
     """
-    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    classes, places = _tables()
-    counts = np.bincount(classes[np.minimum(points, 0xFFFF)], minlength=6).tolist()
-    letters = counts[_LETTER] + _letters_beyond(points)
-    if not letters:
-        return "no_letters"
-    if counts[_DIGIT] > _DIGITS * letters:
-        return "numbers"
-    if len(text) > 12 and _repeated(points) > _RUNS * len(text):
-        return "repeated"
-    if not text.isascii() and _is_mojibake(text, letters):
-        return "mojibake"
-    signs = counts[_SIGN] + sum(map(text.count, _ALSO_SIGNS))
-    if signs > _CODE * letters:
-        return "code"
-    if letters >= 12 and _is_mash(points, places, letters):
-        return "mash"
-    words = text.lower().split()
-    if len(words) >= 12 and max(Counter(words).values()) > _SAME * len(words):
-        return "repeated"
-    return _lines(text, len(words), counts)
+    from ccbuild.langid import kernels
 
-
-def _letters_beyond(points: NDArray[np.uint32]) -> int:
-    """Letters outside the first plane: scripts below the signs and emoji, ideographs above them."""
-    beyond = points[points > 0xFFFF]
-    return int(np.count_nonzero((beyond < 0x1F000) | ((beyond >= 0x20000) & (beyond < 0x32000)))) if len(beyond) else 0
-
-
-def _repeated(points: NDArray[np.uint32]) -> int:
-    """Characters that stand in runs of six and more."""
-    ends = np.flatnonzero(points[1:] != points[:-1])
-    lengths = np.diff(ends, prepend=-1, append=len(points) - 1)
-    return int(lengths[lengths >= 6].sum())
-
-
-def _is_mojibake(text: str, letters: int) -> bool:
-    most = _BROKEN * letters  # the letters that begin them are counted first, since few texts have as many
-    return sum(map(text.count, _LEADS + "РС")) > most and len(_MOJIBAKE.findall(text)) > most
-
-
-def _is_mash(points: NDArray[np.uint32], places: NDArray[Any], letters: int) -> bool:
-    """Whether neighbours in the text are neighbours on the keyboard."""
-    ascii_places = places[points[points < 128]]
-    keys = ascii_places >= 0
-    n = int(np.count_nonzero(keys))
-    if n * 2 <= letters:
-        return False
-    steps = np.abs(np.diff(ascii_places))[keys[1:] & keys[:-1]]
-    return len(steps) >= 10 and int(np.count_nonzero(steps <= 2)) > _NEIGHBOURS * len(steps)
-
-
-def _lines(text: str, words: int, counts: list[int]) -> str | None:
-    """Menus and lists of keywords: many short pieces, no sentence."""
-    ends, commas = counts[_END], counts[_COMMA]
-    lines = [line for line in text.split("\n") if line.strip()]
-    if len(lines) >= 6 and ends < _MENU_ENDS * len(lines):
-        lengths = sorted(map(len, lines))
-        if lengths[len(lengths) * 3 // 4] <= _MENU_LINE:
-            return "menu"
-    if len(text) > 20 * words:  # no spaces between words: two characters count as one
-        words = len(text) // 2
-    if commas >= 8 and ends < _KEYWORD_ENDS * commas and commas > _KEYWORDS * words:
-        return "keywords"
-    return None
+    raw = fold([text]).raw
+    return KINDS[kernels.find_noise(raw, 0, len(raw), signs())] or None

@@ -7,10 +7,15 @@ shared script has. Ranges: Unicode 16, Blocks.txt.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["SHARED", "Scripts", "count_scripts", "decide"]
+from ccbuild.langid.han import tell
+from ccbuild.langid.letters import PLANES, fold
+
+__all__ = ["MARKS", "NAMES", "NO_WORDS", "RULES", "SHARED", "Kinds", "Scripts", "count_scripts", "kinds"]
 
 _RANGES = {
     "Latn": [(0x41, 0x5A), (0x61, 0x7A), (0xAA, 0xAA), (0xBA, 0xBA), (0xC0, 0x24F), (0x250, 0x2AF), (0x1E00, 0x1EFF)],
@@ -90,105 +95,122 @@ SHAN_MON_KAREN = "ၵၶၷꧠၸꧡၹၺꧣၻၼၽၾၿꩀꩁꩂႀႁႂ�
 """Letters of Shan, Mon and Karen in the script of Burmese."""
 
 
-class Scripts:
-    """How many letters of each script a text has."""
+RULES = [
+    ("as", "letters of Assamese"),
+    ("az", "letters of Azerbaijani"),
+    ("uz", "letters of Uzbek"),
+    ("ms", "letters of Malay"),
+    ("yue", "characters of Cantonese"),
+    ("vi", "ideographs of Vietnamese"),
+    ("zh", "script Hani"),
+    ("ti", "letters of Tigrinya"),
+    ("am", "script Ethi"),
+    ("my", "script Mymr"),
+    ("und", "script Tibt"),
+    ("und", "script Zzzz"),
+    *((code, f"script {name}") for name, code in _ALONE.items()),
+]
+"""(code, rule) where script or letters decide. Tibetan (Dzongkha as well as Tibetan) and scripts that no language of
+CC-100 uses are `und`; `zh` and `my` do not say yet which characters or encoding. `kernels._decide` applies them."""
 
-    __slots__ = ("counts", "letters", "name", "rare", "share")
+MARKS = [ASSAMESE, BENGALI, AZERBAIJANI, "ў", UZBEK, NOT_UZBEK, JAWI[:4], JAWI[4:], CANTONESE, TIGRINYA, SHAN_MON_KAREN]
+"""Letters that tell, in the order in which `kernels` counts them; after them characters that only simplified and that
+only traditional Chinese has, and ideographs outside the first plane."""
 
-    def __init__(self, counts: list[int], rare: int = 0) -> None:
-        self.counts = counts
-        self.rare = rare
-        """Ideographs outside the first plane."""
-        self.letters = sum(counts[1:])
-        largest = max(range(1, len(counts)), key=counts.__getitem__)
-        self.name = NAMES[largest] if self.letters else "Zyyy"
-        """The script of most letters; Hani with a tenth of kana counts as Kana."""
-        count = counts[largest]
-        if self.name in ("Hani", "Kana"):
-            count = counts[_HANI] + counts[_KANA]
-            self.name = "Kana" if counts[_KANA] * 10 >= count else "Hani"
-        self.share = count / self.letters if self.letters else 0.0
+NO_WORDS = {*map(chr, (*range(0x21, 0x41), *range(0x5B, 0x61), *range(0x7B, 0x7F))), *"«»“”„…–—‘’"}
+"""Signs that are no part of a word for a supplement, as digits are none."""
+_GAP, _NO_WORD = 1, 2
+_GAPS = " \n\r\t\v\f\0"
+"""What fastText ends a word at."""
 
 
-_KANA, _HANI = NAMES.index("Kana"), NAMES.index("Hani")
+class Kinds(NamedTuple):
+    """Characters that count alike are of one kind; the first kind is no letter, the second a rare ideograph."""
+
+    kinds: NDArray[np.uint8]
+    """Code point to kind, of the first two planes."""
+    script: NDArray[np.int64]
+    """Kind to the number of its script in `NAMES`."""
+    marks: NDArray[np.int64]
+    """Kind to the `MARKS` that it is counted as, a bit each."""
+    roles: NDArray[np.uint8]
+    """Kind to its roles: 1 ends a word, 2 ends a word for a supplement."""
+    alone: NDArray[np.int64]
+    """Script to the number of the rule that it decides by, -1 for none."""
+    shared: NDArray[np.bool_]
+    """Whether a supplement is asked about a script."""
 
 
 @lru_cache(maxsize=1)
-def _table() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Code point of the first plane to script; letters and marks of no script known here are ``Zzzz``."""
-    table = np.zeros(0x10000, np.uint8)
-    for code in range(0x250, 0x10000):
-        if chr(code).isalpha():
-            table[code] = _OTHER
+def kinds() -> Kinds:
+    """The tables, made once a process in 0.1 s."""
+    script = _scripts()
+    marks, roles = np.zeros(PLANES, np.int64), np.zeros(PLANES, np.int64)
+    for number, letters in enumerate(MARKS):
+        marks[[ord(c) for c in letters]] |= 1 << number
+    for number, sign in ((len(MARKS), 1), (len(MARKS) + 1, -1)):
+        marks[[code for code in range(0x4E00, 0xA000) if tell(chr(code)) == sign]] |= 1 << number
+    roles[[ord(c) for c in _GAPS]] = _GAP
+    roles[[ord(c) for c in NO_WORDS]] = _NO_WORD
+    roles[[code for code in range(PLANES) if chr(code).isdecimal()]] = _NO_WORD
+    rare = NAMES.index("Hani") | 1 << len(MARKS) + 2 << 8
+    each = np.concatenate([[0, rare], script | marks << 8 | roles << 32])
+    found, first, inverse = np.unique(each, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    numbers = np.empty(len(found), np.uint8)
+    numbers[order] = np.arange(len(found))
+    found = found[order]
+    alone = {name: number for number, (_, rule) in enumerate(RULES) for name in [rule.removeprefix("script ")]}
+    return Kinds(
+        numbers[inverse[2:]],
+        found & 0xFF,
+        found >> 8 & 0xFFFFFF,
+        (found >> 32).astype(np.uint8),
+        np.array([alone[name] if name in _ALONE else -1 for name in NAMES]),
+        np.array([name in SHARED for name in NAMES]),
+    )
+
+
+def _scripts() -> NDArray[np.int64]:
+    """Code point to number of the script; letters and marks of no script known here are ``Zzzz``."""
+    table = np.zeros(PLANES, np.int64)
+    table[[code for code in range(0x250, 0x10000) if chr(code).isalpha()]] = _OTHER
+    table[0x10000:0x1F000] = _OTHER
     for number, name in enumerate(NAMES[1:-1], 1):
         for first, last in _RANGES[name]:
-            if last > 0xFFFF:
-                continue
             table[first : last + 1] = number
     table[[0xD7, 0xF7]] = 0
     return table
 
 
+class Scripts(NamedTuple):
+    """How many letters of each script a text has."""
+
+    counts: list[int]
+    """By the numbers of `NAMES`."""
+    letters: int
+    name: str
+    """The script of most letters; Hani with a tenth of kana counts as Kana."""
+    share: float
+    """Share of the letters that are in it."""
+
+
 def count_scripts(text: str) -> Scripts:
-    """The letters of `text` by script; about 10 µs for 1,000 characters. Ideographs of other planes are Hani."""
-    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    low = points[points < 0x10000]
-    counts = np.bincount(_table()[low], minlength=len(NAMES)).tolist()
-    beyond = points[points >= 0x10000]
-    rare = 0
-    if len(beyond):
-        rare = int(np.count_nonzero((beyond >= 0x20000) & (beyond < 0x32000)))
-        counts[_HANI] += rare
-        others = int(np.count_nonzero(beyond < 0x1F000))
-        for name in ("Gran", "Adlm"):
-            (first, last), number = _RANGES[name][0], NAMES.index(name)
-            counts[number] = int(np.count_nonzero((beyond >= first) & (beyond <= last)))
-            others -= counts[number]
-        counts[_OTHER] += others
-        counts[0] += len(beyond) - rare
-    return Scripts(counts, rare)
+    """The letters of `text`, folded, by script. Ideographs of other planes are Hani."""
+    from ccbuild.langid import kernels
+
+    folded, letters = fold([text]), kinds()
+    found = np.zeros(len(letters.script), np.int64)
+    kernels.count_kinds(folded.points, 0, len(folded.points), letters.kinds, found)
+    counts = np.bincount(letters.script, found, len(NAMES)).astype(int).tolist()
+    han, kana = counts[_HANI], counts[_KANA]
+    total, most = sum(counts[1:]), max(counts[1:])
+    if not total:
+        return Scripts(counts, 0, "Zyyy", 0.0)
+    name = NAMES[counts.index(most, 1)]
+    if name in ("Hani", "Kana"):
+        name, most = "Kana" if kana * 10 >= han + kana else "Hani", han + kana
+    return Scripts(counts, total, name, most / total)
 
 
-def decide(text: str, scripts: Scripts) -> tuple[str, str] | None:
-    """(code, rule) where script or letters decide; None where a model must be asked.
-
-    Tibetan (Dzongkha as well as Tibetan) and scripts that no language of CC-100 uses are `und`.
-    Chinese comes back as ``zh``, Burmese as ``my``: what encoding or character set it is, others say.
-    """
-    name = scripts.name
-    if name in _ALONE:
-        return _ALONE[name], f"script {name}"
-    if name == "Beng":
-        assamese, bengali = _count(text, ASSAMESE), _count(text, BENGALI)
-        if assamese + bengali >= 3 and assamese > bengali:
-            return "as", "letters of Assamese"
-    elif name == "Cyrl":
-        if _count(text, AZERBAIJANI):
-            return "az", "letters of Azerbaijani"
-        if "ў" in text and _count(text, UZBEK) >= 2 and not _count(text, NOT_UZBEK):
-            return "uz", "letters of Uzbek"
-    elif name == "Arab":
-        if _count(text, JAWI) >= 3 and _count(text, JAWI[:4]):
-            return "ms", "letters of Malay"
-    elif name == "Hani":
-        if _count(text, CANTONESE) * 50 > scripts.letters:
-            return "yue", "characters of Cantonese"
-        if scripts.rare * 20 > scripts.letters:
-            return "vi", "ideographs of Vietnamese"
-        return "zh", "script Hani"
-    elif name == "Ethi":
-        tigrinya = _count(text, TIGRINYA)
-        if tigrinya >= 2 and tigrinya * 100 > scripts.letters:
-            return "ti", "letters of Tigrinya"
-        return "am", "script Ethi"
-    elif name == "Mymr":
-        if _count(text, SHAN_MON_KAREN) * 40 > scripts.letters:
-            return None
-        return "my", "script Mymr"
-    elif name in ("Tibt", "Zzzz"):
-        return "und", f"script {name}"
-    return None
-
-
-def _count(text: str, characters: str) -> int:
-    return sum(map(text.count, characters))
+_KANA, _HANI = NAMES.index("Kana"), NAMES.index("Hani")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ccbuild.errors import ConfigError
 from ccbuild.langid.cascade import Cascade
-from ccbuild.langid.votes import chunks, sample
+from ccbuild.langid.votes import sample
 
 __all__ = ["Sieve", "SieveConfig"]
 
@@ -38,9 +38,8 @@ class Sieve:
     def wants(self, paragraphs: Sequence[str]) -> bool:
         """Whether the page may be in one of the languages."""
         config = self._config
-        pieces = ["\n".join(paragraphs[i] for i in chunk) for chunk in chunks(paragraphs)]
-        for piece in sample(pieces, config.sample_chars, config.seed):
-            answer = self._cascade.identify_one(piece, test_noise=False)
+        pieces = sample(paragraphs, config.sample_chars, config.seed)
+        for answer in self._cascade.identify(pieces, test_noise=False):
             for code, score in ((answer.code, answer.score), (answer.second, answer.second_score)):
                 if code in self._wanted and score >= config.least_score:
                     return True

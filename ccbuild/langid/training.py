@@ -24,7 +24,7 @@ from ccbuild.errors import ConfigError, InputError
 from ccbuild.langid.codes import CC100, is_code
 from ccbuild.langid.corpus import SOURCES, Texts, catalogue_texts, examples, read_labelled
 from ccbuild.langid.evaluate import threshold_for
-from ccbuild.langid.model import LABEL, LONG, LanguageModel, escape, plain
+from ccbuild.langid.model import LABEL, LONG, LanguageModel, plain
 from ccbuild.langid.romanise import ROMANISED, romanised_texts
 from ccbuild.langid.scripts import SHARED, count_scripts
 from ccbuild.langid.supplement import SHIPPED
@@ -32,10 +32,10 @@ from ccbuild.storage import sha256_file, write_json
 
 __all__ = ["SupplementConfig", "gather", "made_from", "ship", "supplement_for", "train", "with_romanised"]
 
-_MAKERS = ("codes", "corpus", "evaluate", "han", "model", "ngrams", "romanise", "scripts", "sources", "training")
+_MAKERS = "codes corpus evaluate folding han letters model network ngrams romanise scripts sources training".split()
 """The modules beside this one that a supplement depends on."""
 _HALF = 60_000
-"""Characters of training text of a code at which the supplement's word on it is worth half; see `supplement._SHARE`."""
+"""Characters of training text of a code at which the supplement's word on it is worth half; see `supplement.SHARE`."""
 _SURE = 0.97
 """Share of right answers from which the model is sure of a code."""
 
@@ -96,9 +96,7 @@ def train(texts: Mapping[str, Texts], out: Path, base: LanguageModel, config: Su
     if out.suffix != ".ftz":
         raise InputError(f"{out} does not end in .ftz. A supplement is a quantised fastText model.")
     pooled = _pooled(texts)
-    made = [
-        (code, plain(escape(text)), text) for code, text in examples(pooled, config.most, config.outside, config.seed)
-    ]
+    made = [(code, plain(text), text) for code, text in examples(pooled, config.most, config.outside, config.seed)]
     if len({code for code, _, _ in made}) < 2:
         raise InputError("There is text of fewer than two languages. Name files of `code TAB text` with more.")
     random.Random(config.seed).shuffle(made)
@@ -259,8 +257,8 @@ def _measured(base: LanguageModel, labelled: Sequence[tuple[str, str]]) -> dict[
             long.append((code, joined.pop(code)))
     answers: dict[str, dict[str, list[tuple[float, bool]]]] = {"sure": {}, "sure_long": {}}
     for name, texts in (("sure", short), ("sure_long", long)):
-        for code, text in texts:
-            for said, p in base.ask(escape(text), 1):
+        for (code, _), found_codes in zip(texts, base.ask([text for _, text in texts], 1), strict=True):
+            for said, p in found_codes:
                 answers[name].setdefault(said, []).append((p, said == code))
                 found[code] += name == "sure" and said == code
     result = {}
@@ -277,7 +275,7 @@ def _canaries(path: Path, pooled: Texts, most: int = 8) -> dict[str, str]:
     found: dict[str, str] = {}
     for code in sorted(pooled, key=lambda c: (-sum(map(len, pooled[c])), c)):
         for line in pooled[code][:20]:
-            text = escape(line)[:200]
+            text = line[:200]
             answers = model.f.predict(plain(text) + "\n", 1, 0.0, "strict")
             if answers and answers[0][1] == f"{LABEL}{code}" and answers[0][0] > 0.9:
                 found[code] = text

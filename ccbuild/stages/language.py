@@ -17,7 +17,7 @@ from ccbuild.langid.model import LanguageModel
 from ccbuild.langid.noise import NOISE
 from ccbuild.langid.supplement import Supplement
 from ccbuild.langid.thresholds import Thresholds
-from ccbuild.langid.votes import vote
+from ccbuild.langid.votes import Vote, vote
 from ccbuild.records import Document, Dropped
 from ccbuild.stages.contract import Stage
 from ccbuild.storage import read_manifest
@@ -50,8 +50,9 @@ class LanguageConfig:
     outside: Literal["own", "und"] = "own"
     """Languages outside CC-100 keep their own code, or become `und` and are dropped as `unknown_language`."""
     sample_chars: int = 1000
-    """Characters of a page that are asked about first, whole paragraphs chosen by `seed`; where they do not agree, all
-    are; 0: all at once, which is half as fast and on 11,463 real pages as often right (85.6 % against 85.7 %)."""
+    """Characters of a page that are asked about first, whole paragraphs chosen by `seed`, two pieces where these are
+    sure; where they do not agree, all are; 0: all at once, which takes twice as long and on 12,480 real pages is as
+    often right (86.5 % against 86.7 %)."""
     seed: int = 0
     """Which paragraphs these are: the same for the same page and seed."""
 
@@ -88,19 +89,19 @@ class LanguageConfig:
             return [named(d, a.code, a.score) for d, a in zip(documents, answers, strict=True)]
 
         def by_paragraphs(documents: Sequence[Document]) -> list[Document | Dropped]:
-            return [self._routed(document, cascade, named) for document in documents]
+            found = vote(cascade, [d.paragraphs for d in documents], self.sample_chars, self.seed, self.noise)
+            return [self._routed(d, page, cascade, named) for d, page in zip(documents, found, strict=True)]
 
         return Stage("language", by_model if self.form == "ccnet" else by_paragraphs)
 
-    def _routed(self, document: Document, cascade: Cascade, named: Named) -> Document | Dropped:
-        found = vote(cascade, document.paragraphs, self.sample_chars, self.seed, self.noise)
+    def _routed(self, document: Document, found: Vote, cascade: Cascade, named: Named) -> Document | Dropped:
         if found.code == NOISE:
             return Dropped("no_letters" if found.why == "no_letters" else f"noise_{found.why}")
         if found.mixed and self.mixed == "drop":
             return Dropped("mixed_languages")
         answer = named(document, found.code, found.score)
         if self.foreign == "drop" and isinstance(answer, Document) and found.share < 1:
-            left = tuple(p for p in document.paragraphs if not _is_foreign(cascade, p, found.code))
+            left = _without_foreign(cascade, document.paragraphs, found.code)
             return dataclasses.replace(answer, paragraphs=left) if left else Dropped("mixed_languages")
         return answer
 
@@ -111,11 +112,11 @@ they took 0.22 % of the paragraphs of 80 to 160 characters and 0.02 of longer on
 and knew 77 and 83 % of their own; 40 to 80 characters 0.67 and 67, a score of 0.3 from 80 on 2.0 and 89."""
 
 
-def _is_foreign(cascade: Cascade, paragraph: str, code: str) -> bool:
-    if len(paragraph) < _FOREIGN_CHARS:
-        return False
-    answer = cascade.identify_one(paragraph, test_noise=False)
-    return answer.code not in (code, UNDETERMINED) and answer.score >= _FOREIGN_SCORE
+def _without_foreign(cascade: Cascade, paragraphs: Sequence[str], code: str) -> tuple[str, ...]:
+    long = [p for p in paragraphs if len(p) >= _FOREIGN_CHARS]
+    answers = dict(zip(long, cascade.identify(long, test_noise=False), strict=True))
+    foreign = {p for p, a in answers.items() if a.code not in (code, UNDETERMINED) and a.score >= _FOREIGN_SCORE}
+    return tuple(p for p in paragraphs if p not in foreign)
 
 
 class Named(Protocol):

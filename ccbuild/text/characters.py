@@ -41,6 +41,8 @@ _UNSEEN = (_SOFT_HYPHEN, "\u200b", "\u200c", "\u200d", "\u2060")
 _ZERO_WIDTH = re.compile(
     f"(?<![{_UNSPACED}\u200b])\u200b++|\u200b++(?![{_UNSPACED}])|(?<![{_JOINED}])[\u200c\u200d](?![{_JOINED}])|\u2060"
 )
+_AT_ONCE = 1 << 18
+"""Characters of which the kinds are looked at together, most pages being plain."""
 _MOST_MARKS = 30
 """Marks of one letter that are sorted and composed: UAX 15, section 13, stream-safe text."""
 _PLAIN, _MARK, _JOINS, _CHANGES = range(4)
@@ -71,9 +73,9 @@ def tidy(lines: Sequence[str]) -> tuple[list[str], Counter[str]]:
 
 def _composed(text: str) -> tuple[str, int]:
     """(text in form C, letters that were written otherwise)."""
-    kinds = _kinds()[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")]
-    if not kinds.any():
+    if not any(_kinds_of(text[start : start + _AT_ONCE]).any() for start in range(0, len(text), _AT_ONCE)):
         return text, 0
+    kinds = _kinds_of(text)
     parts, done, changed, kinds_read = [], 0, 0, kinds.tobytes()
     for found in _DOUBTFUL.finditer(kinds_read):
         start, stop = found.span()
@@ -84,6 +86,11 @@ def _composed(text: str) -> tuple[str, int]:
             parts += [text[done:start], after]
             done, changed = stop, changed + 1
     return ("".join([*parts, text[done:]]), changed) if changed else (text, 0)
+
+
+def _kinds_of(text: str) -> NDArray[np.uint8]:
+    kinds: NDArray[np.uint8] = _kinds()[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")]
+    return kinds
 
 
 @lru_cache(maxsize=1 << 14)

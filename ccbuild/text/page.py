@@ -106,7 +106,8 @@ def page_text(
         return _cleaned(html, charset, config)
     page = payload if charset == "utf-8" and payload[:1] != b"\xef" else html.encode("utf-8", "surrogatepass")
     if config.text == "main":
-        return _main_content(page, html, charset, config)
+        del html  # as large as the page
+        return _main_content(page, charset, config)
     facts = survey(page, config.limits)
     found = _cleaned(strip_tags(page) if facts.hostile else html_text(html, config.text), charset, config)
     if isinstance(found, str):
@@ -115,7 +116,7 @@ def page_text(
     return dataclasses.replace(found, robots=robots, unparsed=facts.hostile) if robots or facts.hostile else found
 
 
-def _main_content(page: bytes, html: str, charset: str, config: ExtractConfig) -> PageText | str:
+def _main_content(page: bytes, charset: str, config: ExtractConfig) -> PageText | str:
     """The main content of a page in UTF-8, or the reason to drop it."""
     parsed = parse(page)
     text = main_text(parsed, config.comments)
@@ -127,7 +128,8 @@ def _main_content(page: bytes, html: str, charset: str, config: ExtractConfig) -
         return found
     if INDENT in text:
         found = dataclasses.replace(found, paragraphs=[line.replace(INDENT, " ") for line in found.paragraphs])
-    return dataclasses.replace(found, robots=meta_robots(html)) if parsed.robots else found
+    robots = meta_robots(page.decode("utf-8", "replace")) if parsed.robots else ()
+    return dataclasses.replace(found, robots=robots) if robots else found
 
 
 def _cleaned(text: str, charset: str, config: ExtractConfig, *, ccnet: bool = False) -> PageText | str:

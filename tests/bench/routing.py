@@ -15,13 +15,16 @@ zawgyi      lines of lm-text in Burmese, and the same in Zawgyi (package python-
 romanised   held-out sentences of eld in Latin letters by another transliterator than the one trained on (anyascii,
             indic_transliteration); and how much of English, Indonesian and Turkish falls into these codes
 noise       2,000 made pages of junk (tests/ccbuild/langid/junk.py)
-speed       documents and lines a CPU second beside lid.176 alone
+dress       sentences of eld in 39 languages with small and capital letters: in capitals, decomposed, full-width
+alike       the same first answer as fastText, and how far a probability is off: text of --run and of lid-test
+speed       documents and lines a CPU second beside lid.176 alone, and beside heliport where it is installed
 web         per code precision and recall of the pages of a run whose language is known
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import json
 import lzma
@@ -29,6 +32,7 @@ import statistics
 import sys
 import tempfile
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -39,12 +43,13 @@ import pyarrow.parquet as pq
 
 from ccbuild import catalogue
 from ccbuild.langid.cascade import Cascade, Identifier
-from ccbuild.langid.codes import CC100
+from ccbuild.langid.codes import CC100, from_label
 from ccbuild.langid.corpus import SOURCES, catalogue_texts, read_labelled, sentence_key, split
 from ccbuild.langid.evaluate import Evaluation, evaluate, table
-from ccbuild.langid.model import LanguageModel, escape
+from ccbuild.langid.letters import small
+from ccbuild.langid.model import LABEL, LanguageModel, escape, plain
 from ccbuild.langid.romanise import ROMANISED
-from ccbuild.langid.supplement import Supplement
+from ccbuild.langid.supplement import SHIPPED, Supplement
 from ccbuild.langid.training import SupplementConfig, gather, supplement_for, train, with_romanised
 from ccbuild.langid.votes import vote
 
@@ -182,8 +187,9 @@ class Bench:
 
         answers = Counter[str]()
         entered: dict[str, Counter[str]] = {}
-        for kind, paragraphs in junk(2000, seed=1):
-            found = vote(self.shipped(), paragraphs)
+        made = list(junk(2000, seed=1))
+        voted = vote(self.shipped(), [paragraphs for _, paragraphs in made])
+        for (kind, _), found in zip(made, voted, strict=True):
             language = found.code not in ("zxx", "und") and found.score >= 0.5 and not found.mixed
             answers[kind] += 1
             entered.setdefault(kind, Counter())[found.code if language else ""] += 1
@@ -194,6 +200,42 @@ class Bench:
             "kinds": {kind: round(c[""] / answers[kind], 4) for kind, c in sorted(entered.items())},
             "entered": {k: {c: n for c, n in v.items() if c} for k, v in entered.items() if v.keys() - {""}},
         }
+
+    def dress(self) -> dict[str, Any]:
+        texts: dict[str, list[str]] = {}
+        for code, text in self.labelled("eld_wikipedia.tsv"):
+            texts.setdefault(code, []).append(text)
+        cased = [code for code, lines in texts.items() if sum(map(str.isupper, "".join(lines[:25]))) > 25]
+        wide = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
+        dresses: dict[str, Callable[[str], str]] = {
+            "as it is": str,
+            "capitals": str.upper,
+            "decomposed": lambda text: unicodedata.normalize("NFD", text),
+            "full-width": lambda text: text.translate(wide),
+        }
+        return {
+            name: scored(self.shipped(), [(code, put_on(text)) for code in cased for text in texts[code][:25]]).micro
+            for name, put_on in dresses.items()
+        }
+
+    def alike(self) -> dict[str, Any]:
+        texts = [text for path in sorted((self.data / "lid-test").glob("*.tsv")) for _, text in read_labelled(path)]
+        if self.run:
+            for path in sorted((self.run / "1-pages").glob("part-?????.parquet")):
+                pages = pq.read_table(path, columns=["text"])["text"].to_pylist()
+                texts += pages + [line for page in pages for line in page.split("\n") if len(line) > 20]
+        texts = texts[:: max(len(texts) // 100_000, 1)]
+        supplement = Supplement(SHIPPED).model
+        found: dict[str, Any] = {"texts": len(texts)}
+        for model, asked in ((self.model, lambda text: escape(small(text))), (supplement, plain)):
+            native = fasttext.load_model(str(model.path)).f
+            same, worst = 0, 0.0
+            for text, answers in zip(texts, model.ask(texts, 1), strict=True):
+                ((p, label),) = native.predict(asked(text) + "\n", 1, 0.0, "strict")
+                same += answers[0][0] == from_label(label.removeprefix(LABEL))
+                worst = max(worst, abs(answers[0][1] - min(p, 1.0)))
+            found[model.path.name] = {"same first answer": round(same / len(texts), 6), "most off": worst}
+        return found
 
     def speed(self) -> dict[str, Any]:
         assert self.run is not None, "--run is needed for real documents"
@@ -210,14 +252,21 @@ class Bench:
                 len(texts),
                 lambda: [alone.f.predict(escape(text) + "\n", 1, 0.0, "strict") for text in texts],
             ),
-            "documents, cascade": (len(texts), lambda: [vote(cascade, page) for page in pages]),
-            "documents, cascade, 1,000 characters": (len(texts), lambda: [vote(cascade, page, 1000) for page in pages]),
+            "documents, cascade": (len(texts), lambda: vote(cascade, pages)),
+            "documents, cascade, 1,000 characters": (len(texts), lambda: vote(cascade, pages, 1000)),
             "lines, lid.176 alone": (
                 len(lines),
                 lambda: [alone.f.predict(escape(line) + "\n", 1, 0.0, "strict") for line in lines],
             ),
             "lines, cascade": (len(lines), lambda: cascade.identify(lines)),
         }
+        with contextlib.suppress(ImportError):
+            from heliport import Identifier as Heliport
+
+            peer = Heliport()
+            cases["lines, heliport"] = (len(lines), lambda: [peer.identify(line) for line in lines])
+        for _, work in cases.values():
+            work()
         seconds: dict[str, list[float]] = {name: [] for name in cases}
         for _ in range(3):
             for name, (_, work) in cases.items():
@@ -225,8 +274,8 @@ class Bench:
                 work()
                 seconds[name].append(time.process_time() - start)
         rate = {name: round(n / statistics.median(seconds[name])) for name, (n, _) in cases.items()}
-        whole = [vote(cascade, page).code for page in pages]
-        sampled = [vote(cascade, page, 1000).code for page in pages]
+        whole = [found.code for found in vote(cascade, pages)]
+        sampled = [found.code for found in vote(cascade, pages, 1000)]
         return {
             "a CPU second": rate,
             "documents, times lid.176": round(rate["documents, cascade"] / rate["documents, lid.176 alone"], 3),
@@ -291,10 +340,10 @@ def scored(
     return evaluate([(code, a.code) for (code, _), a in zip(labelled, answers, strict=True)], codes)
 
 
-def plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     if isinstance(value, Evaluation):
         return value.to_mapping()
-    return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else value
+    return {k: to_json(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def shown(value: Any) -> str:
@@ -312,11 +361,14 @@ def main() -> None:
     made.add_argument("--json", action="store_true")
     options = made.parse_args()
     bench = Bench(options.data, options.run)
-    parts = ["eld", "udhr", "only-udhr", "han", "zawgyi", "romanised", "noise"] + ["speed", "web"] * bool(options.run)
+    parts = ["eld", "udhr", "only-udhr", "han", "zawgyi", "romanised", "noise", "dress", "alike"] + [
+        "speed",
+        "web",
+    ] * bool(options.run)
     lines, mapping = [], {}
     for part in options.only.split(",") if options.only else parts:
         found = getattr(bench, part.replace("-", "_"))()
-        mapping[part] = plain(found)
+        mapping[part] = to_json(found)
         lines.append(f"## {part}\n")
         for name, value in found.items():
             lines.append(f"{name}: {shown(value)}")

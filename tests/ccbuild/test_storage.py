@@ -147,20 +147,6 @@ def test_what_was_read_of_a_parquet_file_is_not_kept(tmp_path: Path) -> None:
     assert most < 12 << 20
 
 
-def test_a_full_disk_is_not_blamed_on_a_model(lid_model: Path, tmp_path: Path) -> None:
-    """fastText writes as much as there is space for and says nothing."""
-    script = f"""
-import resource
-from ccbuild.langid.model import LanguageModel
-resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
-LanguageModel({str(lid_model)!r})
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert "StorageError: No space left to write" in done.stderr
-    assert "File too large" in done.stderr
-    assert "set TMPDIR" in done.stderr
-
-
 def test_a_cache_without_space_is_no_matter_of_its_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise FULL[0]
