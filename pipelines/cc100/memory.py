@@ -55,9 +55,12 @@ def _of_vocab(run: Run) -> Iterator[str]:
     config, may = run.recipe.vocab, run.recipe.run.memory_megabytes
     need = training_megabytes(config)
     if need > may:
+        told = f"vocab may take {need:,} MiB in one worker when it trains, more than run.memory_megabytes={may}"
+        if config.seeds == "weighted" and config.model == "unigram":
+            yield f"{told}. Have that free by then."
+            return
         yield (
-            f"vocab may take {need:,} MiB in one worker when it trains, more than run.memory_megabytes={may}: "
-            f"SentencePiece seeks pieces in vocab.seed_megabytes={config.seed_megabytes} of text. Have that free by "
-            "then, or let it seek in less text, which gives another vocabulary: --set vocab.seed_megabytes="
+            f"{told}: SentencePiece seeks pieces in vocab.seed_megabytes={config.seed_megabytes} of text. Have that "
+            "free by then, or let it seek in less text, which gives another vocabulary: --set vocab.seed_megabytes="
             f"{seeds_within(may)}."
         )

@@ -93,11 +93,18 @@ def a_run(root: Path, *settings: str) -> Run:
 
 def test_a_vocabulary_that_needs_more_is_told(tmp_path: Path) -> None:
     (said,) = needs(a_run(tmp_path), ["publish", "vocab"])
+    assert said == (
+        "vocab may take 1,482 MiB in one worker when it trains, more than run.memory_megabytes=1024. Have that free by "
+        "then."
+    )
+    assert needs(a_run(tmp_path, "vocab.size=32000"), ["vocab"]) == []
+    theirs = "vocab.seeds=sentencepiece"
+    (said,) = needs(a_run(tmp_path, theirs), ["publish", "vocab"])
     assert said.startswith("vocab may take 6,144 MiB in one worker when it trains, more than run.memory_megabytes=1024")
     assert said.endswith("--set vocab.seed_megabytes=18.")
-    assert needs(a_run(tmp_path, "vocab.seed_megabytes=18"), ["vocab"]) == []
-    assert len(needs(a_run(tmp_path, "vocab.seed_megabytes=19"), ["vocab"])) == 1
-    assert needs(a_run(tmp_path, "run.memory_megabytes=6144"), ["vocab"]) == []
+    assert needs(a_run(tmp_path, theirs, "vocab.seed_megabytes=18"), ["vocab"]) == []
+    assert len(needs(a_run(tmp_path, theirs, "vocab.seed_megabytes=19"), ["vocab"])) == 1
+    assert needs(a_run(tmp_path, theirs, "run.memory_megabytes=6144"), ["vocab"]) == []
     assert needs(a_run(tmp_path), ["refine", "publish"]) == []
 
 
