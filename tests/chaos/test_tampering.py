@@ -13,6 +13,7 @@ import pytest
 
 import ccbuild
 from ccbuild.errors import CcbuildError
+from ccbuild.rundir import FOLDERS
 from tests.chaos.runs import SETTINGS, tree
 
 Tamper = Callable[[Path], None]
@@ -68,34 +69,35 @@ def compressed_again(path: Path) -> None:
 
 
 def swapped(path: Path) -> None:
-    """The content of the file beside it, of the same kind."""
-    other = next(p for p in sorted(path.parent.iterdir()) if p.suffix == path.suffix and p != path)
+    """The content of another file of the same kind."""
+    other = next(p for p in sorted(path.parent.parent.glob(f"*/*{path.suffix}")) if p.parent != path.parent)
     shutil.copyfile(other, path)
 
 
 PAGES, PRINTS, DUPLICATES, DOCUMENTS = (
-    "1-pages/part-00000",
-    "2-prints/part-00000",
-    "3-duplicates/",
-    "4-documents/part-00000",
+    f"{FOLDERS[verb]}/part-00000" for verb in ("extract", "prints", "match", "refine")
+)
+SAID_OF_PAGES, SAID_OF_EDGES, SAID_OF_DOCUMENTS = (
+    f"{FOLDERS[verb]}/__manifests/{unit}.json"
+    for verb, unit in (("extract", "part-00000"), ("match", "edges-00000-00000"), ("refine", "part-00000"))
 )
 MENDED: list[tuple[str, Tamper]] = [
     ("0-models/identifier/lid.176.ftz", flip),
     ("0-models/identifier.json", remove),
     (f"{PAGES}.parquet", flip),
-    (f"{PAGES}.refused.parquet", remove),
+    ("1-refused/part-00000.parquet", remove),
     (f"{PAGES}.parquet", swapped),
     (f"{PRINTS}.parquet", flip),
-    ("3-duplicates/documents-00000.bits", flip),
+    ("3-duplicates/__matching/documents-00000.bits", flip),
     (f"{DUPLICATES}.parquet", empty),
-    ("3-duplicates/sizes/cluster_sizes.parquet", shorten),
-    ("3-duplicates/edges-00000-00000.json", garbage),
+    ("3-duplicates/__sizes/cluster_sizes.parquet", shorten),
+    (SAID_OF_EDGES, garbage),
     (f"{DOCUMENTS}.parquet", flip),
-    (f"{DOCUMENTS}.dropped.parquet", lengthen),
-    (f"{DOCUMENTS}.json", empty),
-    (f"{DOCUMENTS}.json", changed("unit", value="part-00001")),
-    (f"{DOCUMENTS}.json", changed("outputs", value={"../../elsewhere": {"size": 1, "sha256": "0"}})),
-    (f"{DOCUMENTS}.json", changed("inputs", "pages", value="0" * 64)),
+    ("4-dropped/part-00000.parquet", lengthen),
+    (SAID_OF_DOCUMENTS, empty),
+    (SAID_OF_DOCUMENTS, changed("unit", value="part-00001")),
+    (SAID_OF_DOCUMENTS, changed("outputs", value={"../../elsewhere": {"size": 1, "sha256": "0"}})),
+    (SAID_OF_DOCUMENTS, changed("inputs", "pages", value="0" * 64)),
     ("5-corpus/en.txt.xz", flip),
     ("5-corpus/en/en-00000.parquet", flip),
     ("5-corpus/README.md", remove),
@@ -111,9 +113,9 @@ REFUSED: list[tuple[str, Tamper, str]] = [
     ("inputs.jsonl", garbage, "inputs.jsonl"),
     ("inputs.jsonl", lined, "inputs.jsonl"),
     ("run.json", garbage, "run.json"),
-    (f"{DOCUMENTS}.json", changed("format", value=99), "Go on with the release that wrote it"),
-    (f"{DOCUMENTS}.json", changed("settings", "refine.length.min_chars", value=1), "refine.length.min_chars"),
-    (f"{PAGES}.json", changed("ledger", "records", "kept", value=11), "extract"),
+    (SAID_OF_DOCUMENTS, changed("format", value=99), "Go on with the release that wrote it"),
+    (SAID_OF_DOCUMENTS, changed("settings", "refine.length.min_chars", value=1), "refine.length.min_chars"),
+    (SAID_OF_PAGES, changed("ledger", "records", "kept", value=11), "extract"),
 ]
 
 
