@@ -43,7 +43,7 @@ def default_cascade() -> Cascade:
 def cascade_of(model: str = "lid.176.ftz", supplement: str | Path | None = None) -> Cascade:
     """The cascade of a `model`, as of `open_model`, and a `supplement`; None: the catalogue's to that model."""
     first = open_model(model)
-    return Cascade(first, Supplement(supplement or supplement_for(first)))
+    return Cascade(first, Supplement(supplement or supplement_for(first.sha256, lambda: first)))
 
 
 def open_model(name: str) -> LanguageModel:

@@ -11,7 +11,7 @@ import platform
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -138,21 +138,22 @@ def train(texts: Mapping[str, Texts], out: Path, base: LanguageModel, config: Su
     return manifest
 
 
-def supplement_for(base: LanguageModel) -> Path:
-    """The supplement to `base` that :func:`train` makes of the catalogue.
+def supplement_for(sha256: str, opened: Callable[[], LanguageModel]) -> Path:
+    """The supplement that :func:`train` makes of the catalogue to the model of that SHA-256; `opened` opens the model
+    where the supplement must be made.
 
     It is shipped for lid.176.ftz. For any other model it is made once, in five minutes, then taken from the cache: what
     a model is worth on the texts is measured for each. It is made again when anything that it is made from has changed.
     """
-    if base.sha256 == json.loads(SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))["base"]:
+    if sha256 == json.loads(SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))["base"]:
         return SHIPPED
-    key = hashlib.sha256(json.dumps([base.sha256, made_from()]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([sha256, made_from()]).encode()).hexdigest()[:16]
     folder = catalogue.default_cache() / "supplement"
     model = folder / key / SHIPPED.name
     if not _is_whole(model):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as made:
-            train(gather(), Path(made) / model.name, base, SupplementConfig())
+            train(gather(), Path(made) / model.name, opened(), SupplementConfig())
             model.parent.mkdir(exist_ok=True)
             for name in (model.name, model.with_suffix(".json").name):
                 os.replace(Path(made) / name, model.with_name(name))

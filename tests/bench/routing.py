@@ -79,7 +79,7 @@ class Bench:
 
     def shipped(self) -> Cascade:
         if self._shipped is None:
-            self._shipped = Cascade(self.model, Supplement(supplement_for(self.model)))
+            self._shipped = Cascade(self.model, Supplement(supplement_for(self.model.sha256, lambda: self.model)))
         return self._shipped
 
     def labelled(self, name: str) -> list[tuple[str, str]]:

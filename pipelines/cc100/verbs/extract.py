@@ -47,8 +47,6 @@ class ExtractShard:
     by_record: ClassVar[bool] = True
     shared: Mapping[str, Any]
     """What the units of all shards are made of beside their archives."""
-    prints_first: bool = False
-    """Numba compiles for 8 s each for pages and for prints, once a machine: two workers begin at two ends of that."""
 
     @property
     def name(self) -> str:
@@ -65,8 +63,6 @@ class ExtractShard:
         return self.run.unit("extract", self.name, {**archives, **self.shared}, archives=local)
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
-        if self.prints_first:
-            sketch([Document(paragraphs=("a text of more words than a shingle has",), doc_id=0)], self.run, Timings())
         ledger = Ledger()
         archives: dict[str, Any] = {}
         unparsed, characters = Counter[str](), Counter[str]()
@@ -225,4 +221,4 @@ def steps(run: Run, sources: Sequence[Source], table: Sequence[Input]) -> Iterat
         shared["identifier"] = digest_of(run.manifest("prepare", "identifier"))
     tasks = [ExtractShard(run, shard, tuple(found), shared) for shard, found in shards.items()]
     tasks.sort(key=lambda task: (-task.nbytes, task.shard))
-    yield Step("shards", [dataclasses.replace(task, prints_first=i % 2 == 1) for i, task in enumerate(tasks)])
+    yield Step("shards", tasks)

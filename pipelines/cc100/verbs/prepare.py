@@ -12,26 +12,33 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from cc100.layout import Run
+from cc100.verbs.extract import sketch
 from cc100.verbs.task import Step
 from ccbuild import catalogue
 from ccbuild.errors import InputError
 from ccbuild.langid.model import LanguageModel
 from ccbuild.langid.supplement import Supplement
 from ccbuild.langid.training import supplement_for
+from ccbuild.langid.votes import vote
 from ccbuild.ledger import Ledger
 from ccbuild.lm.estimate import estimate_files
 from ccbuild.lm.given import GivenModel, find_models
 from ccbuild.lm.score import Scorer
+from ccbuild.progress import phase
 from ccbuild.prose import Prose, find_prose, split_prose
+from ccbuild.records import Document
 from ccbuild.rundir import RunDir
 from ccbuild.runner import Timings
+from ccbuild.stages.language import open_cascade
 from ccbuild.storage import Manifest, Unit, facts_of, sha256_file
+from ccbuild.text.page import page_text
 
 __all__ = ["steps"]
 
@@ -58,7 +65,10 @@ class TakeIdentifier:
             "supplement": f"{self.name}/{supplement[0].name}" if supplement else None,
             "licence": entry.licence if entry else "",
         }
-        return unit.commit(ledger, facts=facts)
+        made = unit.commit(ledger, facts=facts)
+        with phase("compile"):
+            _compile(self.run)
+        return made
 
     def _files(self) -> list[Path]:
         """The model; with a supplement also that and what is known of it."""
@@ -68,11 +78,21 @@ class TakeIdentifier:
         if config.supplement is None:
             return [model]
         if config.supplement == "catalogue":
-            supplement = supplement_for(LanguageModel(model, entry.sha256 if entry else None))
+            sha256 = (entry and entry.sha256) or LanguageModel(model).sha256  # which refuses what is none
+            supplement = supplement_for(sha256, partial(LanguageModel, model, sha256))
         else:
             supplement = Path(config.supplement)
             Supplement(supplement)  # refuses what is none
         return [model, supplement, supplement.with_suffix(".json")]
+
+
+def _compile(run: Run) -> None:
+    """Ask of one page what `extract` and `refine` ask of each: Numba compiles that once a machine, for half a minute,
+    and now the other workers estimate models."""
+    text = "a text of more words than a shingle has, as a page may hold it"
+    page_text("response", 200, "text/html", f"<p>{text}".encode(), run.recipe.extract)
+    sketch([Document(paragraphs=(text,), doc_id=0)], run, Timings())
+    vote(open_cascade(run.folder("prepare")), [[text]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,7 @@ def test_the_shipped_supplement_is_the_one_that_todays_code_makes(model: Languag
     assert supplement.manifest["settings"] == record["settings"]
     assert supplement.manifest["base"] == catalogue.entries()["lid.176.ftz"].sha256
     assert {"sw", "ha", "hi_rom"} < supplement.codes
-    assert supplement_for(model) == SHIPPED
+    assert supplement_for(model.sha256, lambda: model) == SHIPPED
 
 
 def test_all_that_makes_a_supplement_is_in_its_record() -> None:
@@ -234,10 +234,10 @@ def test_another_model_has_a_supplement_of_its_own(
     monkeypatch.setattr(training, "gather", dict)
     monkeypatch.setattr(training, "train", write)
     monkeypatch.setattr(model, "sha256", "another")
-    path = supplement_for(model)
+    path = supplement_for(model.sha256, lambda: model)
     assert path.is_relative_to(tmp_path)
-    assert supplement_for(model) == path
+    assert supplement_for(model.sha256, lambda: model) == path
     path.write_bytes(b"cut")
-    assert supplement_for(model) == path
+    assert supplement_for(model.sha256, lambda: model) == path
     assert made == ["another"] * 2
     assert path.read_bytes() == SHIPPED.read_bytes()
