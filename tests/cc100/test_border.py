@@ -50,7 +50,7 @@ def test_an_account_is_taken_out_of_a_url(url: str, published: str) -> None:
     assert Document.from_record({"text": "a", "url": url}).url == published
 
 
-def test_no_table_of_a_run_holds_an_account_and_recaptures_are_still_found(tmp_path: Path) -> None:
+def test_no_table_of_a_run_holds_an_account_and_recaptures_are_still_found(tmp_path: Path, within: None) -> None:
     """The same address with an account and without is the same page, crawled twice."""
     cached("lid.176.ftz")
 
