@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ccbuild.cli import main, parser
+from ccbuild.errors import DataError
 from ccbuild.summary import Summary, table
 from tests.ccbuild.warc.test_members import archive, warc_record
 from tests.command import ccbuild
@@ -149,6 +151,18 @@ def test_extract_pipes_into_langid(files: Path, lid_model: Path) -> None:
     pages = ccbuild("extract", "sw.warc.gz").stdout
     answer = json.loads(ccbuild("langid", "identify", "--alone", stdin=pages).stdout)
     assert (answer["lang"], answer["url"]) == ("sw", "http://example.org/0")
+
+
+@pytest.mark.parametrize("command", [["langid", "identify"], ["dedup", "query", "."]])
+def test_input_that_is_no_utf8_is_told_as_a_file_is(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    Path("run.json").write_text("{}")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Ina kwana?\n\xff\xfe\n")))
+    assert main(command) == DataError.exit_code
+    said = capsys.readouterr().err
+    assert said.startswith("ccbuild: stdin cannot be read after line 0: ")
+    assert said.endswith("Check that it is UTF-8 text.\n")
 
 
 def run_extract(*more: str) -> subprocess.CompletedProcess[str]:
