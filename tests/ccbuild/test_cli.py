@@ -153,6 +153,15 @@ def test_extract_pipes_into_langid(files: Path, lid_model: Path) -> None:
     assert (answer["lang"], answer["url"]) == ("sw", "http://example.org/0")
 
 
+def test_a_pattern_without_quotes_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "cc100", "--input", "a.warc.gz", "b.warc.gz", "--out", "o"])
+    assert "b.warc.gz. Put the pattern of --input in quotes, or --input before each file" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["run", "cc100", "--out", "o", "--inputs"])
+    assert capsys.readouterr().err.endswith("unrecognized arguments: --inputs\n")
+
+
 @pytest.mark.parametrize("command", [["langid", "identify"], ["dedup", "query", "."]])
 def test_input_that_is_no_utf8_is_told_as_a_file_is(
     files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
