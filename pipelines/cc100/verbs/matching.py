@@ -468,8 +468,10 @@ class ReturnToShard(MatchTask):
 
     def _measure(self, gone: Rows) -> None:
         """Fill in how near the partners are that no edge led to; a copy has the shingles of what it equals."""
-        sets = shingles_of(self.run, *self.shingles) if self.shingles else None
-        for row in gone if sets else ():
+        if not self.shingles:
+            return
+        sets = shingles_of(self.run, *self.shingles)
+        for row in gone:
             if np.isnan(row["similarity"]):
                 doc, partner, match = (int(row[name]) for name in ("doc_id", "partner", "match"))
                 row["similarity"] = sets.similarity(match if sets.of(doc) is None else doc, partner)
