@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> tuple[int, str]:
     """(exit code, what went wrong)."""
     try:
-        options = parser().parse_args(arguments)
+        options = _parsed(arguments)
         code = options.run(options)
         sys.stdout.flush()
         return int(code or 0), ""
@@ -57,6 +57,17 @@ def _run(arguments: Sequence[str] | None) -> tuple[int, str]:
         return 0, ""
     except (OSError, UnicodeError) as error:
         return 1, visible(f"{type(error).__name__}: {error}. What is done stays done; run it again.")
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; what no command takes ends the program, with what may have been meant."""
+    top = parser()
+    options, rest = top.parse_known_args(arguments)
+    if rest:
+        loose = "input" in options and not rest[0].startswith("-")
+        hint = ". Put the pattern of --input in quotes, or --input before each file" if loose else ""
+        top.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+    return options
 
 
 def parser() -> argparse.ArgumentParser:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ccbuild.cli.terminal import (
     print_records,
     print_results,
     settings_option,
+    stdin_lines,
 )
 from ccbuild.dedup.corpora.files import compare_files, dedup_files, overlap_record
 from ccbuild.dedup.corpora.query import neighbours
@@ -97,7 +97,7 @@ def _query(options: argparse.Namespace, runs: Sequence[str]) -> int:
     if len(runs) != 1:
         raise InputError(f"query takes one run, not {len(runs)}. For example: ccbuild dedup query runs/mine --text …")
     run = open_run_dir(runs[0])
-    text = options.text if options.text is not None else sys.stdin.read()
+    text = options.text if options.text is not None else "\n".join(stdin_lines())
     with watched("query"):
         found = neighbours([run.file("prints", shard) for shard in run.numbers("extract")], run.folder("extract"), text)
     columns = {"doc_id": "doc_id:", "Jaccard": "jaccard:.3f", "estimated": "estimated:.3f", "url": "url"}

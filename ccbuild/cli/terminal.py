@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ccbuild.config import apply_overrides, from_mapping
-from ccbuild.errors import InputError
+from ccbuild.errors import DataError, InputError
 from ccbuild.progress import visible
 from ccbuild.prose import read_lines
 
@@ -24,6 +24,7 @@ __all__ = [
     "print_text",
     "read_texts",
     "settings_option",
+    "stdin_lines",
     "table_lines",
 ]
 
@@ -113,9 +114,19 @@ def table_lines(records: Iterable[Mapping[str, Any]], columns: Mapping[str, str]
     return ["  ".join(j(c, w) for j, c, w in zip(justify, row, widths, strict=True)).rstrip() for row in rows]
 
 
+def stdin_lines() -> Iterator[str]:
+    """The lines of stdin without their ends; `DataError` where they are no UTF-8."""
+    number = 0
+    try:
+        for number, line in enumerate(sys.stdin, 1):  # noqa: B007  the number is for the error
+            yield line.rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"stdin cannot be read after line {number}: {error}. Check that it is UTF-8 text.") from error
+
+
 def read_texts(file: str) -> Iterator[dict[str, Any]]:
     """Records with ``text``: JSON objects as they are, other lines as ``{"text": line}``; ``-`` is stdin."""
-    lines = (line.rstrip("\n") for line in sys.stdin) if file == "-" else read_lines(file)
+    lines = stdin_lines() if file == "-" else read_lines(file)
     for number, line in enumerate(lines, 1):
         if not line.startswith("{"):
             yield {"text": line}

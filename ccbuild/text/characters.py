@@ -45,6 +45,8 @@ _AT_ONCE = 1 << 18
 """Characters of which the kinds are looked at together, most pages being plain."""
 _MOST_MARKS = 30
 """Marks of one letter that are sorted and composed: UAX 15, section 13, stream-safe text."""
+_ROUNDS = 3
+"""Form C may put another mark beside a joiner, and where a joiner goes, marks may change places."""
 _PLAIN, _MARK, _JOINS, _CHANGES = range(4)
 _DOUBTFUL = re.compile(rb"\x03[\x01\x02]*|\x01[\x01\x02]+|\x02[\x01\x02]*")
 """Over kinds of characters: marks of a plain letter, or one that changes with its marks, that may not be in form C."""
@@ -66,8 +68,16 @@ def tidy(lines: Sequence[str]) -> tuple[list[str], Counter[str]]:
         return list(lines), counts
     if any(sign in text for sign in _UNSEEN):
         counts["soft_hyphen"] = text.count(_SOFT_HYPHEN)
-        text, counts["zero_width"] = _ZERO_WIDTH.subn("", text.replace(_SOFT_HYPHEN, ""))
-    text, counts["composed"] = _composed(text)
+        text = text.replace(_SOFT_HYPHEN, "")
+        for _ in range(_ROUNDS):
+            text, composed = _composed(text)
+            text, gone = _ZERO_WIDTH.subn("", text)
+            counts["composed"] += composed
+            counts["zero_width"] += gone
+            if not gone:
+                break
+    text, composed = _composed(text)
+    counts["composed"] += composed
     return text.split("\n") if lines else [], +counts
 
 

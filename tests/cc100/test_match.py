@@ -436,8 +436,11 @@ def test_every_drop_says_how_near_it_is(tmp_path: Path, keep: str, linkage: str)
     assert bool(far) == (linkage == "chain")
 
 
-def test_what_was_measured_grows_too(tmp_path: Path) -> None:
-    grown, whole, small = (a_run(tmp_path / name, "match.min_jaccard=0.7") for name in ("grown", "whole", "small"))
+@pytest.mark.parametrize("linkage", ["kept", "chain"])
+def test_what_was_measured_grows_too(tmp_path: Path, linkage: str) -> None:
+    """With `chain` a document may go for one that stands in edges of an earlier generation alone."""
+    settings = f"match.linkage={linkage}", "match.min_jaccard=0.7"
+    grown, whole, small = (a_run(tmp_path / name, *settings) for name in ("grown", "whole", "small"))
     for shards in (range(2), range(2, 3), range(3, 5)):
         fill_with_texts(grown, shards)
         go(grown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ccbuild.cli import main, parser
+from ccbuild.errors import DataError
 from ccbuild.summary import Summary, table
 from tests.ccbuild.warc.test_members import archive, warc_record
 from tests.command import ccbuild
@@ -149,6 +151,27 @@ def test_extract_pipes_into_langid(files: Path, lid_model: Path) -> None:
     pages = ccbuild("extract", "sw.warc.gz").stdout
     answer = json.loads(ccbuild("langid", "identify", "--alone", stdin=pages).stdout)
     assert (answer["lang"], answer["url"]) == ("sw", "http://example.org/0")
+
+
+def test_a_pattern_without_quotes_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "cc100", "--input", "a.warc.gz", "b.warc.gz", "--out", "o"])
+    assert "b.warc.gz. Put the pattern of --input in quotes, or --input before each file" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["run", "cc100", "--out", "o", "--inputs"])
+    assert capsys.readouterr().err.endswith("unrecognized arguments: --inputs\n")
+
+
+@pytest.mark.parametrize("command", [["langid", "identify"], ["dedup", "query", "."]])
+def test_input_that_is_no_utf8_is_told_as_a_file_is(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    Path("run.json").write_text("{}")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Ina kwana?\n\xff\xfe\n")))
+    assert main(command) == DataError.exit_code
+    said = capsys.readouterr().err
+    assert said.startswith("ccbuild: stdin cannot be read after line 0: ")
+    assert said.endswith("Check that it is UTF-8 text.\n")
 
 
 def run_extract(*more: str) -> subprocess.CompletedProcess[str]:

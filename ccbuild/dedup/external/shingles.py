@@ -59,12 +59,20 @@ class ShingleFile:
 class ShingleFiles:
     """Files of which each has documents from a shard on; each is opened when it is first asked."""
 
-    def __init__(self, paths: Sequence[Path], first_shards: Sequence[int], again: str) -> None:
+    def __init__(
+        self, paths: Sequence[Path], first_shards: Sequence[int], again: str, earlier: ShingleFiles | None = None
+    ) -> None:
+        """`earlier` are asked for what these have not."""
+        self._earlier = earlier
         self._paths, self._first, self._again = list(paths), list(first_shards), again
         self._open: dict[int, ShingleFile] = {}
 
     def of(self, doc: int) -> NDArray[np.uint32] | None:
         """The set of `doc`; None where no file has one."""
+        found = self._here(doc)
+        return self._earlier.of(doc) if found is None and self._earlier else found
+
+    def _here(self, doc: int) -> NDArray[np.uint32] | None:
         number = bisect.bisect_right(self._first, doc >> 32) - 1
         if number < 0:
             return None

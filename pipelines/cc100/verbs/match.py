@@ -319,13 +319,11 @@ class _Generation:
             owner = {name: (task.name,) for task in returns for name in task.shards}
         gone = self.name("documents")
         chained = self.run.recipe.match.linkage == "chain"
-        shingles = self.shingles if chained else ()
-        read = (gone, *([recaptures] if recaptures else []), *shingles)
+        noted = tuple(g.shingles for g in (self, *reversed(self.earlier)) if chained and g.shingles)
+        read = (gone, *([recaptures] if recaptures else []), *itertools.chain.from_iterable(noted))
         made = {names: self.made_of((*read, *names)) for names in set(owner.values())}
         tasks = [
-            ReturnToShard(
-                self.run, name, {**made[owner[name]], "pages": pages}, gone, recaptures, owner[name], shingles
-            )
+            ReturnToShard(self.run, name, {**made[owner[name]], "pages": pages}, gone, recaptures, owner[name], noted)
             for name, pages in self.shards.items()
         ]
         yield Step("shards", tasks)

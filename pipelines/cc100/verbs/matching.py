@@ -449,8 +449,9 @@ class ReturnToShard(MatchTask):
     recaptures: str | None
     parts: tuple[str, ...]
     """Units whose files hold repeated paragraphs."""
-    shingles: tuple[str, ...]
-    """Units with the shingles of the documents that stand in edges, where partners were not compared."""
+    shingles: tuple[tuple[str, ...], ...]
+    """Where partners were not compared, units of each generation, the last first, with the shingles of the documents
+    that stand in its edges: a partner may stand in those of an earlier one alone."""
 
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         with timings.measure("read"):
@@ -467,8 +468,10 @@ class ReturnToShard(MatchTask):
 
     def _measure(self, gone: Rows) -> None:
         """Fill in how near the partners are that no edge led to; a copy has the shingles of what it equals."""
-        sets = shingles_of(self.run, self.shingles)
-        for row in gone if self.shingles else ():
+        if not self.shingles:
+            return
+        sets = shingles_of(self.run, *self.shingles)
+        for row in gone:
             if np.isnan(row["similarity"]):
                 doc, partner, match = (int(row[name]) for name in ("doc_id", "partner", "match"))
                 row["similarity"] = sets.similarity(match if sets.of(doc) is None else doc, partner)
@@ -510,10 +513,11 @@ def working_file(run: Run, name: str) -> Path:
     return before if before.is_file() and not made.is_file() else made
 
 
-def shingles_of(run: Run, names: Sequence[str]) -> ShingleFiles:
-    """What the units `names`, which have ended, noted of documents' shingles."""
+def shingles_of(run: Run, names: Sequence[str], *earlier: Sequence[str]) -> ShingleFiles:
+    """What the units `names`, which have ended, noted of documents' shingles, and those of `earlier` generations."""
     first = [m.facts["first"] for name in names if (m := run.manifest("match", name))]
-    return ShingleFiles([working_file(run, f"{name}.shingles") for name in names], first, AGAIN)
+    files = [working_file(run, f"{name}.shingles") for name in names]
+    return ShingleFiles(files, first, AGAIN, shingles_of(run, *earlier) if earlier else None)
 
 
 def _hash_of_all(prints: Prints) -> int | None:

@@ -36,6 +36,8 @@ GOES = [
     ("q\u0307\u0323 \u2126", "q\u0323\u0307 Ω", {"composed": 2}),
     ("व\u0958त", "व\u0915\u093cत", {"composed": 1}),  # form C writes these apart
     ("no\xad\u0308el", "nöel", {"soft_hyphen": 1, "composed": 1}),
+    ("a\u0316\u064b\u200d", "a\u064b\u0316", {"composed": 1, "zero_width": 1}),  # what form C puts beside a joiner
+    ("a\u0316\u200b\u064b\u200d", "a\u064b\u0316", {"composed": 1, "zero_width": 2}),
 ]
 
 
@@ -47,6 +49,7 @@ def test_what_a_script_needs_stays(text: str) -> None:
 @pytest.mark.parametrize(("text", "left", "counts"), GOES)
 def test_what_nobody_sees_goes_and_is_counted(text: str, left: str, counts: dict[str, int]) -> None:
     assert tidy([text, "", "harbour"]) == ([left, "", "harbour"], counts)
+    assert tidy([left]) == ([left], {})
 
 
 HARD = (
