@@ -243,7 +243,7 @@ def judge(
 
     >>> doc, root = np.array([1, 5, 9], np.uint64), np.array([1, 1, 1], np.uint64)
     >>> [column.tolist() for column in judge(doc, root, "newest")]
-    [[1, 5], [9, 9], [3, 3]]
+    [[5, 1], [9, 9], [3, 3]]
     """
     order = np.lexsort((doc, turns(doc, policy, length_of), root))
     doc, root = doc[order], root[order]
