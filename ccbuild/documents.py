@@ -130,7 +130,7 @@ class DroppedFile:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Write what waits, where no error came before; a file without drops has no row group, as `write_table` has it."""
+        """Write what waits, where no error came before; without drops there is no row group."""
         if error[0] is None and self._rows:
             self._write(self._rows)
         self._writer.close()
