@@ -125,14 +125,13 @@ class DroppedFile:
         self._writer = pq.ParquetWriter(path, DROPPED_SCHEMA, **PARQUET)
         self._waiting = [DROPPED_SCHEMA.empty_table()]
         self._rows = 0
-        self._empty = True
 
     def __enter__(self) -> DroppedFile:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Write what waits, where no error came before; a file without drops has one row group without rows."""
-        if error[0] is None and (self._rows or self._empty):
+        """Write what waits, where no error came before; without drops there is no row group."""
+        if error[0] is None and self._rows:
             self._write(self._rows)
         self._writer.close()
 
@@ -147,7 +146,7 @@ class DroppedFile:
     def _write(self, rows: int) -> None:
         table = pa.concat_tables(self._waiting)
         self._writer.write_table(table.slice(0, rows), row_group_size=_DROPPED_ROWS)
-        self._waiting, self._rows, self._empty = [table.slice(rows)], len(table) - rows, False
+        self._waiting, self._rows = [table.slice(rows)], len(table) - rows
 
 
 def _dropped_table(drops: Sequence[Drop]) -> pa.Table:

@@ -159,14 +159,14 @@ def _no_edges() -> Edges:
 
 
 def combine(parts: Sequence[Edges]) -> Edges:
-    """All of `parts` as one: pairs that occur in several have their ranks summed."""
+    """All of `parts` as one: pairs that occur in several have their ranks summed, up to `EQUAL`."""
     parts = [_no_edges(), *parts]
     doc, partner, rank = (np.concatenate([getattr(p, name) for p in parts]) for name in Edges.__slots__)
     order = np.lexsort((partner, doc))
     doc, partner, rank = doc[order], partner[order], rank[order]
     starts = group_starts(doc, partner)
-    summed = np.add.reduceat(rank, starts).astype(np.int32) if len(starts) else rank
-    return Edges(doc[starts], partner[starts], summed)
+    summed = np.add.reduceat(rank.astype(np.int64), starts) if len(starts) else rank
+    return Edges(doc[starts], partner[starts], np.minimum(summed, EQUAL).astype(np.int32))
 
 
 def decide_documents(
@@ -243,7 +243,7 @@ def judge(
 
     >>> doc, root = np.array([1, 5, 9], np.uint64), np.array([1, 1, 1], np.uint64)
     >>> [column.tolist() for column in judge(doc, root, "newest")]
-    [[1, 5], [9, 9], [3, 3]]
+    [[5, 1], [9, 9], [3, 3]]
     """
     order = np.lexsort((doc, turns(doc, policy, length_of), root))
     doc, root = doc[order], root[order]

@@ -213,30 +213,35 @@ def test_building_a_then_adding_b_is_building_both(tmp_path: Path, keep: str, li
         assert {name: digests(grown)[name] for name in first} == first
 
 
+def _written(run: Run) -> dict[Path, int]:
+    """When each file of the step, in whichever of its folders, was written last."""
+    return {path: path.stat().st_mtime_ns for path in run.folder("match").rglob("*") if path.is_file()}
+
+
 @pytest.mark.parametrize("overrides", [(), ("match.bucket_prints=50",), ("match.min_jaccard=0.01",)])
 def test_growing_does_nothing_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
 ) -> None:
     """Three generations, the last cut for another memory, are one run; of what the first wrote nothing is touched."""
     grown, whole = (a_run(tmp_path / name, *overrides) for name in ("grown", "whole"))
-    before: dict[str, int] = {}
+    before: dict[Path, int] = {}
     for shards in (range(2), range(2, 3), range(3, 6)):
         fill(grown, shards)
         if 3 in shards:
             grown = a_run(tmp_path / "grown", *overrides, "run.memory_megabytes=2000")
             monkeypatch.setattr(rounds, "BYTES_PER_EDGE", 1 << 40)
         go(grown)
-        times = {p.name: p.stat().st_mtime_ns for p in grown.folder("match").iterdir()}
-        assert {name: times[name] for name in before} == before
+        times = _written(grown)
+        assert {path: times.get(path) for path in before} == before
         before = times
-    assert pq.read_table(grown.folder("match") / "documents-00003.parquet")["doc_id"][0].as_py() >= doc_id(3, 0)
-    assert {name.split("-")[1] for name in before if name.startswith("equal")} == {"00000", "00002", "00003"}
+    assert pq.read_table(grown.folder("matching") / "documents-00003.parquet")["doc_id"][0].as_py() >= doc_id(3, 0)
+    assert {path.name.split("-")[1] for path in before if path.name.startswith("equal")} == {"00000", "00002", "00003"}
     fill(whole, range(6))
     go(whole)
     assert digests(grown) == digests(whole)
     fill(grown, range(1, 2))  # the same shard again: nothing changes
     go(grown)
-    assert {p.name: p.stat().st_mtime_ns for p in grown.folder("match").iterdir()} == before
+    assert _written(grown) == before
 
 
 def test_a_shard_that_comes_late_makes_its_generation_and_those_after_it_again(tmp_path: Path) -> None:
@@ -510,7 +515,7 @@ def test_a_file_cut_short_is_refused_by_name(tmp_path: Path) -> None:
             break
         for task in step.tasks:
             execute(task)
-    hurt = run.folder("match") / "edges-00000-00000.parquet"
+    hurt = run.folder("matching") / "edges-00000-00000.parquet"
     hurt.write_bytes(hurt.read_bytes()[:-20])
     with pytest.raises(DataError, match=r"edges-00000-00000\.parquet.*--from match"):
         execute(step.tasks[0])

@@ -143,7 +143,7 @@ def test_a_dry_run_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     source = write(tmp_path / "a.warc.gz", (0, ["A page of some words."]))
     command = ["run", "cc100", "--input", source.path, "--out", str(tmp_path / "o"), "--dry-run"]
     assert main([*command, "--set", "prepare.prose=null"]) == 0
-    assert "# memory: vocab may take 6,144 MiB" in capsys.readouterr().out
+    assert "# memory: vocab may take 1,482 MiB" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

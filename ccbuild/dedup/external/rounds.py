@@ -112,7 +112,6 @@ def decide_edges(
         yield from decide_by_rounds(edges, config, policy, folder, nbytes, length_of)
         return
     rows = np.concatenate([*edges, np.empty(0, EDGE)])
-    rows["rank"][rows["rank"] >= EQUAL] = EQUAL
     yield decide_documents(combine([Edges(rows["doc"], rows["partner"], rows["rank"])]), config, policy, length_of)
 
 

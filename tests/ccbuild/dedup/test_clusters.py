@@ -82,7 +82,7 @@ def _edge_rows(exact: Edges, near: Edges) -> Rows:
     rows = np.empty(len(exact.doc) + len(near.doc), EDGE)
     rows["doc"] = np.concatenate((exact.doc, near.doc))
     rows["partner"] = np.concatenate((exact.partner, near.partner))
-    rows["rank"] = np.concatenate((np.full(len(exact.doc), EQUAL), near.agreeing))
+    rows["rank"] = np.concatenate((exact.rank, near.rank))
     return sort_rows(rows, ("doc", "partner"))
 
 
@@ -98,22 +98,22 @@ def test_decisions_by_rounds_are_those_in_memory(rng: random.Random, policy: Doc
         return matches(np.array([h + 1 for h, _ in chosen], np.uint64), np.array([d for _, d in chosen], np.uint64))
 
     exact, near = some(n // 4), combine([some(n), some(n)])
-    expected = decide_documents(exact, near, CONFIG, policy, _lengths)
+    exact = Edges(exact.doc, exact.partner, np.full(len(exact.doc), EQUAL, np.int32))
+    expected = decide_documents(combine([exact, near]), CONFIG, policy, _lengths)
     rows = _edge_rows(exact, near)
     blocks = [rows[i : i + 7] for i in range(0, len(rows), 7)]
     with TemporaryDirectory() as folder:
         parts = list(decide_by_rounds(blocks, CONFIG, policy, Path(folder), 1 << 16, _lengths))
     for name in expected.__dataclass_fields__:
         found = np.concatenate([getattr(p, name) for p in parts] or [getattr(expected, name)[:0]])
-        assert found.tolist() == getattr(expected, name).tolist(), name
+        np.testing.assert_array_equal(found, getattr(expected, name), name)
 
 
 @given(_EDGES, st.sampled_from(POLICIES))
 def test_each_policy_keeps_what_it_says_of_each_cluster(edges: list[tuple[int, int]], policy: DocumentPolicy) -> None:
     doc, partner = _columns(sorted({(max(e), min(e)) for e in edges}))
     near = combine([Edges(doc, partner, np.ones(len(doc), np.int32))])
-    nothing = matches(np.empty(0, np.uint64), np.empty(0, np.uint64))
-    decided = decide_documents(nothing, near, CONFIG, policy, _lengths)
+    decided = decide_documents(near, CONFIG, policy, _lengths)
     assert decided.doc.tolist() == sorted(decided.doc.tolist())
     gone = set(decided.doc.tolist())
     groups: dict[int, list[int]] = {}
@@ -137,8 +137,7 @@ def test_each_policy_keeps_what_it_says_of_each_cluster(edges: list[tuple[int, i
 
 def test_cluster_size_counts_up_to_the_document_when_the_first_stays() -> None:
     edges = matches(np.array([1, 1, 2, 2, 3, 3], np.uint64), np.array([1, 2, 2, 3, 7, 8], np.uint64))
-    nothing = matches(np.empty(0, np.uint64), np.empty(0, np.uint64))
-    decided = decide_documents(nothing, edges, CONFIG)
+    decided = decide_documents(edges, CONFIG)
     assert dict(zip(decided.doc.tolist(), decided.cluster_size.tolist(), strict=True)) == {2: 2, 3: 3, 8: 2}
 
 
@@ -155,7 +154,7 @@ def test_a_cluster_larger_than_a_block_is_counted_through(tmp_path: Path) -> Non
 def test_longest_needs_lengths() -> None:
     edges = matches(np.array([1, 1], np.uint64), np.array([1, 2], np.uint64))
     with pytest.raises(ValueError, match="length_of"):
-        decide_documents(edges, edges, CONFIG, "longest")
+        decide_documents(edges, CONFIG, "longest")
 
 
 @settings(max_examples=30)

@@ -72,8 +72,10 @@ def test_a_check_of_the_true_jaccard_drops_no_unique_document(documents: list[li
     texts = [" ".join(d) for d in chosen] + apart + close
     config = CorpusConfig(min_jaccard=0.75)
     rows = sketch(texts, config)
-    loose = duplicates(rows, CorpusConfig())
-    checked = duplicates(rows, config, lambda wanted: {int(n): texts[int(n)] for n in wanted})
+    loose, checked = (
+        duplicates(rows, c, lambda wanted: {int(n): texts[int(n)] for n in wanted})
+        for c in (CorpusConfig(min_jaccard=0), config)
+    )
     assert np.isin(np.arange(1500, 3000), loose.doc).mean() > 0.1
     pairs = zip(checked.doc.tolist(), checked.match.tolist(), strict=True)
     assert all(true_jaccard(texts[a], texts[b], 5) >= 0.75 for a, b in pairs)
