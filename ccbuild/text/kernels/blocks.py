@@ -538,6 +538,8 @@ def parse(page: Any, tables: Any, into: Any, blocks: Any, nodes: Any, s: Any) ->
             top = depth - 1
             if depth < link_depth:
                 s[LINKED] = 0
+            drawing = drawing if depth > drawing else 0
+            ruby, veil = ruby if depth > ruby else 0, veil if depth > veil else 0
         if depth == _DEEPEST:
             continue
         if key == _SVG and not drawing:

@@ -143,7 +143,8 @@ class JudgePartners(_Judge):
             less = [_without(page, [row[0] for row in lost.get(_id(page), ())]) for page in pages]
             judged = self.judged(less, timings)
             dropped = sorted((_id(page),) for page, _ in (*judged.dropped, *judged.lost))
-            cuts += [row for page in pages if (_id(page),) in dropped for row in self._cuts(page, lost)]
+            away = {document for (document,) in dropped}
+            cuts += [row for page in pages if _id(page) in away for row in self._cuts(page, lost)]
             gone += dropped
         rows = sort_rows(np.array(cuts, dtype_of(_CUTS)), ["doc_id", "hash"])
         write_blocks(unit.path(f"{self.name}.cuts.parquet"), _CUTS, iter([rows]))

@@ -295,3 +295,12 @@ def test_text_that_looks_like_markup_is_text() -> None:
 def test_a_class_on_the_whole_page_drops_nothing() -> None:
     text = LANGUAGES["en"]
     assert extracted(f"<body class='comments-open'><div id=with-sidebar><h1>A</h1><p>{text}</p></div>") == ["A", text]
+
+
+def test_what_is_open_ends_where_a_start_tag_ends_its_element() -> None:
+    """The ruby ends with its list item, though no end tag says so: a later `<rt>` is no reading of it."""
+    items = b"<li><ruby>x<rt>y<li><span><rt>This stays</rt> with more words of the item that hold it.</span>"
+    page = b"<ul>" + items + b"</ul><p>" + b"Words of prose fill the page. " * 9
+    found = page_text("response", 200, "text/html", page)
+    assert isinstance(found, PageText)
+    assert any(paragraph.startswith("This stays with more") for paragraph in found.paragraphs)
