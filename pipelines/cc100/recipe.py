@@ -77,7 +77,7 @@ class RunConfig:
 
     memory_megabytes: int = aside(1024)
     """Memory of one worker, MiB, 640 or more, beside what is mapped from files. What does not fit is sorted on disk, so
-    no output depends on it. What needs more all the same (`vocab`, for `vocab.seed_megabytes`) is told before a run
+    no output depends on it. What needs more all the same (`vocab`, for 250,000 pieces) is told before a run
     starts. `guard.memory_megabytes` is the bound at which a single record is given up."""
 
     def __post_init__(self) -> None:
