@@ -85,8 +85,8 @@ def test_what_is_killed_comes_out_the_same(tmp_path: Path, pytestconfig: pytest.
         code, killed, err = disturbed(command(tmp_path / "crawl", out), rng, kills - done)
         done += killed
         assert code in (0, -signal.SIGKILL), (code, err[-3000:])
-        assert "Traceback" not in err, err[-3000:]
-        if code == 0:
+        if code == 0:  # a worker whose driver is killed while it starts it has nobody left to say so but Python
+            assert "Traceback" not in err, err[-3000:]
             assert tree(out) == expected
             shutil.rmtree(out / rng.choice([f for v, f in FOLDERS.items() if (out / f).exists() and v not in INNER]))
     last = subprocess.run(command(tmp_path / "crawl", out), capture_output=True, text=True, check=False)
