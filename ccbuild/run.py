@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from ccbuild.corpus import CorpusLanguage, open_corpus
 from ccbuild.errors import InputError
@@ -75,6 +74,8 @@ class Rows:
         more: Callable[[list[dict[str, Any]]], None] | None = None,
     ) -> None:
         """`more` adds to a few rows what stands elsewhere."""
+        import pyarrow.dataset as ds  # where pandas is installed, it takes that along: half a second for each command
+
         self._rows, self._more = ds.dataset([str(path) for path in paths], schema=schema, format="parquet"), more
         if chosen is not None:
             self._rows = self._rows.filter(chosen)
