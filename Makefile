@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint bench wheel supplement clean
+.PHONY: help demo test ready lint bench wheel supplement clean
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -20,11 +20,16 @@ demo: $(STAMP)  ## install, then the whole way on a small crawl: archives to a t
 	@echo "== Running the demo: crawl, corpus, vocabulary, tokens, model, report (about 5 minutes)"
 	$(BIN)/ccbuild demo --out runs/demo
 
-test: $(STAMP) lint  ## install, then lint and all tests
-	@echo "== Filling the catalogue's cache (the tests read only that)"
-	$(BIN)/ccbuild catalogue fetch eld gflanguages lid.176.ftz
+test: $(STAMP)  ## install, then lint and all tests
+	@$(MAKE) --no-print-directory --jobs=2 lint ready
 	@echo "== Running the tests"
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+ready: $(STAMP)
+	@echo "== Filling the catalogue's cache (the tests read only that), and compiling loops once for all processes"
+	$(BIN)/ccbuild catalogue fetch eld gflanguages lid.176.ftz
+	@rm -rf runs/ready
+	$(BIN)/ccbuild run cc100 --until prepare --set prepare.prose=null --workers 0 --out runs/ready
 
 lint: $(STAMP)  ## ruff and mypy --strict
 	@echo "== Linting"

@@ -100,7 +100,7 @@ def test_real_text_in_all_languages_reads_the_same(tmp_path: Path, offline: Any)
     counts, lines = {}, []
     for path in sorted(REAL_TEXT.glob("*/*.txt.xz")):
         with lzma.open(path, "rt", encoding="utf-8") as stream:
-            text = [line.rstrip("\n") for line in itertools.islice(stream, 120)]
+            text = [line.rstrip("\n") for line in itertools.islice(stream, 60)]
         lines += text
         if path.parent.name not in counts:
             counts[path.parent.name] = tmp_path / path.parent.name
@@ -115,7 +115,7 @@ def test_real_text_in_all_languages_reads_the_same(tmp_path: Path, offline: Any)
         assert len(differ) == len(SPECIALS)
         assert all(any(special in line for special in SPECIALS) for line in differ)
     assert len(counts) >= 100
-    assert len(lines) >= 20_000
+    assert len(lines) >= 10_000
 
 
 @pytest.mark.parametrize(
