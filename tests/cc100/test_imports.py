@@ -107,15 +107,15 @@ def test_json_lines_and_parquet_keep_what_they_say(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Five languages imported and taken to tokens by no worker and by four: (the one, the other)."""
+    """Five languages imported and taken to tokens by no worker and by two: (the one, the other)."""
     folder = tmp_path_factory.mktemp("imported")
     for i, code in enumerate(("en", "el", "hi", "th", "ja")):
         (folder / f"{code}.txt").write_text(
             "\n".join(make_lines(code, 25_000 if i == 0 else 400, seed=i)), encoding="utf-8"
         )
-    runs = folder / "none", folder / "four"
+    runs = folder / "none", folder / "two"
     one_mb = ("--set", "publish.shard_megabytes=1")
-    for run, workers in zip(runs, ("0", "4"), strict=True):
+    for run, workers in zip(runs, ("0", "2"), strict=True):
         done = ccbuild("corpus", "import", str(folder / "{lang}.txt"), "--out", str(run), "--workers", workers, *one_mb)
         assert done.returncode == 0, done.stderr
         choices = ("--set", "vocab.size=900", "--set", "vocab.threads=2", "--set", "encode.shard_tokens=3000")
@@ -126,7 +126,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return runs
 
 
-def test_no_worker_and_four_give_the_same_bytes(imported: tuple[Path, Path]) -> None:
+def test_no_worker_and_two_give_the_same_bytes(imported: tuple[Path, Path]) -> None:
     found = []
     for run in imported:
         paths = [path for folder in ("5-corpus", "6-vocabulary", "7-tokens") for path in (run / folder).rglob("*")]
