@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
-from ccbuild.prose import read_documents
+from ccbuild.lines import bare_name
 from ccbuild.records import Document
+from ccbuild.rows import read_documents
 from ccbuild.runner import ArchiveReader
 from ccbuild.storage import expand, open_input
 from ccbuild.text.page import ExtractConfig
@@ -48,7 +49,7 @@ def read(
 
 
 def _is_text(path: str) -> bool:
-    name = path.lower().removesuffix(".gz").removesuffix(".xz")
+    name = bare_name(path.lower())
     if name.endswith(_TEXT) and "://" in path:
         raise InputError(f"{path} is text behind a URL. Fetch it first: only archives are read from there.")
     return name.endswith(_TEXT)

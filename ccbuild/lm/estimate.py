@@ -29,7 +29,8 @@ from ccbuild.lm.kneser_ney import estimate_ngrams, read_sentences
 from ccbuild.lm.lmplz import Programs, find_programs
 from ccbuild.lm.probing import write_probing
 from ccbuild.progress import counted, phase
-from ccbuild.prose import check_code, read_paragraphs
+from ccbuild.prose import check_code
+from ccbuild.rows import read_paragraphs
 from ccbuild.storage import Manifest, Unit, facts_of, sha256_file
 from ccbuild.text.normalise import normalise_ccnet_lines
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ccbuild.cli import dedup as cli
-from ccbuild.dedup.corpora.files import dedup_files
+from ccbuild.dedup.corpora.files import Corpus, dedup_files
 from ccbuild.dedup.corpora.query import datasketch_index, minhash, neighbours
 from ccbuild.dedup.corpora.texts import CorpusConfig, deduplicate, overlap, sketch
 from ccbuild.dedup.external.printfile import write_prints
@@ -61,6 +61,7 @@ def test_rows_that_go_name_what_they_repeat(tmp_path: Path, capsys: pytest.Captu
             "exact_duplicate": 1,
             "near_duplicate": 1,
             "too_short_for_near": 4,
+            "without_text": 1,
             "characters": len(LONG + REST + NEAR) + 15,
             "kept_characters": len(LONG + REST) + 10,
         }
@@ -82,8 +83,8 @@ def test_without_a_folder_the_dropped_rows_are_printed(tmp_path: Path, capsys: p
     a.write_bytes(gzip.compress(f'{{"body": "{LONG}"}}\n\n{{"body": "{NEAR}"}}\n'.encode()))
     assert run(str(a), "--text-column", "body", "--json") == 0
     captured = capsys.readouterr()
-    assert [d["row"] for d in records(captured.out)] == [2]
-    assert "kept 2," in captured.err
+    assert [d["row"] for d in records(captured.out)] == [1]
+    assert "kept 1," in captured.err
 
 
 def chain(links: int, moved: int = 14, words: int = 200) -> list[str]:
@@ -155,7 +156,7 @@ def test_only_the_same_text_is_an_exact_duplicate() -> None:
 def test_each_policy_keeps_its_copy(tmp_path: Path, keep: str, stays: list[int]) -> None:
     texts = [NEAR, LONG, NEAR, REST]
     path = write_json_lines(tmp_path / "a.jsonl", texts)
-    result = dedup_files([path], CorpusConfig(keep=keep), out=tmp_path / "out")  # type: ignore[arg-type]
+    result = dedup_files(Corpus([path]), CorpusConfig(keep=keep), tmp_path / "out")  # type: ignore[arg-type]
     kept = records((tmp_path / "out/kept/a.jsonl").read_text())
     assert [record["id"] for record in kept] == stays
     assert len(result.dropped) == 4 - len(stays)
@@ -234,17 +235,17 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     broken = tmp_path / "b.parquet"
     broken.write_bytes(b"PAR1nonsense")
     with pytest.raises(DataError, match=r"b\.parquet"):
-        dedup_files([str(broken)], CorpusConfig())
-    for line, message in (("{", "line 2 is no JSON"), ('{"body": "x"}', "body"), ("[1]", "no keys")):
+        dedup_files(Corpus([str(broken)]), CorpusConfig())
+    for line, message in (("{", "line 2 is no JSON"), ("[1]", "line 2 is a JSON list")):
         path = tmp_path / "a.jsonl"
         path.write_text(f'{{"text": "x"}}\n{line}\n')
         with pytest.raises(InputError, match=message):
-            dedup_files([str(path)], CorpusConfig())
+            dedup_files(Corpus([str(path)]), CorpusConfig())
     pq.write_table(pa.table({"text": [1]}), broken)
     with pytest.raises(InputError, match="no text column"):
-        dedup_files([str(broken)], CorpusConfig())
+        dedup_files(Corpus([str(broken)]), CorpusConfig())
     with pytest.raises(InputError, match="both become"):
-        dedup_files([write_json_lines(tmp_path / "a.jsonl", [])] * 2, CorpusConfig(), out=tmp_path / "o")
+        dedup_files(Corpus([write_json_lines(tmp_path / "a.jsonl", [])] * 2), CorpusConfig(), tmp_path / "o")
     with pytest.raises(ConfigError, match="min_jaccard"):
         CorpusConfig(min_jaccard=2)
 
