@@ -95,12 +95,13 @@ def _import(options: argparse.Namespace) -> int:
         raise FailedUnitsError(complaint([Missing(f.verb, f.unit, f.error) for f in summary.failures]))
     if not summary.fresh:
         note(f"Everything in {options.out} was done before: nothing to do.")
-    facts = ("documents", "paragraphs", "characters")
+    facts, corpus = ("documents", "paragraphs", "characters"), open_corpus(options.out)
+    for code, language in corpus.items():
+        account = language.manifest.ledger["documents"]
+        if without := account.dropped["no_text"]:
+            note(f"{code}: {without:,} of {account.seen:,} records have no text. They are left out.")
     print_results(
-        (
-            {"lang": code, **{key: language.facts[key] for key in facts}}
-            for code, language in open_corpus(options.out).items()
-        ),
+        ({"lang": code, **{key: language.facts[key] for key in facts}} for code, language in corpus.items()),
         options.json,
         {"language": "lang", **{key: f"{key}:," for key in facts}},
     )
