@@ -12,8 +12,8 @@ missing, a folder    `InputError`
 longest line         256 MiB; a longer one is a `DataError`
 ==================== ==================================================================================================
 
-What stands before damage is given first: a command that prints as it reads has printed it, one that commits its output
-commits nothing. Memory: the longest line, and 64 KiB.
+What stands before damage is given first: a command that prints as it reads may have printed of it, one that commits
+its output commits nothing. Memory: the longest line, and 64 KiB.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from ccbuild.rows import read_paragraphs
 from ccbuild.rundir import folder_of
 from ccbuild.storage import digest_of, expand, sha256_file
 from ccbuild.text.clean import paragraphs
+from ccbuild.text.cut import cut_lines
 from ccbuild.tokens import open_tokens
 
 __all__ = ["BY", "Texts", "corpus_texts", "file_texts", "first_lines", "sizes"]
@@ -43,7 +44,7 @@ def corpus_texts(folder: str | Path) -> Texts:
 
 def file_texts(pairs: Iterable[str]) -> Texts:
     """Of files named as ``CODE=FILE`` (or a glob), of any form that `ccbuild.rows` reads, cleaned as `corpus import`
-    cleans them."""
+    cleans them, and lines cut that are far too long."""
     files: dict[str, list[str]] = {}
     for pair in pairs:
         code, equals, path = pair.partition("=")
@@ -59,7 +60,7 @@ def file_texts(pairs: Iterable[str]) -> Texts:
 
 
 def _cleaned(lines: Iterable[str]) -> Iterator[str]:
-    return itertools.chain.from_iterable(map(paragraphs, lines))
+    return cut_lines(itertools.chain.from_iterable(map(paragraphs, lines)))
 
 
 def first_lines(where: str, most: int, *, numbered: bool = False) -> dict[str, list[str]]:
