@@ -62,7 +62,6 @@ def test_rows_that_go_name_what_they_repeat(tmp_path: Path, capsys: pytest.Captu
             "near_duplicate": 1,
             "too_short_for_near": 4,
             "without_text": 1,
-            "without_text": 1,
             "characters": len(LONG + REST + NEAR) + 15,
             "kept_characters": len(LONG + REST) + 10,
         }
