@@ -27,8 +27,9 @@ def read(
 
     WARC, WET and ARC give a document a page, its HTML made paragraphs as `config` says (the default: main content);
     Parquet and JSON lines one a row with ``text``, with the fields of a `Document` that the row has; plain text a
-    document a line (a ``.txt.xz``: documents apart by empty lines, as CC-100 has it). What a page of an archive was
-    refused for, and bytes that are damaged, are counted in `ledger`. `InputError` for a file that is none of these.
+    document a line (a ``.txt.xz``: documents apart by blank lines, as CC-100 has it); all of them compressed or not, as
+    `ccbuild.rows` says. What a page of an archive was refused for, and bytes that are damaged, are counted in `ledger`;
+    rows without text are left out and told. `InputError` for a file that is none of these.
 
     >>> for document in read("crawl/*.warc.gz"):
     ...     print(document.url, document.characters)
