@@ -154,7 +154,7 @@ def estimate(lines: Iterable[str], out_prefix: str | Path, config: EstimateConfi
     """Write ``.sp.model``, ``.binary`` and ``.arpa`` after `out_prefix` from `lines`, one paragraph each.
 
     `InputError` when the text is too little, for itself or for the order. Equal lines give equal bytes; a line of over
-    8,192 characters counts as several (:func:`ccbuild.text.cut.cut_lines`). Cost on one
+    32,768 characters counts as several (:func:`ccbuild.text.cut.cut_lines`). Cost on one
     core: 0.8 s for 190,000 characters of Icelandic, 4 s for 3.2 million of English, 5.4 s for a million of Japanese
     (unbroken scripts take SentencePiece longest); memory 110 to 250 bytes a character.
     """

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 __all__ = ["LONGEST", "cut_lines"]
 
-LONGEST = 8192
+LONGEST = 1 << 15
 """Characters of a line that is left whole. SentencePiece's training of a line grows with its square where nothing in it
 parts words: 300,000 letters never end, or end in an error."""
 _END = re.compile(
