@@ -96,17 +96,18 @@ class LeftOut:
         """How many there are."""
         return self.null + self.missing
 
-    def told(self, fate: str = "They are left out.") -> str:
+    def told(self, fate: str = "Such records are left out.") -> str:
         """A sentence of them, and what becomes of them.
 
-        >>> LeftOut("a.jsonl", seen=120, null=2, missing=1, first=17).told()
-        "a.jsonl: 3 of 120 records have no text (2 null, 1 without 'text'), the first in line 17. They are left out."
+        >>> print(LeftOut("a.jsonl", seen=120, null=2, missing=1, first=17).told("They stay."))
+        a.jsonl: 3 of 120 records have no text (2 null, 1 without 'text'), the first in line 17. They stay.
         """
         kinds = [f"{self.null:,} null"] * bool(self.null)
         kinds += [f"{self.missing:,} without {self.column!r}"] * bool(self.missing)
+        have = "has" if self.number == 1 else "have"
         place = "row" if self.name.endswith(".parquet") else "line"
         return (
-            f"{self.name}: {self.number:,} of {self.seen:,} records have no text ({', '.join(kinds)}), the first in "
+            f"{self.name}: {self.number:,} of {self.seen:,} records {have} no text ({', '.join(kinds)}), the first in "
             f"{place} {self.first:,}. {fate}"
         )
 

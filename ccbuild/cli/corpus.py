@@ -99,7 +99,8 @@ def _import(options: argparse.Namespace) -> int:
     for code, language in corpus.items():
         account = language.manifest.ledger["documents"]
         if without := account.dropped["no_text"]:
-            note(f"{code}: {without:,} of {account.seen:,} records have no text. They are left out.")
+            have = "has" if without == 1 else "have"
+            note(f"{code}: {without:,} of {account.seen:,} records {have} no text. Such records are left out.")
     print_results(
         ({"lang": code, **{key: language.facts[key] for key in facts}} for code, language in corpus.items()),
         options.json,

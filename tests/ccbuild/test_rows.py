@@ -75,7 +75,7 @@ FORMS = {
     "a.parquet": b"",
     "parquet-unnamed": b"",
 }
-NULLS = "records have no text (1 null"
+NULLS = "no text (1 null"
 
 
 @pytest.fixture(params=list(FORMS))

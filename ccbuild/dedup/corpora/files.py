@@ -87,7 +87,7 @@ class Corpus:
             yield from self._texts(path, left)
             self._first.append(self._first[-1] + left.seen)
             if left.number:
-                self._tell(left.told("They are compared with nothing, and stay."))
+                self._tell(left.told("Such rows are compared with nothing, and stay."))
 
     def _texts(self, path: str, left: LeftOut) -> Iterator[str]:
         rows = read_rows(path, self._split, self._column, [self._column])

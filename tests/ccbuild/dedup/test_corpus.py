@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import lzma
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,28 @@ def test_without_a_folder_the_dropped_rows_are_printed(tmp_path: Path, capsys: p
     captured = capsys.readouterr()
     assert [d["row"] for d in records(captured.out)] == [1]
     assert "kept 1," in captured.err
+
+
+def test_a_published_corpus_keeps_its_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus, out = tmp_path / "sw.txt.xz", tmp_path / "clean"
+    corpus.write_bytes(lzma.compress(f"{LONG}\nend\n\n{REST}\n\n{LONG}\nend\n\n".encode()))
+    assert run("compare", str(corpus), str(corpus), "--json") == 0
+    assert records(capsys.readouterr().out)[0]["rows"] == [3, 3]
+    assert run(str(corpus), "--out", str(out)) == 0
+    assert (out / "kept" / "sw.txt").read_text(encoding="utf-8") == f"{LONG}\nend\n\n{REST}\n\n"
+    assert [(d["row"], d["partner_row"]) for d in records((out / "dropped.jsonl").read_text())] == [(2, 0)]
+
+
+def test_rows_without_text_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine, out = tmp_path / "a.jsonl", tmp_path / "clean"
+    lines = ['{"text": null, "id": 1}', '{"id": 2}', '{"text": "same"}', '{"text": "", "id": 3}', '{"text": "same"}']
+    mine.write_text("\n".join([*lines, '{"text": null, "id": 1}', ""]))
+    assert run(str(mine), "--out", str(out), "--json") == 0
+    said = capsys.readouterr()
+    (summary,) = records(said.out)
+    assert (summary["rows"], summary["kept"], summary["without_text"]) == (6, 5, 4)
+    assert "3 of 6 records have no text (2 null, 1 without 'text'), the first in line 1. Such rows are" in said.err
+    assert (out / "kept" / "a.jsonl").read_text() == "\n".join([*lines[:4], lines[0], ""])
 
 
 def chain(links: int, moved: int = 14, words: int = 200) -> list[str]:
