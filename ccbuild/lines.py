@@ -26,7 +26,7 @@ import re
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -56,7 +56,7 @@ def read_lines(path: str | Path) -> Iterator[str]:
         unpacked = _unpacked(stream, head)
         if unpacked is stream and name.endswith(PACKED):
             raise DataError(f"{name} is not compressed, though its name says so. Get it again, or rename it.")
-        with closing(unpacked):
+        with closing(unpacked) if unpacked is not stream else nullcontext():
             yield from _lines(unpacked, name)
 
 
@@ -77,8 +77,8 @@ def bare_name(path: str | Path) -> str:
 
 def _opened(path: str | Path) -> Any:
     if str(path) == STDIN:
-        stream = sys.stdin.buffer
-        return stream if hasattr(stream, "peek") else io.BufferedReader(stream)
+        stream: Any = sys.stdin.buffer
+        return nullcontext(stream if hasattr(stream, "peek") else io.BufferedReader(stream))
     try:
         return open(path, "rb")
     except IsADirectoryError as error:

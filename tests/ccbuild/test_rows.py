@@ -208,6 +208,10 @@ def test_stdin_is_read_as_a_file_is(form: str, pack: Callable[[bytes], bytes], m
     for content in (json_lines(*RECORDS), BOM + "\n".join(TEXTS).encode()):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(pack(content))))
         assert [record["text"] for record in read_documents("-", tell=list[str]().append)] == TEXTS
+    from_terminal = io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"one\n")))
+    monkeypatch.setattr(sys, "stdin", from_terminal)
+    assert list(read_lines("-")) == ["one"]
+    assert not from_terminal.closed
 
 
 @pytest.mark.parametrize(
@@ -262,7 +266,7 @@ def test_damage_is_told_with_its_place_and_what_stands_before_is_read(
 ) -> None:
     Path(name).write_bytes(content)
     lines = read_lines(name)
-    found = []
+    found: list[str] = []
     with pytest.raises(DataError, match=name) as raised:
         found.extend(lines)
     if name.startswith(("cut", "flipped")):
