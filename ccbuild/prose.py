@@ -1,30 +1,19 @@
-"""Text files in the forms that prose comes in: lines, Wikipedia's dumps, JSON lines, Parquet, CC-100's ``.txt.xz``.
-
-What perplexity models learn from (:func:`find_prose`, :func:`read_paragraphs`) and what they are asked about
-(:func:`read_documents`).
-"""
+"""The prose of each language that perplexity models and vocabularies learn from: where it lies, and its lines."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import itertools
-import json
-import lzma
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ccbuild import catalogue
-from ccbuild.errors import ConfigError, DataError, InputError
+from ccbuild.errors import ConfigError, InputError
 from ccbuild.langid.codes import is_code
 from ccbuild.langid.sources import eld_sentences, udhr_excerpts
+from ccbuild.rows import read_paragraphs
 from ccbuild.storage import expand, sha256_file
 
 __all__ = [
@@ -32,9 +21,6 @@ __all__ = [
     "check_code",
     "files_by_language",
     "find_prose",
-    "read_documents",
-    "read_lines",
-    "read_paragraphs",
     "split_prose",
 ]
 
@@ -43,7 +29,7 @@ _CATALOGUE = "catalogue:"
 
 @dataclass(frozen=True, slots=True)
 class Prose:
-    """The text of one language: files as :func:`read_paragraphs` reads them, or what the catalogue has of it."""
+    """The text of one language: files as :mod:`ccbuild.rows` reads them, or what the catalogue has of it."""
 
     lang: str
     paths: tuple[str, ...]
@@ -140,106 +126,6 @@ def _as_regex(pattern: str) -> str:
         again = part == "{lang}" and meaning["{lang}"] in regex
         regex += r"\1" if again else meaning.get(part, re.escape(part))
     return regex
-
-
-def read_lines(path: str | Path) -> Iterator[str]:
-    """Lines of a UTF-8 text file, plain, .xz or .gz, without their ends; bad bytes are a `DataError`."""
-    openers: dict[str, Any] = {".xz": lzma.open, ".gz": gzip.open}
-    opener = openers.get(Path(path).suffix, open)
-    number = 0
-    try:
-        with opener(path, "rt", encoding="utf-8") as stream:
-            for number, line in enumerate(stream, 1):  # noqa: B007  the number is for the error
-                yield line.rstrip("\n")
-    except (UnicodeDecodeError, lzma.LZMAError, gzip.BadGzipFile, EOFError) as error:
-        raise DataError(f"{path} cannot be read after line {number}: {error}. Check that it is UTF-8 text.") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{path} is a folder. Name the files in it.") from error
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist. Check the path.") from error
-
-
-def read_paragraphs(path: str | Path) -> Iterator[str]:
-    """The paragraphs of a file, whatever its form is.
-
-    * ``.parquet`` with a column ``text``, as Hugging Face publishes Wikipedia;
-    * JSON lines with a key ``text`` (``.json`` in the name, or a first line that is an object): what WikiExtractor
-      writes, and Cirrussearch dumps, whose index lines and pages outside the article namespace are left out;
-    * any other text: a paragraph a line.
-    """
-    for record in read_documents(path, "line"):
-        if record.get("namespace", 0) == 0:
-            yield from record["text"].split("\n")
-
-
-def read_documents(path: str | Path, split: Literal["auto", "line", "blank"] = "auto") -> Iterator[dict[str, Any]]:
-    """Documents as records with ``text``; JSON lines and Parquet keep their other keys (in Parquet text and numbers).
-
-    Of plain text `split` says where a document ends: at each line, at empty lines, or (``"auto"``) at empty lines in
-    files called ``.txt.xz``, which is CC-100's form, and at each line elsewhere. `DataError` for what cannot be read,
-    `InputError` where ``text`` is missing.
-    """
-    if Path(path).suffix == ".parquet":
-        yield from _parquet_rows(path)
-        return
-    lines = read_lines(path)
-    first = next(lines, None)
-    if first is None:
-        return
-    lines = itertools.chain([first], lines)
-    if ".json" in Path(path).name or _is_record(first):
-        yield from _json_records(lines, path)
-    elif split == "blank" or (split == "auto" and str(path).endswith(".txt.xz")):
-        for filled, paragraphs in itertools.groupby(lines, key=lambda line: bool(line.strip())):
-            if filled:
-                yield {"text": "\n".join(paragraphs)}
-    else:
-        yield from ({"text": line} for line in lines)
-
-
-def _is_record(line: str) -> bool:
-    try:
-        return line.startswith("{") and isinstance(json.loads(line), dict)
-    except json.JSONDecodeError:
-        return False
-
-
-def _json_records(lines: Iterable[str], path: str | Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number} is no JSON: {error}. Give JSON lines, or plain text.") from error
-        if not isinstance(record, dict):
-            raise InputError(f"{path}, line {number} is a JSON {type(record).__name__}. Each line needs a key 'text'.")
-        if "index" in record and "text" not in record:  # Cirrussearch: before each page a line that says its id
-            continue
-        if not isinstance(record.get("text"), str):
-            raise InputError(f"{path}, line {number} has no text. Each line needs a key 'text'.")
-        record["text"] = record["text"].encode("utf-8", "ignore").decode()  # JSON can say lone surrogates
-        yield record
-
-
-def _parquet_rows(path: str | Path) -> Iterator[dict[str, Any]]:
-    if not Path(path).is_file():
-        raise InputError(f"{path} is not a file. Check the path.")
-    try:
-        with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            if "text" not in schema.names or not _is_text(schema.field("text").type):
-                raise InputError(f"{path} has no column 'text'. It has {', '.join(schema.names)}.")
-            plain = [f.name for f in schema if _is_text(f.type) or pa.types.is_primitive(f.type)]
-            plain = [name for name in plain if not pa.types.is_temporal(schema.field(name).type)]
-            for batch in file.iter_batches(1 << 10, columns=plain):
-                yield from ({**row, "text": row["text"] or ""} for row in batch.to_pylist())
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} is not Parquet ({' '.join(str(error).split())[:200]}). Get it again.") from error
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def split_prose(lines: Iterable[str], heldout: float) -> tuple[list[str], list[str]]:

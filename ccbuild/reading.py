@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
-from ccbuild.prose import read_documents
+from ccbuild.lines import bare_name
 from ccbuild.records import Document
+from ccbuild.rows import read_documents
 from ccbuild.runner import ArchiveReader
 from ccbuild.storage import expand, open_input
 from ccbuild.text.page import ExtractConfig
@@ -26,8 +27,9 @@ def read(
 
     WARC, WET and ARC give a document a page, its HTML made paragraphs as `config` says (the default: main content);
     Parquet and JSON lines one a row with ``text``, with the fields of a `Document` that the row has; plain text a
-    document a line (a ``.txt.xz``: documents apart by empty lines, as CC-100 has it). What a page of an archive was
-    refused for, and bytes that are damaged, are counted in `ledger`. `InputError` for a file that is none of these.
+    document a line (a ``.txt.xz``: documents apart by blank lines, as CC-100 has it); all of them compressed or not, as
+    `ccbuild.rows` says. What a page of an archive was refused for, and bytes that are damaged, are counted in `ledger`;
+    rows without text are left out and told. `InputError` for a file that is none of these.
 
     >>> for document in read("crawl/*.warc.gz"):
     ...     print(document.url, document.characters)
@@ -48,7 +50,7 @@ def read(
 
 
 def _is_text(path: str) -> bool:
-    name = path.lower().removesuffix(".gz").removesuffix(".xz")
+    name = bare_name(path.lower())
     if name.endswith(_TEXT) and "://" in path:
         raise InputError(f"{path} is text behind a URL. Fetch it first: only archives are read from there.")
     return name.endswith(_TEXT)

@@ -64,6 +64,7 @@ _BY_STAGE: tuple[tuple[str, Mapping[str, str]], ...] = (
             "not_html": "an image, a PDF, JSON, whatever the server called it: nothing that holds a page's text",
             "empty_payload": "no bytes after the header",
             "too_many_lines": "a list of very many very short lines",
+            "no_text": "a record whose text is null, or that has none",
             "empty_text": "no text once menus and markup are gone",
             "no_prose": "links and menus, and nothing of the page's own to read",
             "short_page": "too few characters, repeated paragraphs counted in",

@@ -9,7 +9,16 @@ from typing import Any
 from cc100.build import complaint
 from cc100.engines import in_process, local_cluster
 from cc100.verbs.imports import import_corpus
-from ccbuild.cli.terminal import command, group, json_option, print_facts, print_records, print_results, print_text
+from ccbuild.cli.terminal import (
+    command,
+    group,
+    json_option,
+    print_facts,
+    print_records,
+    print_results,
+    print_text,
+    split_option,
+)
 from ccbuild.corpus import open_corpus
 from ccbuild.errors import FailedUnitsError, InputError
 from ccbuild.missing import Missing
@@ -30,15 +39,12 @@ def add(commands: Any) -> None:
         "Text by language as the corpus of a run: then `ccbuild run RECIPE --out RUN --from vocab`.",
         "ccbuild corpus import 'cc-100/{lang}.txt.xz' --out runs/cc100",
     )
-    made.add_argument("pattern", nargs="+", help="files: .txt, .txt.xz, .gz, JSON lines or Parquet; {lang} in the path")
+    made.add_argument(
+        "pattern", nargs="+", help="files: plain text, JSON lines or Parquet, compressed or not; {lang} in the path"
+    )
     made.add_argument("--out", required=True, help="folder of a new run")
     made.add_argument("--lang", help="the language of all files, where no path has {lang}")
-    made.add_argument(
-        "--split",
-        choices=("auto", "line", "blank"),
-        default="auto",
-        help="where a document of plain text ends: at each line, at empty lines, or (auto) as CC-100 has it in .txt.xz",
-    )
+    split_option(made)
     made.add_argument("--workers", type=int, default=0, help="processes; 0: only this one")
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="publish.xz_preset=2, say")
     json_option(made)
@@ -89,12 +95,14 @@ def _import(options: argparse.Namespace) -> int:
         raise FailedUnitsError(complaint([Missing(f.verb, f.unit, f.error) for f in summary.failures]))
     if not summary.fresh:
         note(f"Everything in {options.out} was done before: nothing to do.")
-    facts = ("documents", "paragraphs", "characters")
+    facts, corpus = ("documents", "paragraphs", "characters"), open_corpus(options.out)
+    for code, language in corpus.items():
+        account = language.manifest.ledger["documents"]
+        if without := account.dropped["no_text"]:
+            have = "has" if without == 1 else "have"
+            note(f"{code}: {without:,} of {account.seen:,} records {have} no text. Such records are left out.")
     print_results(
-        (
-            {"lang": code, **{key: language.facts[key] for key in facts}}
-            for code, language in open_corpus(options.out).items()
-        ),
+        ({"lang": code, **{key: language.facts[key] for key in facts}} for code, language in corpus.items()),
         options.json,
         {"language": "lang", **{key: f"{key}:," for key in facts}},
     )

@@ -29,8 +29,8 @@ from ccbuild.crawl.select import Cost, Selected, cost_of_selection, cost_of_wet,
 from ccbuild.crawl.selection import is_selection
 from ccbuild.crawl.snapshots import KINDS, archive_paths, list_snapshots, located, parse_paths, sample_paths
 from ccbuild.errors import InputError
+from ccbuild.lines import read_lines
 from ccbuild.progress import Bar, note, phase, watched
-from ccbuild.prose import read_lines
 
 __all__ = ["add"]
 

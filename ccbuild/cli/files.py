@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ccbuild.cli.terminal import command, configured, print_records, read_texts, settings_option
+from ccbuild.cli.terminal import command, configured, print_records, settings_option, split_option
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.progress import note, visible
 from ccbuild.records import Document
+from ccbuild.rows import read_documents
 from ccbuild.rundir import FOLDERS
 from ccbuild.runner import ArchiveReader, Timings, run_stages
 from ccbuild.stages import RefineConfig
@@ -39,7 +40,8 @@ def add(commands: Any) -> None:
         "Route and score pages by the models of a run.",
         f"ccbuild extract x.warc.gz | ccbuild refine - --models runs/mine/{_MODELS}",
     )
-    refine.add_argument("file", help="JSON lines with text, as `extract` prints them, or -")
+    refine.add_argument("file", help="JSON lines with text, as `extract` prints them; Parquet or plain text; -: stdin")
+    split_option(refine)
     refine.add_argument("--models", required=True, help=f"the folder {_MODELS} of a run")
     settings_option(refine, "length.min_chars=50")
 
@@ -63,7 +65,7 @@ def _refine(options: argparse.Namespace) -> int:
     if not models.is_dir():
         raise InputError(f"{models} is not a folder. `ccbuild run … --until prepare` makes one: OUT/{_MODELS}.")
     stages, ledger, timings = config.build(models.resolve()), Ledger(), Timings()
-    numbered = enumerate(read_texts(options.file))
+    numbered = enumerate(read_documents(options.file, options.split))
     while batch := list(itertools.islice(numbered, BATCH)):
         documents = [Document.from_record({"doc_id": number, **record}) for number, record in batch]
         judged = run_stages(documents, stages, ledger, timings)

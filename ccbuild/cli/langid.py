@@ -15,8 +15,8 @@ from ccbuild.cli.terminal import (
     print_facts,
     print_records,
     print_results,
-    read_texts,
     settings_option,
+    split_option,
 )
 from ccbuild.errors import InputError
 from ccbuild.langid.audit import audit, write_sheet
@@ -28,6 +28,7 @@ from ccbuild.langid.thresholds import calibrate
 from ccbuild.langid.training import SupplementConfig, gather, train
 from ccbuild.progress import counted, note, phase, watched
 from ccbuild.prose import check_code
+from ccbuild.rows import read_documents
 from ccbuild.rundir import AUDITS, FOLDERS, open_run_dir
 from ccbuild.stages.language import open_cascade
 from ccbuild.storage import write_json
@@ -41,7 +42,9 @@ def add(commands: Any) -> None:
     made = command(
         langid, "identify", _identify, "Language of each text.", "echo 'Habari ya dunia' | ccbuild langid identify"
     )
-    made.add_argument("file", nargs="?", default="-", help="a text a line, or JSON lines with text; - (default): stdin")
+    taken = "plain text, JSON lines or Parquet with text, compressed or not; -: stdin (default)"
+    made.add_argument("file", nargs="?", default="-", help=taken)
+    split_option(made)
     _model_options(made)
     made = command(
         langid, "explain", _explain, "Each step that a text goes through.", "ccbuild langid explain 'Habari ya dunia'"
@@ -154,7 +157,7 @@ def _asked(options: argparse.Namespace, doing: str) -> list[tuple[str, Identifie
 
 
 def _identify(options: argparse.Namespace) -> int:
-    records, texts = itertools.tee(read_texts(options.file))
+    records, texts = itertools.tee(read_documents(options.file, options.split))
     found = answers(_identifier(options), (record["text"] for record in texts))
     print_records(
         {**record, "lang": answer.code, "lang_score": round(answer.score, 3)}

@@ -17,8 +17,8 @@ from ccbuild.cli.terminal import (
     print_facts,
     print_records,
     print_results,
-    read_texts,
     settings_option,
+    split_option,
 )
 from ccbuild.errors import InputError
 from ccbuild.lm.cutoffs import calibrate_all, write_cutoffs
@@ -27,7 +27,8 @@ from ccbuild.lm.evaluate import Evaluated, evaluate_models, scatter
 from ccbuild.lm.score import NGRAMS, Scorer, model_files, score_records
 from ccbuild.lm.scored import read_perplexities
 from ccbuild.progress import note, watched
-from ccbuild.prose import check_code, find_prose, read_documents
+from ccbuild.prose import check_code, find_prose
+from ccbuild.rows import read_documents
 from ccbuild.storage import expand, read_manifest, sha256_file, write_bytes
 
 __all__ = ["add"]
@@ -55,7 +56,7 @@ def _add_estimate(lm: Any) -> None:
         "--text",
         nargs="+",
         required=True,
-        help="UTF-8, a paragraph a line; JSON lines or Parquet with text; Cirrussearch dumps; plain, .xz or .gz",
+        help="UTF-8, a paragraph a line; JSON lines or Parquet with text; Cirrussearch dumps; compressed or not",
     )
     made.add_argument("--out", required=True, help="folder; writes LANG.sp.model, .binary, .arpa and .json")
     made.add_argument("--no-arpa", action="store_true", help="write only the binary that KenLM maps, not the text form")
@@ -82,16 +83,11 @@ def _add_score(lm: Any) -> None:
         "Perplexity of each document.",
         "ccbuild lm score docs.jsonl --model models/sw --paragraphs",
     )
-    made.add_argument("file", help="text, JSON lines or Parquet with text, plain, .xz or .gz; -: stdin")
+    made.add_argument("file", help="plain text, JSON lines or Parquet with text, compressed or not; -: stdin")
     made.add_argument("--model", required=True, help=f"path without .sp.model and {' or '.join(NGRAMS)}")
     made.add_argument("--definition", choices=("paragraph", "ccnet"), default="paragraph")
     made.add_argument("--paragraphs", action="store_true", help="say those of each paragraph too")
-    made.add_argument(
-        "--split",
-        choices=("auto", "line", "blank"),
-        default="auto",
-        help="where a document of plain text ends: at its line, at an empty line; auto: the second for .txt.xz",
-    )
+    split_option(made)
     made.add_argument("--share", type=float, default=1.0, help="share of the paragraphs of long documents to score (1)")
 
 
@@ -162,7 +158,7 @@ def _open(prefix: Path, definition: Any = "paragraph") -> Scorer:
 
 def _score(options: argparse.Namespace) -> int:
     scorer = _open(Path(options.model), options.definition)
-    records = read_texts("-") if options.file == "-" else read_documents(options.file, options.split)
+    records = read_documents(options.file, options.split)
     print_records(score_records(records, scorer, share=options.share, paragraphs=options.paragraphs))
     return 0
 

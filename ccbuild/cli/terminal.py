@@ -1,17 +1,16 @@
-"""What all commands share: subcommands with examples, tables for people, JSON lines in and out."""
+"""What all commands share: subcommands with examples, options, tables for people, JSON lines."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ccbuild.config import apply_overrides, from_mapping
-from ccbuild.errors import DataError, InputError
 from ccbuild.progress import visible
-from ccbuild.prose import read_lines
+from ccbuild.rows import SPLITS
 
 __all__ = [
     "command",
@@ -22,9 +21,8 @@ __all__ = [
     "print_records",
     "print_results",
     "print_text",
-    "read_texts",
     "settings_option",
-    "stdin_lines",
+    "split_option",
     "table_lines",
 ]
 
@@ -52,6 +50,18 @@ def settings_option(made: argparse.ArgumentParser, example: str) -> None:
     made.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help=f"another setting, for example {example}"
     )
+
+
+def split_option(*made: argparse.ArgumentParser) -> None:
+    """``--split``."""
+    for one in made:
+        one.add_argument(
+            "--split",
+            choices=SPLITS,
+            default="auto",
+            help="where a document of plain text ends: at each line, at blank lines, or (auto) at blank lines in "
+            ".txt.xz alone, which is CC-100's form",
+        )
 
 
 def json_option(*made: argparse.ArgumentParser) -> None:
@@ -112,30 +122,3 @@ def table_lines(records: Iterable[Mapping[str, Any]], columns: Mapping[str, str]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     justify = [str.rjust if colon else str.ljust for _, _, colon, _ in parsed]
     return ["  ".join(j(c, w) for j, c, w in zip(justify, row, widths, strict=True)).rstrip() for row in rows]
-
-
-def stdin_lines() -> Iterator[str]:
-    """The lines of stdin without their ends; `DataError` where they are no UTF-8."""
-    number = 0
-    try:
-        for number, line in enumerate(sys.stdin, 1):  # noqa: B007  the number is for the error
-            yield line.rstrip("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"stdin cannot be read after line {number}: {error}. Check that it is UTF-8 text.") from error
-
-
-def read_texts(file: str) -> Iterator[dict[str, Any]]:
-    """Records with ``text``: JSON objects as they are, other lines as ``{"text": line}``; ``-`` is stdin."""
-    lines = stdin_lines() if file == "-" else read_lines(file)
-    for number, line in enumerate(lines, 1):
-        if not line.startswith("{"):
-            yield {"text": line}
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{file}, line {number} is no JSON: {error}. Give JSON lines, or plain text.") from error
-        if not isinstance(record.get("text"), str):
-            raise InputError(f"{file}, line {number} has no text. Each line needs a key 'text'.")
-        record["text"] = record["text"].encode("utf-8", "ignore").decode()  # JSON can say lone surrogates
-        yield record

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ccbuild.cli.terminal import command, group, json_option, print_records, print_results, print_text, read_texts
+from ccbuild.cli.terminal import command, group, json_option, print_records, print_results, print_text, split_option
 from ccbuild.errors import InputError, MismatchError
 from ccbuild.progress import note, watched
+from ccbuild.rows import read_documents
 from ccbuild.rundir import FOLDERS
 from ccbuild.storage import sha256_file
 from ccbuild.tokens import open_tokens
@@ -33,11 +34,14 @@ def add(commands: Any) -> None:
         "ccbuild tokens encode sw.jsonl --lang sw --vocab vocabulary --out tokens\n"
         "  ccbuild tokens encode --pairs en-sw.tsv --lang en,sw --vocab vocabulary --out pairs",
     )
-    made.add_argument("file", nargs="?", help="text (a document a line) or JSON lines with text; -: stdin")
+    made.add_argument(
+        "file", nargs="?", help="plain text, JSON lines or Parquet with text, compressed or not; -: stdin"
+    )
     made.add_argument("--pairs", metavar="FILE.tsv", help="a sentence and its translation a line, a tab between them")
     made.add_argument("--lang", required=True, help="the language; of pairs both, such as en,sw")
     made.add_argument("--vocab", required=True, help="folder that `vocab train` wrote")
     made.add_argument("--out", required=True, help="folder to write; of pairs OUT/en-sw, for the trainer's data.pairs")
+    split_option(made)
     json_option(made)
     made = command(
         tokens,
@@ -63,7 +67,8 @@ def _encode(options: argparse.Namespace) -> int:
             made = encode_pairs(options.pairs, options.lang.split(","), encoder, options.out)
         else:
             digest = None if options.file == "-" else sha256_file(options.file)
-            made = [encode_texts(read_texts(options.file), options.lang, encoder, options.out, digest)]
+            records = read_documents(options.file, options.split)
+            made = [encode_texts(records, options.lang, encoder, options.out, digest, options.split)]
     for manifest, fresh in made:
         if not fresh:
             note(f"{manifest.unit} is encoded already: nothing to do.")

@@ -22,7 +22,7 @@ from ccbuild.progress import counted, note, phase, watched
 from ccbuild.storage import facts_of, write_bytes
 from ccbuild.vocab.alpha import WARN_REPETITION, PlanRow, plan_rows
 from ccbuild.vocab.config import VocabularyConfig
-from ccbuild.vocab.fertility import RARE, Spelling, measure, open_segmenter
+from ccbuild.vocab.fertility import RARE, RATIOS, Change, Spelling, changes, measure, open_segmenter, unpaired
 from ccbuild.vocab.texts import BY, corpus_texts, file_texts, first_lines, sizes
 from ccbuild.vocab.train import train_vocabulary
 
@@ -38,6 +38,7 @@ def add(commands: Any) -> None:
     _add_plan(vocab)
     _add_train(vocab)
     _add_report(vocab)
+    _add_compare(vocab)
 
 
 def _add_plan(vocab: Any) -> None:
@@ -84,14 +85,37 @@ def _add_report(vocab: Any) -> None:
         vocab,
         "report",
         _report,
-        "How well vocabularies spell each language: fertility, unknowns, parity, scripts.",
-        "ccbuild vocab report vocabulary other/tokenizer.json --text 'heldout/{lang}.txt.xz' --out report.html",
+        "How well a vocabulary spells each language: fertility, words in one piece, unknowns, parity, scripts.",
+        "ccbuild vocab report vocabulary --text 'heldout/{lang}.txt.xz' --out report.html",
     )
-    made.add_argument("model", nargs="+", help="a folder of `vocab train`, a SentencePiece model or a tokenizer.json")
+    made.add_argument("model", nargs=1, help=_MODEL)
+    made.set_defaults(first=None)
+    _add_texts(made)
+
+
+def _add_compare(vocab: Any) -> None:
+    made = command(
+        vocab,
+        "compare",
+        _report,
+        "Vocabularies beside each other, language by language, and what changes from the first to each other one.",
+        "ccbuild vocab compare vocabulary xlm-r/sentencepiece.bpe.model --text 'heldout/{lang}.txt.xz' --out both.html",
+    )
+    made.add_argument("first", help=_MODEL)
+    made.add_argument("model", nargs="+", help="the others")
+    _add_texts(made)
+
+
+_MODEL = "a folder of `vocab train`, a SentencePiece model or a tokenizer.json"
+
+
+def _add_texts(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--text", required=True, help="text not trained on: a run, a folder CODE/…, or a path with {lang}"
     )
-    made.add_argument("--parallel", help="the same text in many languages, en among them: a path with {lang}, a run")
+    made.add_argument(
+        "--parallel", help="the same text in many languages, en among them, line by line: a path with {lang}"
+    )
     made.add_argument("--lines", type=int, default=2000, help="most lines of a language (default: 2000)")
     made.add_argument("--out", help="an HTML file with tables and a plot")
     json_option(made)
@@ -164,15 +188,16 @@ def _report(options: argparse.Namespace) -> int:
     with watched("vocab report"):
         with phase("read"):
             text = first_lines(options.text, options.lines)
-            parallel = first_lines(options.parallel, options.lines) if options.parallel else None
-        if parallel is not None and "en" not in parallel:
-            raise InputError(f"--parallel {options.parallel} has no en: parity is told against English.")
-        models = counted(options.model, "vocabularies")
+            parallel = _parallel(options.parallel, options.lines) if options.parallel else None
+        models = counted([*filter(None, [options.first]), *options.model], "vocabularies")
         spellings = [measure(open_segmenter(model), text, parallel) for model in models]
     if options.json:
         for spelling in spellings:
             print_records([spelling.to_mapping()])
             print_records({"model": spelling.name, **row.to_mapping()} for row in spelling.languages.values())
+        for other in spellings[1:]:
+            pair = {"first": spellings[0].name, "other": other.name}
+            print_records({**pair, **facts_of(change)} for change in changes(spellings[0], other))
     else:
         _print_spellings(spellings)
     if options.out:
@@ -182,6 +207,20 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _parallel(where: str, most: int) -> dict[str, list[str]]:
+    """Lines with the same number say the same; a language with another number of them than English is told."""
+    found = first_lines(where, most, numbered=True)
+    if "en" not in found:
+        raise InputError(f"--parallel {where} has no en: parity is told against English.")
+    if without := unpaired(found):
+        told = ", ".join(f"{code} {number:,}" for code, number in list(without.items())[:_SHOWN])
+        note(
+            f"{len(without)} languages of --parallel have another number of lines than en, which has "
+            f"{len(found['en']):,}: {told}. They get no parity, since lines are paired by their number."
+        )
+    return found
+
+
 def _print_spellings(spellings: Sequence[Spelling]) -> None:
     for number, spelling in enumerate(spellings):
         told = spelling.to_mapping()
@@ -189,13 +228,13 @@ def _print_spellings(spellings: Sequence[Spelling]) -> None:
         print(f"[{number + 1}] {spelling.name}: {spelling.size:,} pieces, {len(spelling.languages)} languages")
         print(f"    scripts: {scripts}")
         print(f"    pieces that occur fewer than {RARE} times: {spelling.rare:,}")
-        for ratio in ("per_word", "per_character", "bytes_per_piece", "unknown_share", "single_share", "parity"):
+        for ratio in RATIOS:
             if (mean := told[f"mean_{ratio}"]) is not None:
                 print(f"    mean {ratio.replace('_', ' ')}: {mean:.4f}")
         if spelling.unseen:
             print(f"    never saw, not in the means: {', '.join(spelling.unseen)}")
-    ratios = {"/word": "per_word:.2f", "/char": "per_character:.3f"}
-    ratios |= {"unk": "unknown_share:.2%", "1char": "single_share:.1%"}
+    ratios = {"/char": "per_character:.3f", "/word": "per_word:.2f", "/byte": "per_byte:.3f", "parity": "parity:.2f"}
+    ratios |= {"1 piece": "one_piece:.1%", "unk": "unknown_share:.2%"}
     columns = {"language": "lang"}
     rows: dict[str, dict[str, Any]] = {}
     for number, spelling in enumerate(spellings):
@@ -205,3 +244,22 @@ def _print_spellings(spellings: Sequence[Spelling]) -> None:
             rows.setdefault(code, {"lang": code}).update(values)
     print()
     print_results([rows[code] for code in sorted(rows)], False, columns)
+    for number, other in enumerate(spellings[1:], 2):
+        _print_changes(number, changes(spellings[0], other))
+
+
+def _print_changes(number: int, found: Sequence[Change]) -> None:
+    rows = []
+    for change in found:
+        ends = {"least": _ends(change.least), "most": _ends(change.most)}
+        shown = {"what": change.ratio.replace("_", " "), "median": change.median, "other": change.other, **ends}
+        rows.append({**shown, "change": change.change, "less": change.less, "more": change.more})
+    columns = {f"[1] to [{number}]": "what", "median [1]": "median:.4f", f"[{number}]": "other:.4f"}
+    columns |= {"change": "change:+.2%", "less": "less:", "more": "more:", "falls most": "least", "rises most": "most"}
+    print()
+    print_results(rows, False, columns)
+
+
+def _ends(end: tuple[str, float, float]) -> str:
+    code, first, other = end
+    return f"{code} {first:.3f} to {other:.3f}"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ccbuild.errors import InputError
-from ccbuild.prose import read_lines
+from ccbuild.lines import read_lines
 
 __all__ = ["OptOut", "normalise_url"]
 

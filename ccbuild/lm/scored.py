@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ccbuild.errors import DataError, InputError
-from ccbuild.prose import read_documents
+from ccbuild.rows import is_parquet, read_rows
 from ccbuild.rundir import folder_of, shard_files
 
 __all__ = ["read_perplexities"]
@@ -35,7 +35,7 @@ def read_perplexities(source: str | Path, lang: str | None = None) -> dict[str, 
         raise InputError(f"{root} is not a file. Name a run's folder, or scored documents.")
     found: dict[str, list[NDArray[np.float64]]] = {}
     for path in files:
-        for code, values in (_of_parquet if path.suffix == ".parquet" else _of_lines)(path, lang).items():
+        for code, values in (_of_parquet if is_parquet(path) else _of_lines)(path, lang).items():
             found.setdefault(code, []).append(values)
     kept = {code: np.sort(np.concatenate(parts)) for code, parts in sorted(found.items()) if lang in (None, code)}
     if not any(map(len, kept.values())):
@@ -65,7 +65,7 @@ def _of_parquet(path: Path, lang: str | None) -> dict[str, NDArray[np.float64]]:
 
 def _of_lines(path: Path, lang: str | None) -> dict[str, NDArray[np.float64]]:
     found: dict[str, list[float]] = {}
-    for record in read_documents(path):
+    for _, record, _ in read_rows(path, column=None):
         code, value = record.get("lang", lang), record.get("perplexity")
         if code is None and value is not None:
             raise InputError(f"{path} has documents without lang. Add --lang.")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from ccbuild.langid.codes import CC100
 from ccbuild.report.figures import Series, rank_chart
 from ccbuild.report.sheet import Table, sheet
 from ccbuild.vocab.alpha import PlanRow
-from ccbuild.vocab.fertility import Spelling
+from ccbuild.vocab.fertility import Change, Spelling, changes
 
 __all__ = ["plan_page", "spelling_page"]
 
@@ -31,36 +33,72 @@ def plan_page(rows: Sequence[PlanRow], *, alpha: float, by: str, cap: float | No
 
 
 def spelling_page(spellings: Sequence[Spelling]) -> str:
-    """Vocabularies beside each other, as an HTML file."""
+    """One vocabulary, or several beside each other, as an HTML file."""
     codes = sorted({code for s in spellings for code in s.languages})
-    codes.sort(key=lambda code: (spellings[0].languages[code].per_character, code))
-    names = [CC100.get(code, code) for code in codes]
-    styles = ["after", "before", *["stem"] * len(spellings)]
-    series = [
-        Series(name=f"{s.name} ({s.size:,})", style=style, values=[s.languages[code].per_character for code in codes])
-        for s, style in zip(spellings, styles, strict=False)
-    ]
-    label = "Pieces per character by language"
-    chart = rank_chart(codes, names, series, label=label, unit="pieces per character")
+    charts = [(label, _chart(spellings, codes, ratio, label)) for ratio, label in _CHARTS.items()]
     rows: list[list[str | float | None]] = [[s.name, s.size, s.rare, ", ".join(s.unseen)] for s in spellings]
     tables = [
         Table("Vocabularies", ["name", "pieces", "rare pieces", "never saw"], rows),
+        *(_changed(1 + n, changes(spellings[0], other)) for n, other in enumerate(spellings[1:], 1)),
         *map(_languages, spellings),
         *map(_scripts, spellings),
     ]
-    lede = f"{len(spellings)} vocabularies over {len(codes)} languages; lower is better, but for bytes per piece."
-    return sheet("Vocabulary report", lede, [(label, chart)], tables)
+    what = f"{len(spellings)} vocabularies" if len(spellings) > 1 else spellings[0].name
+    lede = f"{what} over {len(codes)} languages; lower is better, but for words in one piece."
+    return sheet("Vocabulary report", lede, [(label, chart) for label, chart in charts if chart], tables)
+
+
+_CHARTS = {
+    "per_character": "Pieces per character by language",
+    "parity": "Parity to English by language",
+    "one_piece": "Share of running words in one piece by language",
+}
+
+
+def _chart(spellings: Sequence[Spelling], codes: Sequence[str], ratio: str, label: str) -> Markup:
+    """A ratio of every vocabulary, the languages in the order of the first."""
+    values = [{code: getattr(row, ratio) for code, row in s.languages.items()} for s in spellings]
+    known = [code for code in codes if any(of.get(code) is not None for of in values)]
+    known.sort(key=lambda code: (values[0].get(code) is None, values[0].get(code), code))
+    styles = ["after", "before", *["stem"] * len(spellings)]
+    series = [
+        Series(name=f"{s.name} ({s.size:,})", style=style, values=[of.get(code) for code in known])
+        for s, of, style in zip(spellings, values, styles, strict=False)
+    ]
+    return rank_chart(known, [CC100.get(code, code) for code in known], series, label=label, unit=ratio)
+
+
+def _changed(number: int, found: Sequence[Change]) -> Table:
+    columns = ["ratio", "median of 1", f"of {number}", "% change", "less", "more", "falls most", "rises most"]
+    rows: list[list[str | float | None]] = []
+    for change in found:
+        percent = None if change.change is None else 100 * change.change
+        counts = (change.less, change.more)
+        rows.append([change.ratio, change.median, change.other, percent, *counts, change.least[0], change.most[0]])
+    return Table(f"From vocabulary 1 to {number}", columns, rows)
 
 
 def _languages(spelling: Spelling) -> Table:
-    columns = ["code", "language", "/word", "/character", "bytes/piece", "% unknown", "% single", "parity", "seen"]
+    columns = [
+        "code",
+        "language",
+        "/character",
+        "/word",
+        "/byte",
+        "% one piece",
+        "% unknown",
+        "% single",
+        "parity",
+        "seen",
+    ]
     rows: list[list[str | float | None]] = [
         [
             code,
             CC100.get(code, code),
-            row.per_word,
             row.per_character,
-            row.bytes_per_piece,
+            row.per_word,
+            row.per_byte,
+            None if row.one_piece is None else 100 * row.one_piece,
             100 * row.unknown_share,
             100 * row.single_share,
             row.parity,

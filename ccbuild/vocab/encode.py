@@ -8,8 +8,9 @@ from typing import Any
 
 from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
+from ccbuild.lines import read_lines
 from ccbuild.progress import counted, phase
-from ccbuild.prose import check_code, read_lines
+from ccbuild.prose import check_code
 from ccbuild.storage import Manifest, Unit, sha256_file
 from ccbuild.tokens import TokenWriter
 from ccbuild.vocab.tokenizer import Encoder
@@ -18,13 +19,20 @@ __all__ = ["encode_pairs", "encode_texts"]
 
 
 def encode_texts(
-    records: Iterable[Mapping[str, Any]], lang: str, encoder: Encoder, out: str | Path, sha256: str | None = None
+    records: Iterable[Mapping[str, Any]],
+    lang: str,
+    encoder: Encoder,
+    out: str | Path,
+    sha256: str | None = None,
+    split: str = "auto",
 ) -> tuple[Manifest, bool]:
     """The tokens of documents (``text``, and a ``doc_id`` where they have one) in `out`: (manifest, made now).
 
-    `sha256` is that of the text, by which it is known as done; without one it is always encoded.
+    `sha256` is that of the text, by which it is known as done, with how it was `split` into documents; without one it
+    is always encoded.
     """
     inputs = {"vocabulary": encoder.sha256} | ({} if sha256 is None else {"text": sha256})
+    inputs |= {} if split == "auto" else {"split": split}
     with Unit(out, "tokens encode", check_code(lang), settings={}, inputs=inputs) as unit:
         done = None if sha256 is None else unit.done()
         if done is not None:

@@ -11,9 +11,12 @@ from typing import Any
 
 from ccbuild.corpus import open_corpus
 from ccbuild.errors import DataError, InputError
-from ccbuild.prose import check_code, find_prose, read_lines
+from ccbuild.prose import check_code, find_prose
+from ccbuild.rows import read_paragraphs
 from ccbuild.rundir import folder_of
 from ccbuild.storage import digest_of, expand, sha256_file
+from ccbuild.text.clean import paragraphs
+from ccbuild.text.cut import cut_lines
 from ccbuild.tokens import open_tokens
 
 __all__ = ["BY", "Texts", "corpus_texts", "file_texts", "first_lines", "sizes"]
@@ -40,7 +43,8 @@ def corpus_texts(folder: str | Path) -> Texts:
 
 
 def file_texts(pairs: Iterable[str]) -> Texts:
-    """Of files named as ``CODE=FILE`` (or a glob), a paragraph a line."""
+    """Of files named as ``CODE=FILE`` (or a glob), of any form that `ccbuild.rows` reads, cleaned as `corpus import`
+    cleans them, and lines cut that are far too long."""
     files: dict[str, list[str]] = {}
     for pair in pairs:
         code, equals, path = pair.partition("=")
@@ -50,13 +54,21 @@ def file_texts(pairs: Iterable[str]) -> Texts:
     inputs = {f"{c} {n} {Path(p).name}": sha256_file(p) for c, ps in files.items() for n, p in enumerate(ps)}
 
     def reader(paths: Sequence[str]) -> Callable[[], Iterator[str]]:
-        return lambda: itertools.chain.from_iterable(map(read_lines, paths))
+        return lambda: _cleaned(itertools.chain.from_iterable(map(read_paragraphs, paths)))
 
     return Texts({code: reader(paths) for code, paths in files.items()}, inputs)
 
 
-def first_lines(where: str, most: int) -> dict[str, list[str]]:
-    """Language to its first lines: of a corpus, of a folder with a folder a language, of a pattern with {lang}."""
+def _cleaned(lines: Iterable[str]) -> Iterator[str]:
+    return cut_lines(itertools.chain.from_iterable(map(paragraphs, lines)))
+
+
+def first_lines(where: str, most: int, *, numbered: bool = False) -> dict[str, list[str]]:
+    """Language to its first lines: of a corpus, of a folder with a folder a language, of a pattern with {lang}.
+
+    They are cleaned as `corpus import` cleans them. Lines without text are left out, but where they are `numbered`,
+    for each belongs to the one of that number in other languages.
+    """
     folder = Path(where)
     if "{lang}" in where or where.startswith("catalogue:"):
         sources: Mapping[str, Callable[[], Iterable[str]]] = {c: p.lines for c, p in find_prose(where).items()}
@@ -66,7 +78,12 @@ def first_lines(where: str, most: int) -> dict[str, list[str]]:
         sources = {c: p.lines for c, p in find_prose(f"{where.rstrip('/')}/{{lang}}/*").items()}
     else:
         raise InputError(f"{where} is no folder, and has no {{lang}}. Name text by language.")
-    return {code: list(itertools.islice(lines(), most)) for code, lines in sources.items()}
+    found: dict[str, Iterator[str]]
+    if numbered:
+        found = {code: (" ".join(paragraphs(line)) for line in lines()) for code, lines in sources.items()}
+    else:
+        found = {code: _cleaned(lines()) for code, lines in sources.items()}
+    return {code: list(itertools.islice(lines, most)) for code, lines in found.items()}
 
 
 def sizes(source: str | Path, by: str) -> dict[str, float]:

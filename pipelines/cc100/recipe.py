@@ -133,7 +133,7 @@ class PrepareConfig:
     """Well-formed text to estimate perplexity models from: `catalogue:eld` (60 languages); a dump of Wikipedia by its
     date, which is fetched (`catalogue:wikipedia-20240506`; the languages must be named); or a pattern with `{lang}`,
     such as `prose/{lang}/*.txt.xz`: UTF-8, a paragraph a line; JSON lines (Cirrussearch dumps, WikiExtractor) or
-    Parquet with `text`; plain, .xz or .gz."""
+    Parquet with `text`; compressed or not."""
     models: str | None = place(finer=_BY_LANGUAGE)
     """Models that exist, for languages that need not be estimated: a pattern with `{lang}` for `<it>.sp.model` and
     `<it>.binary` or `<it>.arpa.bin` (`lm/{lang}`), or `catalogue:ccnet-lm`, CCNet's own (fetched: 1 GB a language)."""

@@ -38,7 +38,7 @@ from ccbuild.lm.kneser_ney import estimate_ngrams, read_sentences
 from ccbuild.lm.lmplz import find_programs
 from ccbuild.lm.probing import write_probing
 from ccbuild.lm.score import Scorer, sample
-from ccbuild.prose import read_paragraphs
+from ccbuild.rows import read_paragraphs
 from ccbuild.storage import sha256_file
 from ccbuild.text.normalise import normalise_ccnet_lines
 

@@ -170,8 +170,7 @@ def test_input_that_is_no_utf8_is_told_as_a_file_is(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Ina kwana?\n\xff\xfe\n")))
     assert main(command) == DataError.exit_code
     said = capsys.readouterr().err
-    assert said.startswith("ccbuild: stdin cannot be read after line 0: ")
-    assert said.endswith("Check that it is UTF-8 text.\n")
+    assert said.startswith("ccbuild: stdin, line 2, byte 1 of the line: 0xff is no UTF-8. Convert the file: ")
 
 
 def run_extract(*more: str) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ccbuild.errors import ConfigError, DataError, InputError
-from ccbuild.prose import find_prose, read_documents, read_lines, read_paragraphs, split_prose
+from ccbuild.lines import read_lines
+from ccbuild.prose import find_prose, split_prose
+from ccbuild.rows import read_documents, read_paragraphs
 
 
 @pytest.fixture
@@ -153,7 +155,7 @@ def test_damaged_documents_are_named(in_folder: Path, name: str, content: bytes,
 
 def test_parquet_without_text(in_folder: Path) -> None:
     pq.write_table(pa.table({"content": ["one"]}), "a.parquet")
-    with pytest.raises(InputError, match="no column 'text'. It has content"):
+    with pytest.raises(InputError, match="no text column 'text'. It has content"):
         list(read_documents("a.parquet"))
     with pytest.raises(InputError, match="is not a file"):
         list(read_documents("b.parquet"))

@@ -1,11 +1,11 @@
-"""Rows of text in JSON lines and Parquet: read a column, write the rows that stay."""
+"""Rows of text in JSON lines, Parquet and plain text: read their texts, write the rows that stay."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from ccbuild.dedup.corpora.texts import CorpusConfig, Overlap, duplicates, listed, overlap, reason_of, sketch
 from ccbuild.dedup.decisions import Decisions
-from ccbuild.errors import DataError, InputError
-from ccbuild.progress import counted, phase
-from ccbuild.prose import read_lines
-from ccbuild.storage import PARQUET, write_bytes, write_json
+from ccbuild.errors import InputError
+from ccbuild.lines import bare_name
+from ccbuild.progress import counted, note, phase
+from ccbuild.rows import LeftOut, Split, in_blocks, is_parquet, read_rows
+from ccbuild.storage import PARQUET, open_parquet, write_bytes, write_json
 
 __all__ = ["Corpus", "Dropped", "Result", "compare_files", "dedup_files", "overlap_record"]
 
@@ -33,7 +34,7 @@ class Dropped:
 
     file: str
     row: int
-    """From 0; in JSON lines the line, empty ones counted."""
+    """From 0; blank lines of JSON lines are no rows, and of plain text a row is a document as ``split`` has it."""
     reason: str
     """`exact_duplicate`, the same text as the row that stays, or `near_duplicate`."""
     partner_file: str
@@ -61,22 +62,36 @@ class Result:
 
 
 class Corpus:
-    """Files of rows as one corpus: row n is row ``n - first[file]`` of a file."""
+    """Files of rows as one corpus: row n is row ``n - first[file]`` of a file.
 
-    def __init__(self, paths: Sequence[str], column: str = "text") -> None:
-        self.paths, self.column, self._first = list(paths), column, [0]
+    A row without a text has the empty one; of these `tell` hears a sentence a file.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        column: str = "text",
+        split: Split = "auto",
+        tell: Callable[[str], None] = note,
+    ) -> None:
+        self.paths, self._column, self._split, self._tell, self._first = list(paths), column, split, tell, [0]
         for path in self.paths:
             if not Path(path).is_file():
-                raise InputError(f"{path} is not a file. Name JSON lines (.jsonl, .jsonl.gz, .jsonl.xz) or Parquet.")
+                raise InputError(f"{path} is not a file. Name JSON lines, Parquet or plain text.")
 
     def texts(self) -> Iterator[str]:
         """The text of every row, in order."""
         self._first = [0]
         for path in self.paths:
-            n = 0
-            for n, text in enumerate(_texts(path, self.column), 1):  # noqa: B007  the last number is used
-                yield text
-            self._first.append(self._first[-1] + n)
+            left = LeftOut(path, self._column)
+            yield from self._texts(path, left)
+            self._first.append(self._first[-1] + left.seen)
+            if left.number:
+                self._tell(left.told("Such rows are compared with nothing, and stay."))
+
+    def _texts(self, path: str, left: LeftOut) -> Iterator[str]:
+        rows = read_rows(path, self._split, self._column, [self._column])
+        return (left.text(row) or "" for row in rows)
 
     def place(self, row: int) -> tuple[str, int]:
         """(file, row in it); known once `texts` has been read to its end."""
@@ -89,7 +104,7 @@ class Corpus:
         for path, first, last in zip(self.paths, self._first, self._first[1:], strict=False):
             here = set(wanted[(wanted >= first) & (wanted < last)].tolist())
             if here:
-                texts = itertools.islice(_texts(path, self.column), max(here) - first + 1)
+                texts = itertools.islice(self._texts(path, LeftOut(path, self._column)), max(here) - first + 1)
                 found.update((first + i, text) for i, text in enumerate(texts) if first + i in here)
         return found
 
@@ -98,25 +113,30 @@ class Corpus:
         for path, first, last in zip(self.paths, self._first, self._first[1:], strict=False):
             keep = np.ones(last - first, np.bool_)
             keep[gone[(gone >= first) & (gone < last)].astype(np.int64) - first] = False
-            target = folder / _kept_name(path)
+            target = folder / bare_name(path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if _is_parquet(path):
+            if is_parquet(path):
                 _write_parquet(path, target, keep)
             else:
-                with target.open("w", encoding="utf-8", newline="\n") as stream:
-                    stream.writelines(f"{line}\n" for line, stays in zip(read_lines(path), keep, strict=True) if stays)
+                self._write_lines(path, target, keep)
+
+    def _write_lines(self, path: str, target: Path, keep: NDArray[np.bool_]) -> None:
+        """Documents of several lines end with a blank one, as they began."""
+        rows = read_rows(path, self._split, self._column)
+        with target.open("w", encoding="utf-8", newline="\n") as stream:
+            end = "\n\n" if in_blocks(path, self._split) else "\n"
+            stream.writelines(f"{row.raw}{end}" for row, stays in zip(rows, keep, strict=True) if stays)
 
 
-def dedup_files(paths: Sequence[str], config: CorpusConfig, column: str = "text", out: Path | None = None) -> Result:
-    """The duplicates among all rows of all `paths`.
+def dedup_files(corpus: Corpus, config: CorpusConfig, out: Path | None = None) -> Result:
+    """The duplicates among all rows of all files of `corpus`; rows without text stay.
 
     With `out` it holds the kept rows, each file under its name in ``kept/``, ``dropped.jsonl`` and ``summary.json``.
     """
-    names = [_kept_name(path) for path in paths]
+    names = [bare_name(path) for path in corpus.paths]
     twice = next((name for name in names if names.count(name) > 1), None)
     if out is not None and twice:
         raise InputError(f"Two files would both become {out / 'kept' / twice}. Rename one, or take them one by one.")
-    corpus = Corpus(paths, column)
     with phase("read"):
         rows = sketch(counted(corpus.texts(), "rows"), config)
     with phase("decide"):
@@ -133,6 +153,7 @@ def dedup_files(paths: Sequence[str], config: CorpusConfig, column: str = "text"
         "exact_duplicate": exact,
         "near_duplicate": len(decided.doc) - exact,
         "too_short_for_near": int((~rows.signed).sum()),
+        "without_text": int((rows.characters == 0).sum()),
         "characters": int(rows.characters.sum()),
         "kept_characters": int(rows.characters.sum()) - lost,
     }
@@ -143,9 +164,9 @@ def dedup_files(paths: Sequence[str], config: CorpusConfig, column: str = "text"
     return Result(summary, dropped)
 
 
-def compare_files(first: Sequence[str], second: Sequence[str], config: CorpusConfig, column: str = "text") -> Overlap:
+def compare_files(first: Corpus, second: Corpus, config: CorpusConfig) -> Overlap:
     """How much of each of two corpora the other has."""
-    texts = [counted(Corpus(paths, column).texts(), "rows") for paths in (first, second)]
+    texts = [counted(corpus.texts(), "rows") for corpus in (first, second)]
     sides = [sketch(rows, config, paragraphs=True) for rows in counted(texts, "corpora", 2)]
     return overlap(*sides)
 
@@ -172,53 +193,8 @@ def _dropped(corpus: Corpus, decided: Decisions) -> Iterator[Dropped]:
         yield Dropped(*place, reason_of(equal), *stays, near, *found, matched, sizes[partner])
 
 
-def _is_parquet(path: str) -> bool:
-    return path.endswith(".parquet")
-
-
-def _kept_name(path: str) -> str:
-    return Path(path).name.removesuffix(".gz").removesuffix(".xz")
-
-
-def _texts(path: str, column: str) -> Iterator[str]:
-    return _parquet_texts(path, column) if _is_parquet(path) else _json_texts(path, column)
-
-
-def _json_texts(path: str, column: str) -> Iterator[str]:
-    for number, line in enumerate(read_lines(path), 1):
-        try:
-            record = json.loads(line) if line.strip() else {column: ""}
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number} is no JSON: {error}. Give JSON lines or Parquet.") from error
-        text = record.get(column) if isinstance(record, dict) else None
-        if not isinstance(text, str):
-            have = ", ".join(map(str, record)) if isinstance(record, dict) else "no keys"
-            raise InputError(f"{path}, line {number} has no text under {column!r}: {have}. Name it by --text-column.")
-        yield text
-
-
-def _parquet_texts(path: str, column: str) -> Iterator[str]:
-    with _open_parquet(path) as file:
-        names = file.schema_arrow.names
-        if column not in names or not _is_text(file.schema_arrow.field(column).type):
-            raise InputError(f"{path} has no text column {column!r}: {', '.join(names)}. Name it by --text-column.")
-        for batch in file.iter_batches(_BATCH, columns=[column]):
-            yield from (text or "" for text in batch[0].to_pylist())
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _open_parquet(path: str) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} is not a whole Parquet file ({error}). Fetch or write it again.") from error
-
-
 def _write_parquet(path: str, target: Path, keep: NDArray[np.bool_]) -> None:
-    with _open_parquet(path) as file, pq.ParquetWriter(target, file.schema_arrow, **PARQUET) as writer:
+    with open_parquet(path) as file, pq.ParquetWriter(target, file.schema_arrow, **PARQUET) as writer:
         first = 0
         for batch in file.iter_batches(_BATCH):
             writer.write_batch(batch.filter(pa.array(keep[first : first + len(batch)])))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from cc100.engines import Engine
 from cc100.layout import Run, Source, text_sources
@@ -22,16 +22,16 @@ from ccbuild.ledger import Ledger
 from ccbuild.lock import locked
 from ccbuild.missing import note_failures
 from ccbuild.progress import ShowProgress, counted
-from ccbuild.prose import check_code, read_documents
+from ccbuild.prose import check_code
 from ccbuild.records import Document, doc_id, to_table
+from ccbuild.rows import LeftOut, Split, read_rows
 from ccbuild.rundir import Input
 from ccbuild.runner import Timings
 from ccbuild.storage import Manifest, Unit, sha256_file
 from ccbuild.text.clean import paragraphs
 
-__all__ = ["ImportLanguage", "Split", "import_corpus", "steps"]
+__all__ = ["ImportLanguage", "import_corpus", "steps"]
 
-Split = Literal["auto", "line", "blank"]
 _BATCH = 64
 
 
@@ -72,13 +72,15 @@ class ImportLanguage:
 
     def _documents(self, ledger: Ledger) -> Iterator[Document]:
         for shard, name, path in self.files:
-            for number, record in enumerate(read_documents(path, self.split)):
-                found = tuple(paragraphs(record["text"]))
+            left = LeftOut(name)
+            for number, row in enumerate(read_rows(path, self.split)):
+                text = left.text(row)
+                found = tuple(paragraphs(text or ""))
                 if not found:
-                    ledger["documents"].drop("empty_text")
+                    ledger["documents"].drop("no_text" if text is None else "empty_text")
                     continue
                 ledger["documents"].keep()
-                known = _known(record, name, number)
+                known = _known(row.record, name, number)
                 yield dataclasses.replace(
                     known,
                     doc_id=doc_id(shard, number),
@@ -110,7 +112,7 @@ def import_corpus(
 ) -> VerbSummary:
     """Files of text by language as the corpus of the run in `out`; files imported before must be named again.
 
-    `patterns` have ``{lang}`` where the code stands, or all files are of `lang`. `split`: as of `read_documents`.
+    `patterns` have ``{lang}`` where the code stands, or all files are of `lang`. `split`: as of `ccbuild.rows`.
     """
     if lang is not None:
         check_code(lang)

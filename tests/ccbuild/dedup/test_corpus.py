@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import lzma
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ccbuild.cli import dedup as cli
-from ccbuild.dedup.corpora.files import dedup_files
+from ccbuild.dedup.corpora.files import Corpus, dedup_files
 from ccbuild.dedup.corpora.query import datasketch_index, minhash, neighbours
 from ccbuild.dedup.corpora.texts import CorpusConfig, deduplicate, overlap, sketch
 from ccbuild.dedup.external.printfile import write_prints
@@ -61,6 +62,7 @@ def test_rows_that_go_name_what_they_repeat(tmp_path: Path, capsys: pytest.Captu
             "exact_duplicate": 1,
             "near_duplicate": 1,
             "too_short_for_near": 4,
+            "without_text": 1,
             "characters": len(LONG + REST + NEAR) + 15,
             "kept_characters": len(LONG + REST) + 10,
         }
@@ -82,8 +84,30 @@ def test_without_a_folder_the_dropped_rows_are_printed(tmp_path: Path, capsys: p
     a.write_bytes(gzip.compress(f'{{"body": "{LONG}"}}\n\n{{"body": "{NEAR}"}}\n'.encode()))
     assert run(str(a), "--text-column", "body", "--json") == 0
     captured = capsys.readouterr()
-    assert [d["row"] for d in records(captured.out)] == [2]
-    assert "kept 2," in captured.err
+    assert [d["row"] for d in records(captured.out)] == [1]
+    assert "kept 1," in captured.err
+
+
+def test_a_published_corpus_keeps_its_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus, out = tmp_path / "sw.txt.xz", tmp_path / "clean"
+    corpus.write_bytes(lzma.compress(f"{LONG}\nend\n\n{REST}\n\n{LONG}\nend\n\n".encode()))
+    assert run("compare", str(corpus), str(corpus), "--json") == 0
+    assert records(capsys.readouterr().out)[0]["rows"] == [3, 3]
+    assert run(str(corpus), "--out", str(out)) == 0
+    assert (out / "kept" / "sw.txt").read_text(encoding="utf-8") == f"{LONG}\nend\n\n{REST}\n\n"
+    assert [(d["row"], d["partner_row"]) for d in records((out / "dropped.jsonl").read_text())] == [(2, 0)]
+
+
+def test_rows_without_text_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine, out = tmp_path / "a.jsonl", tmp_path / "clean"
+    lines = ['{"text": null, "id": 1}', '{"id": 2}', '{"text": "same"}', '{"text": "", "id": 3}', '{"text": "same"}']
+    mine.write_text("\n".join([*lines, '{"text": null, "id": 1}', ""]))
+    assert run(str(mine), "--out", str(out), "--json") == 0
+    said = capsys.readouterr()
+    (summary,) = records(said.out)
+    assert (summary["rows"], summary["kept"], summary["without_text"]) == (6, 5, 4)
+    assert "3 of 6 records have no text (2 null, 1 without 'text'), the first in line 1. Such rows are" in said.err
+    assert (out / "kept" / "a.jsonl").read_text() == "\n".join([*lines[:4], lines[0], ""])
 
 
 def chain(links: int, moved: int = 14, words: int = 200) -> list[str]:
@@ -155,7 +179,7 @@ def test_only_the_same_text_is_an_exact_duplicate() -> None:
 def test_each_policy_keeps_its_copy(tmp_path: Path, keep: str, stays: list[int]) -> None:
     texts = [NEAR, LONG, NEAR, REST]
     path = write_json_lines(tmp_path / "a.jsonl", texts)
-    result = dedup_files([path], CorpusConfig(keep=keep), out=tmp_path / "out")  # type: ignore[arg-type]
+    result = dedup_files(Corpus([path]), CorpusConfig(keep=keep), tmp_path / "out")  # type: ignore[arg-type]
     kept = records((tmp_path / "out/kept/a.jsonl").read_text())
     assert [record["id"] for record in kept] == stays
     assert len(result.dropped) == 4 - len(stays)
@@ -234,17 +258,17 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     broken = tmp_path / "b.parquet"
     broken.write_bytes(b"PAR1nonsense")
     with pytest.raises(DataError, match=r"b\.parquet"):
-        dedup_files([str(broken)], CorpusConfig())
-    for line, message in (("{", "line 2 is no JSON"), ('{"body": "x"}', "body"), ("[1]", "no keys")):
+        dedup_files(Corpus([str(broken)]), CorpusConfig())
+    for line, message in (("{", "line 2 is no JSON"), ("[1]", "line 2 is a JSON list")):
         path = tmp_path / "a.jsonl"
         path.write_text(f'{{"text": "x"}}\n{line}\n')
         with pytest.raises(InputError, match=message):
-            dedup_files([str(path)], CorpusConfig())
+            dedup_files(Corpus([str(path)]), CorpusConfig())
     pq.write_table(pa.table({"text": [1]}), broken)
     with pytest.raises(InputError, match="no text column"):
-        dedup_files([str(broken)], CorpusConfig())
+        dedup_files(Corpus([str(broken)]), CorpusConfig())
     with pytest.raises(InputError, match="both become"):
-        dedup_files([write_json_lines(tmp_path / "a.jsonl", [])] * 2, CorpusConfig(), out=tmp_path / "o")
+        dedup_files(Corpus([write_json_lines(tmp_path / "a.jsonl", [])] * 2), CorpusConfig(), tmp_path / "o")
     with pytest.raises(ConfigError, match="min_jaccard"):
         CorpusConfig(min_jaccard=2)
 
