@@ -15,6 +15,7 @@ import pyarrow.dataset as ds
 
 from ccbuild.corpus import CorpusLanguage, open_corpus
 from ccbuild.errors import InputError
+from ccbuild.plural import many
 from ccbuild.reasons import REASONS
 from ccbuild.records import DOCUMENT_SCHEMA, DROPPED_SCHEMA, REFUSED_SCHEMA
 from ccbuild.rundir import RunDir, open_run_dir
@@ -25,6 +26,11 @@ __all__ = ["OpenRun", "Rows", "Sample", "open_run"]
 
 _GIVERS = {"extract": ("extract", "rights"), "refine": ("match", "refine")}
 """Who gives the reasons that stand in the tables of a verb."""
+_LISTED = {
+    "reason": "run.table() lists those of this run, ccbuild.reasons.REASONS all of them with what they mean.",
+    "lang": "run.summary().languages lists those of this run.",
+}
+"""Where the values of a column stand."""
 _CELL = 60
 """Characters of a cell that a person sees."""
 
@@ -98,10 +104,10 @@ class Rows:
         return self._rows.to_table()
 
     def __repr__(self) -> str:
-        return f"{len(self):,} rows\n{self.head()!r}"
+        return f"{many(len(self), 'row')}\n{self.head()!r}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{len(self):,} rows</p>{self.head()._repr_html_()}"
+        return f"<p>{many(len(self), 'row')}</p>{self.head()._repr_html_()}"
 
 
 class OpenRun(RunDir):
@@ -182,8 +188,9 @@ def _equals(column: str, value: str | None, known: Set[str]) -> pc.Expression | 
     if value is None:
         return None
     if value not in known:
-        near = difflib.get_close_matches(value, known, n=3) or sorted(known)
-        raise InputError(f"There is no {column} {value!r} here. Did you mean {', '.join(near) or 'another run'}?")
+        near = difflib.get_close_matches(value, known, n=3)
+        hint = f"Did you mean {' or '.join(near)}?" if near else _LISTED[column]
+        raise InputError(f"There is no {column} {value!r} here. {hint}")
     return pc.field(column) == value
 
 

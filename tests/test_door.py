@@ -78,6 +78,10 @@ def test_a_run_opens_whichever_recipe_made_it(small_run: Path, tmp_path: Path) -
     assert run.corpus("sw").documents == len(run.documents("sw"))
     with pytest.raises(InputError, match="There is no reason 'too_shortt' here. Did you mean too_short"):
         run.dropped("too_shortt")
+    for ask, where in ((run.dropped, "ccbuild.reasons.REASONS"), (run.documents, "run.summary")):
+        with pytest.raises(InputError, match=where) as told:
+            ask("nothing like it")
+        assert len(str(told.value)) < 160  # no list of all that there are
     with pytest.raises(InputError, match=r"is not the folder of a run: it has no run\.json"):
         ccbuild.open_run(tmp_path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ccbuild.langid.codes import CC100
+from ccbuild.plural import many
 from ccbuild.report.figures import Series, rank_chart
 from ccbuild.report.sheet import Table, sheet
 from ccbuild.vocab.alpha import PlanRow
@@ -26,7 +27,7 @@ def plan_page(rows: Sequence[PlanRow], *, alpha: float, by: str, cap: float | No
         for r, name in zip(rows, names, strict=True)
     ]
     capped = f"; no language is read more than {cap:g} times" if cap else ""
-    lede = f"alpha {alpha:g} over {by}, {len(rows)} languages{capped}"
+    lede = f"alpha {alpha:g} over {by}, {many(len(rows), 'language')}{capped}"
     return sheet("Alpha plan", lede, [("Share before and after", chart)], [Table("Languages", columns, cells)])
 
 
@@ -48,7 +49,8 @@ def spelling_page(spellings: Sequence[Spelling]) -> str:
         *map(_languages, spellings),
         *map(_scripts, spellings),
     ]
-    lede = f"{len(spellings)} vocabularies over {len(codes)} languages; lower is better, but for bytes per piece."
+    over = f"{many(len(spellings), 'vocabulary')} over {many(len(codes), 'language')}"
+    lede = f"{over}; lower is better, but for bytes per piece."
     return sheet("Vocabulary report", lede, [(label, chart)], tables)
 
 
@@ -68,7 +70,7 @@ def _languages(spelling: Spelling) -> Table:
         ]
         for code, row in spelling.languages.items()
     ]
-    return Table(f"{spelling.name}, {spelling.size:,} pieces", columns, rows)
+    return Table(f"{spelling.name}, {many(spelling.size, 'piece')}", columns, rows)
 
 
 def _scripts(spelling: Spelling) -> Table:
