@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from ccbuild.corpus import CorpusLanguage, open_corpus
 from ccbuild.errors import InputError
@@ -124,12 +125,19 @@ class OpenRun(RunDir):
         return Text(table(self.summary()))
 
     def dropped(self, reason: str | None = None) -> Rows:
-        """Documents that `refine` dropped, for one reason or all: address, URL, reason, partner of duplicates."""
+        """Documents that `refine` dropped, for one reason or all: address, URL, reason, partner of duplicates.
+
+        A head has the text that was judged, and how many paragraphs of the page had gone before as repeated ones.
+        """
 
         def add_text(rows: list[dict[str, Any]]) -> None:
             pages = self.rows("extract", [row["doc_id"] for row in rows], ["text"])
+            gone = self._repeated({row["doc_id"] for row in rows})
             for row in rows:
-                row["text"] = pages.get(row["doc_id"], {}).get("text")
+                text, own = pages.get(row["doc_id"], {}).get("text"), gone.get(row["doc_id"], set())
+                left = (line for number, line in enumerate((text or "").split("\n")) if number not in own)
+                row["text"] = text and "\n".join(left)
+                row["repeated_paragraphs"] = len(own)
 
         chosen = _equals("reason", reason, self._reasons("refine"))
         return Rows(
@@ -145,6 +153,17 @@ class OpenRun(RunDir):
         return Rows(
             [self.file("extract", shard, "refused") for shard in self.numbers("extract")], REFUSED_SCHEMA, chosen
         )
+
+    def _repeated(self, documents: Set[int]) -> dict[int, set[int]]:
+        """Document to the numbers of its paragraphs that `match` decided to drop."""
+        found: dict[int, set[int]] = {}
+        for shard, own in itertools.groupby(sorted(documents), key=lambda document: document >> 32):
+            wanted = pc.field("doc_id").isin(pa.array(list(own), pa.uint64())) & pc.field("paragraph").is_valid()
+            for row in pq.read_table(
+                self.decisions(shard), columns=["doc_id", "paragraph"], filters=wanted
+            ).to_pylist():
+                found.setdefault(row["doc_id"], set()).add(row["paragraph"])
+        return found
 
     def _reasons(self, verb: str) -> set[str]:
         """Reasons that a verb gave in this run, or could have given by a stage of the user's."""

@@ -70,6 +70,7 @@ def test_a_run_opens_whichever_recipe_made_it(small_run: Path, tmp_path: Path) -
     assert len(near) == 3
     assert all(row["text"] and row["partner"] is not None for row in near)
     assert "near_duplicate" in repr(near)
+    assert {row["repeated_paragraphs"] for row in near} == {0}  # these went whole
     assert near._repr_html_().count("<tr>") == 4
     traced = run.trace(near[0]["doc_id"])
     assert traced["refine"]["reason"] == "near_duplicate"

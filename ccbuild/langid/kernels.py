@@ -498,7 +498,7 @@ def find_noise(points: Any, begin: int, end: int, signs: Any) -> Any:
         words = size // 2
     commas = counts[_COMMA]
     if commas >= 8 and counts[_END] < limits[8] * commas and commas > limits[9] * words:
-        return _KEYWORDS if _said(points, begin, end, letters) < limits[10] * commas else 0
+        return _KEYWORDS if letters < limits[10] * commas else 0
     return 0
 
 

@@ -59,9 +59,9 @@ _KEYWORD_ENDS, _KEYWORDS = 1 / 8, 1 / 4
 4 real pages, 56 sentences (53 of the UDHR, its article 2 above all), all of the made lists; half as many commas take 32
 and 198, twice as many none and 41 % of the lists; twice the ends 13 and 73."""
 _KEYWORD_LETTERS = 16
-"""Letters for each comma, an ideograph as three, that such a list has less than. Made lists have 13 at most. Of the 56
-sentences it leaves 6, and all of the pages but those of characters drawn as boxes: where words are long, as in Zulu,
-four to a comma are prose."""
+"""Letters for each comma that such a list has less than. Made lists have 13 at most. Of the 56 sentences it leaves 7,
+and all of the pages but those of characters drawn as boxes: where words are long, as in Zulu, four to a comma are
+prose."""
 _LEADS = "ÂÃâÐÑØÙàá\ufffdïРС"
 _MARKS = "‘’“”•–—™"
 _TAILS = "".join(map(chr, range(0x80, 0xC0))) + "‚ƒ„…†‡ˆ‰Š‹Œ˜š›œžŸŽ€" + _MARKS
@@ -97,8 +97,7 @@ def signs() -> Signs:
         for column, key in enumerate(keys):
             places[[ord(key), ord(key.upper())]] = 100 * row + column
     limits = (_DIGITS, _RUNS, _BROKEN, _CODE, _NEIGHBOURS, _SAME, _MENU_LINE, _MENU_ENDS, _KEYWORD_ENDS, _KEYWORDS)
-    limits += (_KEYWORD_LETTERS,)
-    return Signs(classes, places, small_table(), np.array(limits))
+    return Signs(classes, places, small_table(), np.array([*limits, _KEYWORD_LETTERS]))
 
 
 def noise(text: str) -> str | None:
