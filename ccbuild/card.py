@@ -16,6 +16,7 @@ import yaml
 from ccbuild import __version__
 from ccbuild.corpus import CORPUS_SCHEMA
 from ccbuild.langid.codes import CC100
+from ccbuild.plural import many
 from ccbuild.reasons import in_words, meaning, place
 from ccbuild.storage import Manifest
 
@@ -123,8 +124,9 @@ def _body(
         *([f"**{_incomplete(missing)}**", "", *(f"* `{each}`" for each in missing), ""] if missing else ()),
         _DESCRIPTION,
         "",
-        f"{totals['documents']:,} documents in {len(kept)} languages, {totals['characters']:,} characters, "
-        f"{totals['nbytes']:,} bytes of text" + (f", crawled from {min(dates)} to {max(dates)}." if dates else "."),
+        f"{many(totals['documents'], 'document')} in {many(len(kept), 'language')}, "
+        f"{many(totals['characters'], 'character')}, {many(totals['nbytes'], 'byte')} of text"
+        + (f", crawled from {min(dates)} to {max(dates)}." if dates else "."),
         "",
         "## Reading it",
         "",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ccbuild.corpus import CorpusLanguage, open_corpus
 from ccbuild.errors import DataError, InputError, NetworkError
+from ccbuild.plural import many
 from ccbuild.progress import counted, phase
 from ccbuild.storage import sha256_file
 
@@ -29,13 +30,13 @@ def push(folder: str | Path, repo: str, *, private: bool = True, endpoint: str |
     api = HfApi(endpoint=endpoint)
     try:
         url = api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
-        with phase(f"upload {len(names):,} files"):
+        with phase(f"upload {many(len(names), 'file')}"):
             api.upload_folder(
                 repo_id=repo,
                 repo_type="dataset",
                 folder_path=root,
                 allow_patterns=names,
-                commit_message=f"Corpus in {len(corpus)} languages",
+                commit_message=f"Corpus in {many(len(corpus), 'language')}",
             )
     except HFValidationError as error:
         raise InputError(f"{repo!r} is no name of a repository: {error}") from error

@@ -11,9 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from ccbuild.corpus import CorpusLanguage, open_corpus
 from ccbuild.errors import InputError
+from ccbuild.plural import many
 from ccbuild.reasons import REASONS
 from ccbuild.records import DOCUMENT_SCHEMA, DROPPED_SCHEMA, REFUSED_SCHEMA
 from ccbuild.rundir import RunDir, open_run_dir
@@ -24,6 +26,11 @@ __all__ = ["OpenRun", "Rows", "Sample", "open_run"]
 
 _GIVERS = {"extract": ("extract", "rights"), "refine": ("match", "refine")}
 """Who gives the reasons that stand in the tables of a verb."""
+_LISTED = {
+    "reason": "run.table() lists those of this run, ccbuild.reasons.REASONS all of them with what they mean.",
+    "lang": "run.summary().languages lists those of this run.",
+}
+"""Where the values of a column stand."""
 _CELL = 60
 """Characters of a cell that a person sees."""
 
@@ -99,10 +106,10 @@ class Rows:
         return self._rows.to_table()
 
     def __repr__(self) -> str:
-        return f"{len(self):,} rows\n{self.head()!r}"
+        return f"{many(len(self), 'row')}\n{self.head()!r}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{len(self):,} rows</p>{self.head()._repr_html_()}"
+        return f"<p>{many(len(self), 'row')}</p>{self.head()._repr_html_()}"
 
 
 class OpenRun(RunDir):
@@ -119,12 +126,19 @@ class OpenRun(RunDir):
         return Text(table(self.summary()))
 
     def dropped(self, reason: str | None = None) -> Rows:
-        """Documents that `refine` dropped, for one reason or all: address, URL, reason, partner of duplicates."""
+        """Documents that `refine` dropped, for one reason or all: address, URL, reason, partner of duplicates.
+
+        A head has the text that was judged, and how many paragraphs of the page had gone before as repeated ones.
+        """
 
         def add_text(rows: list[dict[str, Any]]) -> None:
             pages = self.rows("extract", [row["doc_id"] for row in rows], ["text"])
+            gone = self._repeated({row["doc_id"] for row in rows})
             for row in rows:
-                row["text"] = pages.get(row["doc_id"], {}).get("text")
+                text, own = pages.get(row["doc_id"], {}).get("text"), gone.get(row["doc_id"], set())
+                left = (line for number, line in enumerate((text or "").split("\n")) if number not in own)
+                row["text"] = text and "\n".join(left)
+                row["repeated_paragraphs"] = len(own)
 
         chosen = _equals("reason", reason, self._reasons("refine"))
         return Rows(
@@ -140,6 +154,17 @@ class OpenRun(RunDir):
         return Rows(
             [self.file("extract", shard, "refused") for shard in self.numbers("extract")], REFUSED_SCHEMA, chosen
         )
+
+    def _repeated(self, documents: Set[int]) -> dict[int, set[int]]:
+        """Document to the numbers of its paragraphs that `match` decided to drop."""
+        found: dict[int, set[int]] = {}
+        for shard, own in itertools.groupby(sorted(documents), key=lambda document: document >> 32):
+            wanted = pc.field("doc_id").isin(pa.array(list(own), pa.uint64())) & pc.field("paragraph").is_valid()
+            for row in pq.read_table(
+                self.decisions(shard), columns=["doc_id", "paragraph"], filters=wanted
+            ).to_pylist():
+                found.setdefault(row["doc_id"], set()).add(row["paragraph"])
+        return found
 
     def _reasons(self, verb: str) -> set[str]:
         """Reasons that a verb gave in this run, or could have given by a stage of the user's."""
@@ -183,8 +208,9 @@ def _equals(column: str, value: str | None, known: Set[str]) -> pc.Expression | 
     if value is None:
         return None
     if value not in known:
-        near = difflib.get_close_matches(value, known, n=3) or sorted(known)
-        raise InputError(f"There is no {column} {value!r} here. Did you mean {', '.join(near) or 'another run'}?")
+        near = difflib.get_close_matches(value, known, n=3)
+        hint = f"Did you mean {' or '.join(near)}?" if near else _LISTED[column]
+        raise InputError(f"There is no {column} {value!r} here. {hint}")
     return pc.field(column) == value
 
 

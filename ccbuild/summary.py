@@ -9,6 +9,7 @@ from typing import Any
 from ccbuild.langid.codes import CC100
 from ccbuild.ledger import Ledger
 from ccbuild.missing import Missing, missing_units
+from ccbuild.plural import many
 from ccbuild.progress import visible
 from ccbuild.reasons import in_words, meaning
 from ccbuild.rundir import RunDir
@@ -126,7 +127,9 @@ def table(summary: Summary, most: int = 12) -> str:
     lines = _missing_lines(summary.missing)
     if not (summary.archives or summary.pages_in):
         return "\n".join([*lines, "No archive is read yet: extract is the verb that does."])
-    source = f"{summary.archives} archives, {summary.nbytes / 1e6:.1f} MB" if summary.archives else "imported text"
+    source = (
+        f"{many(summary.archives, 'archive')}, {summary.nbytes / 1e6:.1f} MB" if summary.archives else "imported text"
+    )
     lines += [source, f"{'pages in':<44}{summary.pages_in:>10,}"]
     for loss in summary.losses:
         what = "quarantined" if loss.quarantined else "dropped"
@@ -169,6 +172,6 @@ def incomplete(missing: Sequence[Missing]) -> str:
     'NOT WHOLE: 1 unit (1 archive) is missing, and all that follows is of the rest:'
     """
     archives = len({name for each in missing for name in each.archives})
-    held = f" ({archives:,} archive{'s' if archives > 1 else ''})" if archives else ""
-    units = "1 unit{} is" if len(missing) == 1 else f"{len(missing):,} units{{}} are"
-    return f"NOT WHOLE: {units.format(held)} missing, and all that follows is of the rest:"
+    held = f" ({many(archives, 'archive')})" if archives else ""
+    are = "is" if len(missing) == 1 else "are"
+    return f"NOT WHOLE: {many(len(missing), 'unit')}{held} {are} missing, and all that follows is of the rest:"

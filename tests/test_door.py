@@ -70,6 +70,7 @@ def test_a_run_opens_whichever_recipe_made_it(small_run: Path, tmp_path: Path) -
     assert len(near) == 3
     assert all(row["text"] and row["partner"] is not None for row in near)
     assert "near_duplicate" in repr(near)
+    assert {row["repeated_paragraphs"] for row in near} == {0}  # these went whole
     assert near._repr_html_().count("<tr>") == 4
     traced = run.trace(near[0]["doc_id"])
     assert traced["refine"]["reason"] == "near_duplicate"
@@ -78,6 +79,10 @@ def test_a_run_opens_whichever_recipe_made_it(small_run: Path, tmp_path: Path) -
     assert run.corpus("sw").documents == len(run.documents("sw"))
     with pytest.raises(InputError, match="There is no reason 'too_shortt' here. Did you mean too_short"):
         run.dropped("too_shortt")
+    for ask, where in ((run.dropped, "ccbuild.reasons.REASONS"), (run.documents, "run.summary")):
+        with pytest.raises(InputError, match=where) as told:
+            ask("nothing like it")
+        assert len(str(told.value)) < 160  # no list of all that there are
     with pytest.raises(InputError, match=r"is not the folder of a run: it has no run\.json"):
         ccbuild.open_run(tmp_path)
 

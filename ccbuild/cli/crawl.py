@@ -30,6 +30,7 @@ from ccbuild.crawl.selection import is_selection
 from ccbuild.crawl.snapshots import KINDS, archive_paths, list_snapshots, located, parse_paths, sample_paths
 from ccbuild.errors import InputError
 from ccbuild.lines import read_lines
+from ccbuild.plural import many
 from ccbuild.progress import Bar, note, phase, watched
 
 __all__ = ["add"]
@@ -160,8 +161,8 @@ def _fetch(options: argparse.Namespace) -> int:
     nbytes = sum(f.size for f in fetched)
     fresh = sum(f.fresh for f in fetched)
     note(
-        f"{len(fetched):,} archives in {out}, {nbytes / 1e6:,.1f} MB; "
-        f"{fresh:,} fetched now by {client.requests:,} requests"
+        f"{many(len(fetched), 'archive')} in {out}, {nbytes / 1e6:,.1f} MB; "
+        f"{fresh:,} fetched now by {many(client.requests, 'request')}"
     )
     return 0
 
@@ -179,7 +180,7 @@ def _fetch_selection(client: Client, options: argparse.Namespace) -> int:
     if options.json:
         print_records([{"archives": archives, "size": nbytes, "requests": client.requests}])
     note(
-        f"the records of {archives:,} archives in {options.out}, {nbytes / 1e6:,.1f} MB; "
+        f"the records of {many(archives, 'archive')} in {options.out}, {nbytes / 1e6:,.1f} MB; "
         f"read them with --set crawl.cache={options.out}"
     )
     return 0
@@ -242,9 +243,10 @@ def _text(selected: Selected, records: Cost, wet: Cost | None) -> list[str]:
     part = (
         "" if selected.files == selected.index_files else f", as if all {selected.index_files:,} files were like these"
     )
+    archives, files = many(selected.archives, "archive"), many(selected.files, "file")
     lines = [
-        f"{selected.records:,} of {selected.rows:,} pages, in {selected.archives:,} archives: {selected.path}",
-        f"index      {selected.requests:,} requests, {read:,.1f} MB of {whole:,.1f} MB in {selected.files:,} files",
+        f"{selected.records:,} of {many(selected.rows, 'page')}, in {archives}: {selected.path}",
+        f"index      {many(selected.requests, 'request')}, {read:,.1f} MB of {whole:,.1f} MB in {files}",
         f"selection  {records}{part}",
     ]
     if wet is not None:

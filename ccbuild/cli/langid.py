@@ -26,6 +26,7 @@ from ccbuild.langid.evaluate import evaluate, read_shares, table
 from ccbuild.langid.identify import answers, cascade_of, open_model
 from ccbuild.langid.thresholds import calibrate
 from ccbuild.langid.training import SupplementConfig, gather, train
+from ccbuild.plural import many
 from ccbuild.progress import counted, note, phase, watched
 from ccbuild.prose import check_code
 from ccbuild.rows import read_documents
@@ -239,7 +240,9 @@ def _audit(options: argparse.Namespace) -> int:
     sheet = Path(options.folder) / AUDITS / f"{check_code(options.lang)}.tsv"
     if not sheet.exists():
         n = write_sheet(root, options.lang, sheet, options.n, options.seed)
-        note(f"{sheet} has {n} documents. Write y or n into the first column of each line, then run this again.")
+        note(
+            f"{sheet} has {many(n, 'document')}. Write y or n into the first column of each line, then run this again."
+        )
         return 0
     found = audit(sheet)
     write_json(sheet.with_suffix(".json"), found)

@@ -18,6 +18,7 @@ from ccbuild.cli.terminal import command, print_records
 from ccbuild.config import override, to_mapping
 from ccbuild.door import Trainer, do
 from ccbuild.errors import FailedUnitsError, InputError
+from ccbuild.plural import many
 from ccbuild.progress import Bar, note, visible
 from ccbuild.rundir import FOLDERS, RunDir, open_run_dir
 from ccbuild.summary import table
@@ -143,10 +144,12 @@ def _run(options: argparse.Namespace) -> int:
     plan.check(Trainer())
     units = plan.units()
     print(yaml.safe_dump(to_mapping(plan.run.recipe), sort_keys=False, allow_unicode=True), end="")
-    print(f"# {units['archives']} archives, {units['nbytes'] / 1e6:,.1f} MB; {units['before']} were read before")
-    print(f"# {units['shards']} new shards of {units['files']}")
+    print(
+        f"# {many(units['archives'], 'archive')}, {units['nbytes'] / 1e6:,.1f} MB; {units['before']} were read before"
+    )
+    print(f"# {many(units['shards'], 'new shard')} of {units['files']}")
     if units["prepare"]:
-        print(f"# prepare: {len(units['prepare'])} units: {' '.join(units['prepare'])}")
+        print(f"# prepare: {many(len(units['prepare']), 'unit')}: {' '.join(units['prepare'])}")
     print(f"# verbs: {' '.join(plan.verbs)}")
     for need in plan.needs():
         print(f"# memory: {need}")
@@ -225,8 +228,8 @@ def _catalogue(options: argparse.Namespace) -> int:
                 size = "not stated" if entry.size is None else f"{entry.size:,}"
                 print(f"{entry.name:<16}{size:>12}  {entry.licence:<24}{entry.source}")
             for family in families.values():
-                many = f"{len(family.languages)} languages" if family.languages else "by date"
-                print(f"{family.name:<16}{many:>12}  {family.licence:<24}{family.source}")
+                held = many(len(family.languages), "language") if family.languages else "by date"
+                print(f"{family.name:<16}{held:>12}  {family.licence:<24}{family.source}")
         return 0
     asked = set(options.names) & set(families)
     if asked:

@@ -18,6 +18,7 @@ from ccbuild.cli.terminal import (
 )
 from ccbuild.errors import InputError
 from ccbuild.langid.codes import LANGUAGE_SETS
+from ccbuild.plural import many
 from ccbuild.progress import counted, note, phase, watched
 from ccbuild.storage import facts_of, write_bytes
 from ccbuild.vocab.alpha import WARN_REPETITION, PlanRow, plan_rows
@@ -225,7 +226,8 @@ def _print_spellings(spellings: Sequence[Spelling]) -> None:
     for number, spelling in enumerate(spellings):
         told = spelling.to_mapping()
         scripts = ", ".join(f"{script} {share:.1%}" for script, share in list(spelling.scripts.items())[:8])
-        print(f"[{number + 1}] {spelling.name}: {spelling.size:,} pieces, {len(spelling.languages)} languages")
+        languages = many(len(spelling.languages), "language")
+        print(f"[{number + 1}] {spelling.name}: {many(spelling.size, 'piece')}, {languages}")
         print(f"    scripts: {scripts}")
         print(f"    pieces that occur fewer than {RARE} times: {spelling.rare:,}")
         for ratio in RATIOS:

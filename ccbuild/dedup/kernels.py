@@ -36,7 +36,7 @@ _P64 = tuple(
 _B1, _B2, _B3, _B4, _B5 = _P64
 
 _PARTS, _WORD, _SINGLE, _MARK = range(4)  # as in words.py
-_SPACE = 0x20
+_SPACE, _ZERO = 0x20, 0x30
 
 POINT_MASK = 0x1FFFFF
 """Bits of a mapping table's entry that hold the code point written; 0: the character is left out."""
@@ -391,18 +391,31 @@ def line_offsets(points: NDArray[np.uint32], ends: NDArray[np.int64], counts: ND
 
 @njit(cache=True, nogil=True)
 def fast_paragraphs(
-    points: NDArray[np.uint32], offsets: NDArray[np.int64], mapping: NDArray[np.uint32], out: NDArray[np.uint64]
+    points: NDArray[np.uint32],
+    offsets: NDArray[np.int64],
+    mapping: NDArray[np.uint32],
+    digits: NDArray[np.uint32],
+    out: NDArray[np.uint64],
 ) -> None:
-    """XXH64 of each paragraph ``points[offsets[p]:offsets[p + 1]]``, mapped, in UTF-32-LE; 0 where nothing is left."""
+    """XXH64 of each paragraph ``points[offsets[p]:offsets[p + 1]]``, mapped, in UTF-32-LE; 0 where nothing is left.
+
+    A paragraph of which nothing but zeros are left is mapped by `digits`, unless this is empty.
+    """
     scratch = np.empty(_longest(offsets) + 1, np.uint32)
     view = scratch.view(np.uint8)
     last = uint32(len(mapping) - 1)  # a code point that no character has: left out
     for p in range(len(out)):
-        k = 0
+        k, letters = 0, uint32(0)
         for i in range(offsets[p], offsets[p + 1]):
             mapped = mapping[min(points[i], last)]
             scratch[k] = mapped  # overwritten by the next one when left out: no branch to mispredict
             k += mapped != 0
+            letters |= mapped ^ uint32(_ZERO) if mapped else uint32(0)
+        if k and not letters and len(digits):
+            k = 0
+            for i in range(offsets[p], offsets[p + 1]):
+                scratch[k] = digits[min(points[i], last)]
+                k += scratch[k] != 0
         out[p] = uint64(0)
         if k:
             h = xxh64(view, 0, 4 * k)

@@ -9,6 +9,9 @@ at which cc_net stops, is hashed as the three bytes it would be.
 ``fast`` keeps word characters only (the classes of `ccbuild.dedup.words`), each case-folded by itself, each decimal
 digit as ``0``, and takes XXH64 of the rest in UTF-32-LE. A paragraph of which nothing is left has no print: hash 0.
 
+``numbers`` is ``fast``, but for a paragraph without a letter, whose digits are kept: a row of a table does not stand on
+an earlier page because another one there has as many digits.
+
 Both run compiled over a batch, but for SHA-1 itself, which is hashlib's. 64 bits: among 10^11 different paragraphs
 expect some 270 pairs with one hash by chance.
 """
@@ -29,14 +32,14 @@ from ccbuild.text.normalise import normalise_ccnet_dedup
 
 __all__ = ["NO_PRINT", "ParagraphForm", "document_hash", "normalise_fast", "paragraph_hashes", "text_paragraph_hashes"]
 
-ParagraphForm = Literal["ccnet", "fast"]
+ParagraphForm = Literal["ccnet", "fast", "numbers"]
 
 NO_PRINT = 0
 """The hash that says: nothing to compare, never a duplicate."""
 
 
 def paragraph_hashes(paragraphs: Sequence[str], form: ParagraphForm) -> NDArray[np.uint64]:
-    """The hash of each of `paragraphs`, uint64[n]; in form ``fast`` 0 where there is nothing to compare."""
+    """The hash of each of `paragraphs`, uint64[n]; but in form ``ccnet`` 0 where there is nothing to compare."""
     out = np.empty(len(paragraphs), np.uint64)
     for first, last in batches(paragraphs):
         points, ends = _points(paragraphs[first:last], form)
@@ -72,15 +75,18 @@ def document_hash(text: str) -> int:
     return int.from_bytes(digest, "little") or 1
 
 
-def normalise_fast(paragraph: str) -> str:
-    """What is hashed in form ``fast``; the plain form that the compiled one equals.
+def normalise_fast(paragraph: str, form: ParagraphForm = "numbers") -> str:
+    """What is hashed in form ``fast`` or ``numbers``; the plain form that the compiled one equals.
 
-    >>> normalise_fast("Πρόσβαση: 24/7 — ΟΔΟΣ, Straße!")
-    'πρόσβαση000οδοσstraße'
+    >>> normalise_fast("Πρόσβαση: 24/7 — ΟΔΟΣ, Straße!"), normalise_fast("12.50 ٣"), normalise_fast("12.50", "fast")
+    ('πρόσβαση000οδοσstraße', '12503', '0000')
     """
     mapping = _fast_mapping()
     kept = (int(mapping[ord(c)]) for c in paragraph if ord(c) < TABLE_SIZE)
-    return "".join(chr(point) for point in kept if point)
+    text = "".join(chr(point) for point in kept if point)
+    if form == "fast" or text.strip("0"):
+        return text
+    return "".join(str(int(c)) for c in paragraph if ord(c) < TABLE_SIZE and c.isdecimal())
 
 
 def _points(texts: Sequence[str], form: ParagraphForm) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
@@ -100,9 +106,10 @@ def _hash(points: NDArray[np.uint32], offsets: NDArray[np.int64], form: Paragrap
     """A hash for each ``points[offsets[p]:offsets[p + 1]]``; both forms drop a line feed at the end."""
     from ccbuild.dedup import kernels
 
-    if form == "fast":
+    if form != "ccnet":
         out = np.empty(len(offsets) - 1, np.uint64)
-        kernels.fast_paragraphs(points, offsets, _fast_mapping(), out)
+        digits = _digits() if form == "numbers" else np.empty(0, np.uint32)
+        kernels.fast_paragraphs(points, offsets, _fast_mapping(), digits, out)
         return out
     starts = np.empty(len(offsets), np.int64)
     messages = kernels.ccnet_messages(points, offsets, _ccnet_mapping(), starts).tobytes()
@@ -137,6 +144,15 @@ def _fast_mapping() -> NDArray[np.uint32]:
     """What each character becomes in form ``fast``; 0: left out."""
     table = np.fromiter((_fold(chr(point)) for point in range(TABLE_SIZE)), np.uint32, TABLE_SIZE)
     table[character_classes() == PARTS] = 0
+    table.setflags(write=False)
+    return table
+
+
+@functools.cache
+def _digits() -> NDArray[np.uint32]:
+    """The ASCII digit of each decimal digit; 0: left out."""
+    values = (ord("0") + int(c) if (c := chr(point)).isdecimal() else 0 for point in range(TABLE_SIZE))
+    table = np.fromiter(values, np.uint32, TABLE_SIZE)
     table.setflags(write=False)
     return table
 

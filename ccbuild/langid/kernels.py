@@ -443,19 +443,29 @@ def _words(points: Any, begin: int, end: int, signs: Any) -> Any:
 
 @_inner
 def _lines(points: Any, begin: int, end: int, signs: Any) -> Any:
-    """(lines that are not blank, those of them that are as short as the lines of a menu)."""
+    """(lines that are not blank, those of them that are as short as the lines of a menu, characters of these)."""
     classes, most = signs.classes, signs.limits[6]
-    lines = short = length = 0
+    lines = short = length = chars = 0
     blank = True
     for i in range(begin, end + 1):
         if i == end or points[i] == _NEWLINE:
             lines += not blank
-            short += not blank and length <= most
+            if not blank and length <= most:
+                short, chars = short + 1, chars + length
             length, blank = 0, True
         else:
             length += 1
             blank &= _class(points[i], classes) & _CLASS == _SPACE
-    return lines, short
+    return lines, short, chars
+
+
+@_inner
+def _said(points: Any, begin: int, end: int, letters: int) -> Any:
+    """Letters, an ideograph, a kana or a syllable of Hangul as three, as it says as much."""
+    for i in range(begin, end):
+        p = points[i]
+        letters += 2 * (0x3040 <= p <= 0x30FF or 0x3400 <= p <= 0x9FFF or 0xAC00 <= p <= 0xD7AF)
+    return letters
 
 
 @_compiled
@@ -473,20 +483,22 @@ def find_noise(points: Any, begin: int, end: int, signs: Any) -> Any:
         return _REPEATED
     if leads > limits[2] * letters and _broken(points, begin, end, signs.classes) > limits[2] * letters:
         return _MOJIBAKE
-    if counts[_SIGN] + pairs > limits[3] * letters:
+    code = counts[_SIGN] + pairs
+    if code > limits[3] * letters and code > limits[3] * _said(points, begin, end, letters):
         return _CODE
     if letters >= 12 and keys * 2 > letters and steps >= 10 and short > limits[4] * steps:
         return _MASH
     words, same = _words(points, begin, end, signs)
     if words >= 12 and same > limits[5] * words:
         return _REPEATED
-    lines, few = _lines(points, begin, end, signs)
-    if lines >= 6 and counts[_END] < limits[7] * lines and few > lines * 3 // 4:
+    lines, few, chars = _lines(points, begin, end, signs)
+    if lines >= 6 and counts[_END] < limits[7] * lines and few > lines * 3 // 4 and chars * 2 > size:
         return _MENU
     if size > 20 * words:  # no spaces between words: two characters count as one
         words = size // 2
-    if counts[_COMMA] >= 8 and counts[_END] < limits[8] * counts[_COMMA] and counts[_COMMA] > limits[9] * words:
-        return _KEYWORDS
+    commas = counts[_COMMA]
+    if commas >= 8 and counts[_END] < limits[8] * commas and commas > limits[9] * words:
+        return _KEYWORDS if letters < limits[10] * commas else 0
     return 0
 
 

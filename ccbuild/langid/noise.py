@@ -6,8 +6,8 @@ are sentences at all. 5 µs for 1,000 characters (`kernels.find_noise`).
 
 Each threshold was measured on 11,491 real pages whose language is known (the first 1,200 characters, as `votes` asks),
 on 19,170 labelled sentences (ELD's of 59 languages, UDHR in 443) and on 300 made pages of each kind
-(tests/ccbuild/langid/junk.py). All of them together take 0.23 % of the pages (17 as menus, 5 as code, 4 as keywords),
-0.34 % of the sentences and 97.5 % of the junk, of code the least (90 %).
+(tests/ccbuild/langid/junk.py). All of them together take 0.11 % of the pages (8 as menus, 3 as repeated, 1 as code),
+0.08 % of the sentences and 97.5 % of the junk, of code the least (90 %).
 """
 
 from __future__ import annotations
@@ -47,14 +47,21 @@ _SAME = 0.4
 _BROKEN = 1 / 12
 """Broken characters for each letter. No real page, no sentence, 99 % of made mojibake; half of it 3 sentences."""
 _CODE = 0.1
-"""Signs for each letter. 5 real pages, 89 % of made code; half of it takes 53 pages and all of the code."""
+"""Signs for each letter, an ideograph counted as three. 1 real page (5 without that), 89 % of made code; half of it
+takes 53 pages and all of the code."""
 _MENU_LINE, _MENU_ENDS = 30, 0.1
 """Characters that three of four lines of a menu have at most, and ends of sentences that a line has less than. 17 real
-pages, 99 % of made menus; 20 characters take 7 and 88 %, 45 take 27 and no more of the menus; 0.2 ends take 23."""
+pages, 99 % of made menus; 20 characters take 7 and 88 %, 45 take 27 and no more of the menus; 0.2 ends take 23. These
+lines must hold half of the characters, too, or the page is prose with a table: of the 17 that leaves 8, of the menus
+all."""
 _KEYWORD_ENDS, _KEYWORDS = 1 / 8, 1 / 4
 """Ends of sentences for each comma that a list of keywords has less than, commas for each word that it has more than.
 4 real pages, 56 sentences (53 of the UDHR, its article 2 above all), all of the made lists; half as many commas take 32
 and 198, twice as many none and 41 % of the lists; twice the ends 13 and 73."""
+_KEYWORD_LETTERS = 16
+"""Letters for each comma that such a list has less than. Made lists have 13 at most. Of the 56 sentences it leaves 7,
+and all of the pages but those of characters drawn as boxes: where words are long, as in Zulu, four to a comma are
+prose."""
 _LEADS = "ÂÃâÐÑØÙàá\ufffdïРС"
 _MARKS = "‘’“”•–—™"
 _TAILS = "".join(map(chr, range(0x80, 0xC0))) + "‚ƒ„…†‡ˆ‰Š‹Œ˜š›œžŸŽ€" + _MARKS
@@ -90,7 +97,7 @@ def signs() -> Signs:
         for column, key in enumerate(keys):
             places[[ord(key), ord(key.upper())]] = 100 * row + column
     limits = (_DIGITS, _RUNS, _BROKEN, _CODE, _NEIGHBOURS, _SAME, _MENU_LINE, _MENU_ENDS, _KEYWORD_ENDS, _KEYWORDS)
-    return Signs(classes, places, small_table(), np.array(limits))
+    return Signs(classes, places, small_table(), np.array([*limits, _KEYWORD_LETTERS]))
 
 
 def noise(text: str) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from ccbuild.langid.codes import CC100
+from ccbuild.plural import many
 from ccbuild.report.figures import Series, rank_chart
 from ccbuild.report.sheet import Table, sheet
 from ccbuild.vocab.alpha import PlanRow
@@ -28,7 +29,7 @@ def plan_page(rows: Sequence[PlanRow], *, alpha: float, by: str, cap: float | No
         for r, name in zip(rows, names, strict=True)
     ]
     capped = f"; no language is read more than {cap:g} times" if cap else ""
-    lede = f"alpha {alpha:g} over {by}, {len(rows)} languages{capped}"
+    lede = f"alpha {alpha:g} over {by}, {many(len(rows), 'language')}{capped}"
     return sheet("Alpha plan", lede, [("Share before and after", chart)], [Table("Languages", columns, cells)])
 
 
@@ -43,8 +44,8 @@ def spelling_page(spellings: Sequence[Spelling]) -> str:
         *map(_languages, spellings),
         *map(_scripts, spellings),
     ]
-    what = f"{len(spellings)} vocabularies" if len(spellings) > 1 else spellings[0].name
-    lede = f"{what} over {len(codes)} languages; lower is better, but for words in one piece."
+    what = many(len(spellings), "vocabulary") if len(spellings) > 1 else spellings[0].name
+    lede = f"{what} over {many(len(codes), 'language')}; lower is better, but for words in one piece."
     return sheet("Vocabulary report", lede, [(label, chart) for label, chart in charts if chart], tables)
 
 
@@ -106,7 +107,7 @@ def _languages(spelling: Spelling) -> Table:
         ]
         for code, row in spelling.languages.items()
     ]
-    return Table(f"{spelling.name}, {spelling.size:,} pieces", columns, rows)
+    return Table(f"{spelling.name}, {many(spelling.size, 'piece')}", columns, rows)
 
 
 def _scripts(spelling: Spelling) -> Table:

@@ -37,6 +37,7 @@ from ccbuild.config import override
 from ccbuild.errors import ConfigError, InputError, MismatchError
 from ccbuild.lock import locked
 from ccbuild.missing import Missing, missing_units, note_failures
+from ccbuild.plural import many
 from ccbuild.progress import ShowProgress, visible
 from ccbuild.rundir import Input, shard_name
 from ccbuild.stages import FunctionStage
@@ -262,7 +263,7 @@ def _verbs(plan: Plan, inputs: Sequence[Input], how: How) -> tuple[int, tuple[st
             fresh += done.fresh
             lacking = lacking or bool(errors) or (verb == "extract" and bool(missing_units(run, verb)))
             if done.retired:
-                how.tell(f"{verb}: {len(done.retired)} units are no longer of this run and were taken back")
+                how.tell(f"{verb}: taken back, as no longer of this run: {many(len(done.retired), 'unit')}")
             changed = [f"{count:,} {change}" for change, count in done.changes.items() if count]
             if changed:
                 how.tell(f"{verb}: shards that were judged before were judged again: {', '.join(changed)}")
@@ -329,7 +330,7 @@ def write_report(root: Path, tell: Callable[[str], None]) -> Path | None:
 
 def complaint(missing: Sequence[Missing], waiting: Sequence[str] = ()) -> str:
     """What to tell of missing units: what did not start, how to go on, and a line for each, the first ten."""
-    units = "1 unit is" if len(missing) == 1 else f"{len(missing):,} units are"
+    units = f"{many(len(missing), 'unit')} {'is' if len(missing) == 1 else 'are'}"
     verbs = " and ".join(dict.fromkeys(each.verb for each in missing))
     lines = [f"{units} missing; the others of {verbs} are done."]
     if waiting:

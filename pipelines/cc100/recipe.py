@@ -165,8 +165,10 @@ class DedupConfig:
     those of `signature`; its 14 x 8 are the optimum for 0.68."""
     num_perm: int = 112
     """Most values of a signature from which `threshold` makes bands and rows."""
-    paragraphs: Literal["fast", "ccnet"] = "fast"
-    """Hash of a paragraph. `ccnet`: SHA-1 of CCNet's normalisation; `fast`: much the same, cheaper."""
+    paragraphs: Literal["numbers", "fast", "ccnet"] = setting("numbers", before="fast")
+    """Hash of a paragraph. `ccnet`: SHA-1 of CCNet's normalisation; `fast`: much the same, cheaper; `numbers`: the same
+    again, but paragraphs without a letter are equal only with the same digits. In the others all digits are alike, so
+    that the rows of one table go for those of another."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "signature", self.signature.at(self.threshold, self.num_perm))

@@ -19,6 +19,7 @@ from cc100.verbs import encode, extract, match, prepare, publish, refine, vocab
 from cc100.verbs.task import Result, Step, Task, execute
 from ccbuild.errors import InputError, LedgerError, StorageError
 from ccbuild.index import Look, gather
+from ccbuild.plural import many
 from ccbuild.progress import REFRESH_SECONDS, SHOWN_SECONDS, ShowProgress, asking, duration, here, phase
 from ccbuild.refusals import refusals
 from ccbuild.rundir import Input, files_beside
@@ -237,15 +238,16 @@ class _Need:
         self.written += nbytes
 
     def __str__(self) -> str:
-        units = f"{len(self.left):,} units of {self.what} are left"
+        units = f"{many(len(self.left), 'unit')} of {self.what} {'is' if len(self.left) == 1 else 'are'} left"
         for task in self.found[:_ASKED]:
             manifest = read_manifest(task.unit().manifest_path)
             self.read += _nbytes(task)
             self.written += sum(output["size"] for output in manifest.outputs.values()) if manifest else 0
         if not self.read:
-            return f"{units}, and as none is done yet, nobody knows how much they need."
+            return f"{units}, and as none is done yet, nobody knows how much is needed."
         need = self.written * sum(self.left.values()) / self.read
-        return f"{units}, which need about {need / 1e6:,.1f} MB: those before wrote {self.written / 1e6:,.1f} MB."
+        before = f"those before wrote {self.written / 1e6:,.1f} MB."
+        return f"{units}, for which about {need / 1e6:,.1f} MB are needed: {before}"
 
 
 def _count(summary: VerbSummary, name: str, answer: Result | Exception, need: _Need) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def add_shard(
     parts.append(url_prints(urls, ids))
     run.folder("prints").mkdir(parents=True, exist_ok=True)
     target = run.folder("prints") / f"{name}.parquet"
-    counts = write_prints(target, Prints.concatenate(parts), scheme=scheme(SIGNATURE, "fast"))
+    counts = write_prints(target, Prints.concatenate(parts), scheme=scheme(SIGNATURE, "numbers"))
     with Unit(run.folder("extract"), "extract", name, settings={}, inputs={"shard": shard, "n": n}) as unit:
         texts = texts or ["x" * int(i * 7919 % 101) for i in ids.tolist()]
         pq.write_table(pa.table({"doc_id": ids, "url": urls, "text": texts}), unit.path(f"{name}.parquet"))

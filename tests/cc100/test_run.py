@@ -272,6 +272,5 @@ def test_a_full_disk_says_what_the_rest_needs(tmp_path: Path) -> None:
             StorageError, match=r"No space left to write .*units \(1000000 requested and 7 written\)"
         ) as e:
             go("c")
-        assert "2 units of extract (shards) are left, which need about 10.0 MB: those before wrote 1.0 MB." in str(
-            e.value
-        )
+        need = "for which about 10.0 MB are needed: those before wrote 1.0 MB."
+        assert f"2 units of extract (shards) are left, {need}" in str(e.value)

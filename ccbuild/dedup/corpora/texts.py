@@ -75,7 +75,7 @@ class CorpusConfig:
     min_jaccard: float = 0.7
     """Least true Jaccard similarity of a near pair, which is asked of the texts before one goes; 0: the bands' word is
     enough, and the texts are not read once more."""
-    paragraphs: ParagraphForm = "fast"
+    paragraphs: ParagraphForm = "numbers"
     """Hash of a paragraph, for `compare`."""
 
     def __post_init__(self) -> None:

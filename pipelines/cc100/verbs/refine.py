@@ -15,6 +15,7 @@ from cc100.verbs.task import Step
 from ccbuild.documents import DocumentSorter, Drop, DroppedFile
 from ccbuild.errors import LedgerError
 from ccbuild.ledger import Ledger
+from ccbuild.plural import many
 from ccbuild.progress import counted
 from ccbuild.records import DOCUMENT_SCHEMA, Document, from_table
 from ccbuild.rundir import INNER, shard_name
@@ -149,7 +150,7 @@ class RefineShard:
             columns = [name for name in DOCUMENT_SCHEMA.names if name in file.schema_arrow.names]
             rows = file.metadata.num_rows
             if made is None or rows != made.facts["documents"]:
-                raise LedgerError(f"refine {self.name}: {rows:,} documents seen, extract kept others.")
+                raise LedgerError(f"refine {self.name}: {many(rows, 'document')} seen, extract kept others.")
             pages = (page for batch in file.iter_batches(_BATCH, columns=columns) for page in from_table(batch))
             yield from counted(pages, "documents", rows)
 

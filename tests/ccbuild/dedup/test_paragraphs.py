@@ -71,17 +71,26 @@ def test_fast_form_is_xxh64_of_the_kept_characters() -> None:
     assert paragraph_hashes(list(golden), "fast").tolist() == list(golden.values())
 
 
+@pytest.mark.parametrize("form", ["fast", "numbers"])
 @settings(max_examples=200)
-@given(st.lists(_PARAGRAPHS, max_size=20))
-def test_fast_form_sees_only_what_its_normalisation_keeps(paragraphs: list[str]) -> None:
-    hashes = paragraph_hashes(paragraphs, "fast")
-    kept = [normalise_fast(p) for p in paragraphs]
-    assert hashes.tolist() == paragraph_hashes(kept, "fast").tolist()
+@given(paragraphs=st.lists(_PARAGRAPHS, max_size=20))
+def test_fast_form_sees_only_what_its_normalisation_keeps(form: ParagraphForm, paragraphs: list[str]) -> None:
+    hashes = paragraph_hashes(paragraphs, form)
+    kept = [normalise_fast(p, form) for p in paragraphs]
+    assert hashes.tolist() == paragraph_hashes(kept, form).tolist()
     assert [h == 0 for h in hashes] == [k == "" for k in kept]
     assert len(set(hashes.tolist())) == len(set(kept))
 
 
-@pytest.mark.parametrize("form", ["ccnet", "fast"])
+def test_rows_of_other_numbers_are_no_copies() -> None:
+    rows = ["12.50 7,031", "99.10 4,122", "١٢٫٥٠ ٧٬٠٣١", "for 12.50", "for 99.10", "— —"]
+    hashes = paragraph_hashes(rows, "numbers").tolist()
+    assert hashes[0] == hashes[2] != hashes[1], "digits of any script, but not any digits"
+    assert hashes[3] == hashes[4] == paragraph_hashes(["for 12.50"], "fast")[0]
+    assert hashes[5] == 0
+
+
+@pytest.mark.parametrize("form", ["ccnet", "fast", "numbers"])
 @settings(max_examples=100)
 @given(texts=st.lists(_PARAGRAPHS, max_size=8))
 def test_lines_of_texts_equal_their_paragraphs(form: ParagraphForm, texts: list[str]) -> None:
@@ -91,7 +100,7 @@ def test_lines_of_texts_equal_their_paragraphs(form: ParagraphForm, texts: list[
     assert hashes.tolist() == paragraph_hashes([line for found in lines for line in found], form).tolist()
 
 
-@pytest.mark.parametrize("form", ["ccnet", "fast"])
+@pytest.mark.parametrize("form", ["ccnet", "fast", "numbers"])
 def test_batches_change_nothing(form: ParagraphForm) -> None:
     texts = [f"Text {i}\n" + "Überall ein Absatz. " * (i % 50) + "\n字" * (i % 5) for i in range(400)]
     texts.insert(100, "z" * 200_000)

@@ -110,6 +110,33 @@ def test_prose_is_no_junk() -> None:
     assert sum(refused.values()) < 0.01 * 200 * len(texts), refused
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(  # words are long, and four of them stand to a comma
+            "Wonke umuntu unelungelo lezinga lempilo yakhe nomndeni wakhe, nokudla, "
+            "okokwembatha, izindlu, ukunakekelwa ngezokwelapha nezinsizakalo zenhlalakahle ezidingekayo, "
+            "nelungelo lokuvikeleka uma engasebenzi, egula, ekhubazekile, eshonelwe ngumyeni noma "
+            "ngunkosikazi, esegugile noma eswele impilo",
+            id="keywords",
+        ),
+        pytest.param(
+            "變更表格檢視\n若要隱藏表格中的欄與行標題：\n在功能表項目 - [試算表] 下，移至 [檢視] 標籤頁面。取消 "
+            "[欄/列標題] 的標記。並以 [確定] 加以確認。\n"
+            "若要隱藏格線，請移至 [檢視] 標籤頁面，取消 [格線] 的標記，並以 [確定] 加以確認。",
+            id="code",
+        ),
+        pytest.param(
+            "The command takes the name of a colour, which may be written in small letters or in capitals, and a "
+            "number for how much of it there is\n" + "acute\na mark above\nbar\na line above\nbold\nheavy\ndot",
+            id="menu",
+        ),
+    ],
+)
+def test_prose_in_the_shape_of_junk_is_none(text: str) -> None:
+    assert noise(text) is None
+
+
 def test_a_page_is_what_most_of_its_characters_are(cascade: Cascade) -> None:
     swahili = "Rais wa nchi alisema kwamba serikali itajenga shule mpya katika mikoa yote ya nchi mwaka ujao. " * 4
     german = "Die Regierung will im kommenden Jahr in allen Landesteilen neue Schulen bauen, sagte sie. " * 4
