@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import pyarrow as pa
+from numpy.typing import NDArray
 
 __all__ = [
     "DOCUMENT_SCHEMA",
@@ -232,9 +233,11 @@ DROPPED_SCHEMA = pa.schema(
 """What `refine` drops: each with its reason; its text stands with the pages."""
 
 
-def to_table(rows: Sequence[Document | Refused], schema: pa.Schema) -> pa.Table:
-    """A table of `schema`, a row a document (or refused page), its columns the fields of that name and ``text``."""
-    return pa.table([pa.array([getattr(row, f.name) for row in rows], f.type) for f in schema], schema=schema)
+def to_table(rows: Sequence[Document | Refused], schema: pa.Schema, **known: Sequence[Any] | NDArray[Any]) -> pa.Table:
+    """A table of `schema`, a row a document (or refused page), its columns the fields of that name and ``text``, and
+    those that are `known` by their name."""
+    columns = {f.name: known[f.name] if f.name in known else [getattr(row, f.name) for row in rows] for f in schema}
+    return pa.table([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
 
 
 def from_table(table: pa.Table | pa.RecordBatch) -> Iterator[Document]:

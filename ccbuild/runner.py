@@ -124,14 +124,16 @@ class ArchiveReader:
                 resources=self.config.resources == "keep",
                 damage=self.damage,
             )
-            records = iter(reader)
+            records, reading, text = iter(reader), self.timings.measure("read"), self.timings.measure("text")
             while True:
-                with self.timings.measure("read"):
+                with reading:
                     record = next(records, None)
                 if record is None:
                     break
-                record = record._replace(url=without_account(record.url))  # from here on nobody knows it
-                page = self._page(record._replace(offset=place(record.offset)) if self.crawl else record)
+                url, offset = without_account(record.url), place(record.offset)  # from here on nobody knows the account
+                if url != record.url or offset != record.offset:
+                    record = record._replace(url=url, offset=offset)
+                page = self._page(record, text)
                 if page is not None:
                     yield page
             self.damage[:] = [dataclasses.replace(d, offset=place(d.offset)) for d in self.damage]
@@ -153,9 +155,9 @@ class ArchiveReader:
             with open_crawl_input(Client(config), item) as opened:
                 yield opened.stream, opened.offset_of
 
-    def _page(self, record: Record) -> Document | Refused | None:
+    def _page(self, record: Record, measured: _Measured) -> Document | Refused | None:
         records = self.ledger["records"]
-        with self.timings.measure("text"):
+        with measured:
             texts, _, lost = survivors("text", [record], self._address, self._texts)
         if lost:
             return self._set_apart(record, lost[0][1])
@@ -165,8 +167,9 @@ class ArchiveReader:
             return self._refused(record, found)
         if found.unparsed:
             self.unparsed[found.unparsed] += 1
-        self.characters.update(found.characters)
-        robots = tuple(sorted({*found.robots, *header_robots(record.robots or "")}))
+        if found.characters:
+            self.characters.update(found.characters)
+        robots = tuple(sorted({*found.robots, *header_robots(record.robots)})) if record.robots else found.robots
         why = self.rights.refuses(record.url, robots)
         if why:
             records.drop(why)
@@ -179,9 +182,7 @@ class ArchiveReader:
             if not wanted:
                 records.drop("other_language")
                 return None
-        kept = [p for p in found.paragraphs if len(p) <= self.config.max_paragraph_chars]
-        self.ledger["paragraphs"].keep(len(kept))
-        self.ledger["paragraphs"].drop("over_long", len(found.paragraphs) - len(kept))
+        kept = self._short(found.paragraphs)
         if not kept:
             records.drop("only_over_long_paragraphs")
             return self._refused(record, "only_over_long_paragraphs")
@@ -206,6 +207,16 @@ class ArchiveReader:
         if is_robots_txt(record.url):
             return "robots_txt"
         return page_text(record.kind, record.status, record.content_type, record.payload, self.config)
+
+    def _short(self, paragraphs: Sequence[str]) -> Sequence[str]:
+        """The paragraphs that are not over long; all are counted."""
+        kept, most = paragraphs, self.config.max_paragraph_chars
+        if max(map(len, paragraphs), default=0) > most:
+            kept = [paragraph for paragraph in paragraphs if len(paragraph) <= most]
+        account = self.ledger["paragraphs"]
+        account.keep(len(kept))
+        account.drop("over_long", len(paragraphs) - len(kept))
+        return kept
 
     def _sieve(self, paragraphs: Sequence[str]) -> Callable[[Sequence[Record]], bool]:
         """Whether a record of these paragraphs is wanted; none, of no record."""

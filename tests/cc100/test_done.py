@@ -24,7 +24,7 @@ from ccbuild import index
 from ccbuild.index import INDEX
 from ccbuild.ledger import Ledger
 from ccbuild.progress import silent
-from ccbuild.rundir import Input, shard_name
+from ccbuild.rundir import Input, RunDir, shard_name
 from ccbuild.runner import Timings
 from ccbuild.storage import read_manifest
 from tests.cc100.test_growth import UP_TO_CORPUS, opened, write
@@ -215,6 +215,54 @@ def test_the_models_are_read_once_a_step(run: Run, archives: list[Source], monke
         monkeypatch.setattr(module, "read_manifest", reading)
     run_verb(run, "refine", Watched(), silent)
     assert names.count(run.folder("prepare") / "identifier.json") == 1
+
+
+def test_the_models_are_read_once_a_worker_where_shards_are_refined(
+    run: Run, archives: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    found = RunDir.manifests
+    monkeypatch.setattr(RunDir, "manifests", lambda self, place: asked.append(place) or found(self, place))
+    *_, shards = plan(run, "refine", archives, run.inputs())
+    made = [task.work(unit, Timings()) for task in shards.tasks for unit in [task.unit()]]
+    assert len(made) == 3
+    assert [manifest.models for manifest in made] == [made[0].models] * 3
+    assert made[0].models["identifier"] == ccbuild.storage.digest_of(run.manifest("prepare", "identifier"))
+    assert asked.count("prepare") <= 1
+
+
+def test_what_documents_stand_for_is_opened_once_a_language(
+    run: Run, archives: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And of it only the row groups are read that a shard may have: here one a document."""
+    one, other = 1, (2 << 32) + 7
+    rows = [one, (1 << 32) + 3, (1 << 32) + 4, other]
+    table = pa.table([pa.array(rows, pa.uint64()), pa.array([2, 3, 4, 5], pa.int64())], ["doc_id", "cluster_size"])
+    path = run.folder("clusters") / "cluster_sizes.parquet"
+    ccbuild.storage.write_table(path, table, row_group_rows=1)
+    opened_files: list[Path] = []
+
+    def opening(name: Path) -> pq.ParquetFile:
+        opened_files.append(name)
+        return ccbuild.storage.open_parquet(name)
+
+    monkeypatch.setattr(publish, "open_parquet", opening)
+    *_, languages, _ = plan(run, "publish", [], [])
+    (german,) = (task for task in languages.tasks if task.lang == "de")
+    assert german.shards.tolist() == [0, 2]
+    list(german._documents())
+    assert opened_files.count(path) == 1
+    with opening(path) as file:
+        sizes = publish._ClusterSizes(file)
+        assert [sizes.of(n) for n in range(4)] == [{1: 2}, {rows[1]: 3, rows[2]: 4}, {other: 5}, {}]
+        monkeypatch.setattr(file, "read_row_groups", None)
+        assert sizes.of(3) == {}
+
+
+def test_no_document_stands_for_another(tmp_path: Path) -> None:
+    ccbuild.storage.write_table(tmp_path / "none.parquet", publish._SIZES_SCHEMA.empty_table())
+    with ccbuild.storage.open_parquet(tmp_path / "none.parquet") as file:
+        assert publish._ClusterSizes(file).of(0) == {}
 
 
 def test_a_language_is_known_by_one_digest_of_its_shards(run: Run) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from cc100.layout import Run, Source
 from cc100.recipe import verb_contents
@@ -151,13 +152,13 @@ class _Output:
 
     def flush(self) -> None:
         if self._kept:
-            (numbered, prints), _, lost = survivors("prints", self._kept, _address, self._printed)
+            prints, pages, lost = survivors("prints", self._kept, _address, self._printed)
             for page, cause in lost:
                 self._take_back(page, cause)
-            self.rows += len(numbered)
             with self.timings.measure("write"):
                 self.prints.add(prints)
-                self.pages.write_table(to_table(numbered, PAGE_SCHEMA))
+                self.pages.write_table(to_table(pages, PAGE_SCHEMA, doc_id=self._addresses(len(pages))))
+            self.rows += len(pages)
         if self._lost:
             with self.timings.measure("write"):
                 self.refused.write_table(to_table(self._lost, REFUSED_SCHEMA))
@@ -165,11 +166,13 @@ class _Output:
         self._lost.clear()
         self._characters = 0
 
-    def _printed(self, pages: Sequence[Document]) -> tuple[list[Document], list[Prints]]:
-        """The pages with their addresses, and their prints."""
-        first = doc_id(self.task.shard, self.rows)
-        numbered = [dataclasses.replace(page, doc_id=first + n) for n, page in enumerate(pages)]
-        return numbered, sketch(numbered, self.task.run, self.timings) if numbered else []
+    def _addresses(self, pages: int) -> NDArray[np.uint64]:
+        """Of the next `pages` pages."""
+        return np.arange(pages, dtype=np.uint64) + np.uint64(doc_id(self.task.shard, self.rows))
+
+    def _printed(self, pages: Sequence[Document]) -> list[Prints]:
+        """The prints of pages that get the next addresses."""
+        return sketch(pages, self._addresses(len(pages)), self.task.run, self.timings) if pages else []
 
     def _take_back(self, page: Document, cause: str) -> None:
         """A page that was kept is set apart after all."""
@@ -185,10 +188,10 @@ def _address(page: Document) -> str:
     return page_address(page.archive, page.offset)
 
 
-def sketch(documents: Sequence[Document], run: Run, timings: Timings) -> list[Prints]:
-    """The prints of a batch of documents: of the whole, of its bands, of its paragraphs, of its URL."""
+def sketch(documents: Sequence[Document], ids: NDArray[np.uint64], run: Run, timings: Timings) -> list[Prints]:
+    """The prints of a batch of documents with these addresses: of the whole, of its bands, of its paragraphs, of its
+    URL."""
     config, texts = run.recipe.dedup, [document.text for document in documents]
-    ids = np.array([document.doc_id for document in documents], np.uint64)
     with timings.measure("paragraph hashes"):
         hashes, counts = text_paragraph_hashes(texts, config.paragraphs)
         found = [paragraph_prints(hashes, counts, ids)]

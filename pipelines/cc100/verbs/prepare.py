@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from cc100.layout import Run
@@ -91,7 +92,7 @@ def _compile(run: Run) -> None:
     and now the other workers estimate models."""
     text = "a text of more words than a shingle has, as a page may hold it"
     page_text("response", 200, "text/html", f"<p>{text}".encode(), run.recipe.extract)
-    sketch([Document(paragraphs=(text,), doc_id=0)], run, Timings())
+    sketch([Document(paragraphs=(text,))], np.zeros(1, np.uint64), run, Timings())
     vote(open_cascade(run.folder("prepare")), [[text]])
 
 

@@ -87,12 +87,25 @@ def _summed(parts: list[pa.Table]) -> pa.Table:
     return grouped.aggregate([("cluster_size", "sum")]).rename_columns(_SIZES_SCHEMA.names)
 
 
-def _cluster_sizes(run: Run, number: int) -> dict[int, int]:
-    """Document to the number that it stands for, of those of a shard that stand for more than themselves."""
-    first, end = doc_id(number, 0), doc_id(number + 1, 0)
-    within = (pc.field("doc_id") >= pa.scalar(first, pa.uint64())) & (pc.field("doc_id") < pa.scalar(end, pa.uint64()))
-    rows = pq.read_table(run.folder("clusters") / "cluster_sizes.parquet", filters=within)
-    return dict(zip(rows["doc_id"].to_pylist(), rows["cluster_size"].to_pylist(), strict=True))
+class _ClusterSizes:
+    """What `CountClusters` wrote, opened once and asked for a shard at a time."""
+
+    def __init__(self, file: pq.ParquetFile) -> None:
+        self._file = file
+        groups = (file.metadata.row_group(g).column(0).statistics for g in range(file.num_row_groups))
+        bounds = [(found.min, found.max) for found in groups]
+        self._first, self._last = np.array(bounds, np.uint64).reshape(-1, 2).T
+
+    def of(self, number: int) -> dict[int, int]:
+        """Document to the number that it stands for, of those of a shard that stand for more than themselves."""
+        first, end = np.uint64(doc_id(number, 0)), np.uint64(doc_id(number + 1, 0))
+        groups = range(np.searchsorted(self._last, first), np.searchsorted(self._first, end))
+        if not groups:
+            return {}
+        rows = self._file.read_row_groups(list(groups))
+        start, stop = np.searchsorted(rows["doc_id"].to_numpy(), np.array([first, end]))
+        rows = rows.slice(start, stop - start)
+        return dict(zip(rows["doc_id"].to_pylist(), rows["cluster_size"].to_pylist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +144,13 @@ class PublishLanguage:
 
     def _documents(self) -> Iterator[pa.Table]:
         """Every document of the language with the number that it stands for."""
-        for shard in self.shards:
-            stands_for = _cluster_sizes(self.run, shard)
-            for table in self._batches(shard, DOCUMENT_SCHEMA.names):
-                sizes = [stands_for.get(doc, 1) for doc in table["doc_id"].to_pylist()]
-                yield table.append_column("cluster_size", pa.array(sizes, pa.int64()))
+        with open_parquet(self.run.folder("clusters") / "cluster_sizes.parquet") as file:
+            counted = _ClusterSizes(file)
+            for shard in self.shards:
+                stands_for = counted.of(shard)
+                for table in self._batches(shard, DOCUMENT_SCHEMA.names):
+                    sizes = [stands_for.get(doc, 1) for doc in table["doc_id"].to_pylist()]
+                    yield table.append_column("cluster_size", pa.array(sizes, pa.int64()))
 
     def _given(self) -> Cutoffs | None:
         """The cutoffs that the recipe's table has for the language."""

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 from cc100.layout import Run
@@ -18,7 +19,7 @@ from ccbuild.ledger import Ledger
 from ccbuild.plural import many
 from ccbuild.progress import counted
 from ccbuild.records import DOCUMENT_SCHEMA, Document, from_table
-from ccbuild.rundir import INNER, shard_name
+from ccbuild.rundir import INNER, RunDir, shard_name
 from ccbuild.runner import BLOCK, Judged, Timings, run_stages
 from ccbuild.storage import Manifest, Unit, digest_of, open_parquet
 
@@ -94,7 +95,7 @@ class RefineShard:
                 lost += [[str(_id(document)), cause] for document, cause in judged.lost]
         with timings.measure("write"):
             kept.write(unit.path(f"{self.name}.parquet"))
-        models = {name: digest_of(m) or "" for name, m in self.run.manifests("prepare").items()}
+        models = dict(_models(RunDir(self.run.root), self.shared["models"]))
         facts: dict[str, Any] = {"languages": dict(kept.counts)}
         if lost:
             facts["set_apart"] = lost
@@ -153,6 +154,12 @@ class RefineShard:
                 raise LedgerError(f"refine {self.name}: {many(rows, 'document')} seen, extract kept others.")
             pages = (page for batch in file.iter_batches(_BATCH, columns=columns) for page in from_table(batch))
             yield from counted(pages, "documents", rows)
+
+
+@lru_cache(maxsize=1)
+def _models(run: RunDir, digest: str | None) -> Mapping[str, str]:
+    """Name of each model to its digest; read once a process, as long as the models are those of `digest`."""
+    return {name: digest_of(made) or "" for name, made in run.manifests("prepare").items()}
 
 
 def _id(document: Document) -> int:
