@@ -181,7 +181,7 @@ def _print_vocabulary(facts: dict[str, Any]) -> None:
     if worst:
         print()
         shown = ({**row, "characters": row["characters"][:_SHOWN]} for row in worst)
-        columns = {"language": "lang", "without a piece": "share:.4%", "characters": "characters"}
+        columns = {"language": "lang", "without a piece": "share:.4%", "kinds": "kinds", "characters": "characters"}
         print_results(shown, False, columns)
 
 

@@ -26,6 +26,9 @@ class VocabularyConfig:
     """What a language's size is counted in before alpha; a sentence is a line (a paragraph). XLM-R: sentences."""
     character_coverage: float = 0.9995
     """Share of each language's own characters that must be pieces, so that no alphabet is lost in the sum. 0 to 1."""
+    character_floor: float = setting(0.00001, before=0.0)
+    """Letters and digits that make this share of a language's characters are pieces besides, in both cases. 0: none.
+    XLM-R: none."""
     max_character_share: float = 0.5
     """Most of `size` that single characters may take; the rarest over all languages go first. 1: no such limit."""
     min_count: int = 1
@@ -65,7 +68,7 @@ class VocabularyConfig:
             raise ConfigError(f"vocab.symbols are {', '.join(self.symbols)}; each once, none empty, without spaces.")
         if self.cap is not None and self.cap < 1:
             raise ConfigError(f"vocab.cap is {self.cap}; it takes 1 or more.")
-        for name in ("alpha", "character_coverage", "max_character_share"):
+        for name in ("alpha", "character_coverage", "character_floor", "max_character_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"vocab.{name} is {getattr(self, name)}; it lies between 0 and 1.")
         lowest = {

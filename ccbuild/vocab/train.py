@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -55,6 +56,8 @@ _NEVER_PIECES = "\0\t\n\r \u2047\u2585"
 """Characters that SentencePiece keeps for itself: its separators and its marks of the unknown."""
 _ROWS_AT_ONCE = 1 << 16
 _BYTE_PIECES = 256
+_SHOWN = 40
+"""Characters of a language that are named where they have no piece."""
 _SEARCH_MEGABYTES = 256
 """For the search of weighted candidates, which takes a part of them at a time."""
 _TRAINING = 768, 14
@@ -68,8 +71,10 @@ class LeftOut:
 
     share: float
     """Share of its characters that become <unk>, by how often they occur."""
+    kinds: int
+    """How many characters these are."""
     characters: str
-    """Those characters, the most frequent first."""
+    """The most frequent of them, at most `_SHOWN`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +182,7 @@ def build_vocabulary(counts: Mapping[str, Path], config: VocabularyConfig) -> Vo
         languages = _weigh(counts, config)
     needed = _needed_characters(languages, config)
     left_out = set(languages.characters) - set(needed) | set(_NEVER_PIECES)
+    _add_unseen(languages, needed)
     often = _often(languages, left_out, config)
     words, weights = _without(*_add(languages), left_out)
     if not len(words):
@@ -286,6 +292,7 @@ def _needed_characters(languages: _Languages, config: VocabularyConfig) -> list[
                 break
             covered += number
             needed.add(character)
+        needed |= _frequent(seen, config.character_floor)
     needed -= set(_NEVER_PIECES)
     ranked = sorted(needed, key=lambda c: (c != SPACE, -languages.characters.get(c, 0.0), c))
     taken = _META_PIECES + len(config.symbols) + _BYTE_PIECES * config.byte_fallback
@@ -301,6 +308,23 @@ def _needed_characters(languages: _Languages, config: VocabularyConfig) -> list[
             f"vocab.size is {config.size}; it takes {taken + 1} pieces before any character. Set it higher."
         )
     return ranked[:room]
+
+
+def _frequent(seen: Counter[str], floor: float) -> set[str]:
+    """The letters and digits that make `floor` of a language's characters, and the other case of each."""
+    least = floor * seen.total()
+    found = {c for c, number in seen.items() if floor and number >= least and unicodedata.category(c)[0] in "LN"}
+    cases = {case for c in found for case in (c.lower(), c.upper()) if len(case) == 1}
+    table = SentencePieceNormalizer(rule_name="nmt_nfkc", add_dummy_prefix=False)
+    return found | {case for case in cases if table.normalize(case) == case}
+
+
+def _add_unseen(languages: _Languages, needed: list[str]) -> None:
+    """A row for each character that needs a piece though no text has it: the other case of one that occurs."""
+    unseen = sorted(set(needed) - set(languages.characters) - {SPACE})
+    languages.words.append(pa.array(unseen, pa.large_string()))
+    languages.weights.append(np.ones(len(unseen)))
+    languages.times.append(np.ones(len(unseen), np.int64))
 
 
 def _often(languages: _Languages, left_out: set[str], config: VocabularyConfig) -> NDArray[np.bool_] | None:
@@ -419,4 +443,5 @@ def _left_out(seen: Counter[str], pieces: set[str]) -> LeftOut | None:
     missing = [character for character in seen if character not in pieces]
     if not missing:
         return None
-    return LeftOut(share=sum(seen[c] for c in missing) / seen.total(), characters="".join(missing))
+    share = sum(seen[c] for c in missing) / seen.total()
+    return LeftOut(share=share, kinds=len(missing), characters="".join(missing[:_SHOWN]))

@@ -67,7 +67,13 @@ def test_nothing_is_said_on_the_terminal(small: dict[str, Path], capfd: pytest.C
     assert capfd.readouterr() == ("", "")
 
 
-BARE: dict[str, Any] = {"seeds": "sentencepiece", "character_coverage": 1, "max_character_share": 1, "threads": 1}
+BARE: dict[str, Any] = {
+    "seeds": "sentencepiece",
+    "character_coverage": 1,
+    "character_floor": 0,
+    "max_character_share": 1,
+    "threads": 1,
+}
 """As SentencePiece trains by itself."""
 
 
@@ -92,7 +98,13 @@ def test_the_model_is_the_one_that_sentencepiece_makes_of_these_words(
     corpus: Mapping[str, list[str]], tmp_path: Path
 ) -> None:
     config = VocabularyConfig(
-        seeds="sentencepiece", size=1200, alpha=1, character_coverage=1, max_character_share=1, threads=1
+        seeds="sentencepiece",
+        size=1200,
+        alpha=1,
+        character_coverage=1,
+        character_floor=0,
+        max_character_share=1,
+        threads=1,
     )
     path = tmp_path / "all.parquet"
     write_counts(path, words_of([line for lines in corpus.values() for line in lines], config))
@@ -127,7 +139,13 @@ def test_word_counts_train_what_the_sentences_do(tmp_path: Path) -> None:
     texts = real_lines(("en", "ru", "hi", "th", "tr", "ja", "ar", "fi"), 700)
     lines = [line for code in texts for line in texts[code]]
     config = VocabularyConfig(
-        seeds="sentencepiece", size=5000, alpha=1, character_coverage=1, max_character_share=1, threads=1
+        seeds="sentencepiece",
+        size=5000,
+        alpha=1,
+        character_coverage=1,
+        character_floor=0,
+        max_character_share=1,
+        threads=1,
     )
     write_counts(tmp_path / "all", words_of(lines, config))
     ours = build_vocabulary({"all": tmp_path / "all"}, config).model
@@ -145,6 +163,7 @@ def test_counts_are_sentences_of_one_word(tmp_path: Path) -> None:
         size=2000,
         alpha=1,
         character_coverage=1,
+        character_floor=0,
         max_character_share=1,
         threads=1,
         max_word_chars=10_000,
@@ -166,7 +185,13 @@ def test_alpha_weights_as_drawing_sentences_does(tmp_path: Path) -> None:
         for (code, lines), most in zip(texts.items(), (3000, 1000, 300, 100, 60), strict=True)
     }
     config = VocabularyConfig(
-        seeds="sentencepiece", size=2000, alpha=0.3, character_coverage=1, max_character_share=1, threads=1
+        seeds="sentencepiece",
+        size=2000,
+        alpha=0.3,
+        character_coverage=1,
+        character_floor=0,
+        max_character_share=1,
+        threads=1,
     )
     paths = {code: tmp_path / code for code in texts}
     for code, path in paths.items():
@@ -206,7 +231,7 @@ def test_each_alphabet_is_kept_and_what_is_left_out_is_told(tmp_path: Path) -> N
         "big": ["lorem ipsum dolor sit amet"] * 5000,
         "small": ["мова і слово", f"дім {rare[0]}", f"{rare} сад"] * 9,
     }
-    config = VocabularyConfig(size=60, alpha=1, max_character_share=1, threads=1)
+    config = VocabularyConfig(size=60, alpha=1, character_floor=0, max_character_share=1, threads=1)
     paths = {}
     for code, lines in texts.items():
         paths[code] = tmp_path / code
@@ -216,6 +241,27 @@ def test_each_alphabet_is_kept_and_what_is_left_out_is_told(tmp_path: Path) -> N
     assert set(lower.left_out["small"].characters) <= set("".join(texts["small"]))
     assert 0 < lower.left_out["small"].share <= 0.05
     assert len(pieces_of(lower.model) & set(rare)) < 3
+
+
+def test_letters_and_digits_that_occur_have_a_piece_in_both_cases(tmp_path: Path) -> None:
+    """Coverage alone leaves out what makes less than one in 2,000 characters."""
+    lines = ["zwykły tekst o niczym"] * 999 + ["Żółw ٣ ☃"]
+    config = VocabularyConfig(size=90, max_character_share=1, threads=1)
+    write_counts(tmp_path / "pl", words_of(lines, config))
+    made = build_vocabulary({"pl": tmp_path / "pl"}, config)
+    assert {"Ż", "ż", "ó", "Ó", "Ł", "٣"} <= pieces_of(made.model)
+    assert made.left_out["pl"].characters == "☃"
+    assert made.left_out["pl"].kinds == 1
+    before = build_vocabulary({"pl": tmp_path / "pl"}, dataclasses.replace(config, character_floor=0))
+    assert {"Ż", "٣", "☃"} <= set(before.left_out["pl"].characters)
+    assert "Ł" not in pieces_of(before.model)
+
+
+def test_few_of_the_characters_left_out_are_named(tmp_path: Path) -> None:
+    config = VocabularyConfig(size=60, character_coverage=0.5, character_floor=0, threads=1)
+    write_counts(tmp_path / "zh", words_of(["".join(map(chr, range(0x4E00, 0x4F00)))], config))
+    left = build_vocabulary({"zh": tmp_path / "zh"}, config).left_out["zh"]
+    assert len(left.characters) == 40 < left.kinds
 
 
 def test_single_characters_take_only_their_share(counts: Mapping[str, Path]) -> None:
