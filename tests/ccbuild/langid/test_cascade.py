@@ -57,6 +57,22 @@ def test_script_and_letters_decide(text: str, code: str, cascade: Cascade) -> No
     assert cascade.identify([text])[0].code == code
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Kei te pēhea koe i tēnei rā? E pai ana ahau.", "mi"),  # lid.176 is sure that it is Latvian
+        ("Bakitsi sebhanki batawuvula emagatja abo ngensimbi yesibili ekuseni.", "ss"),
+        ("Umntfwana ufundza sikolo lesikhulu edolobheni.", "ss"),
+        ("Mootummaan biyyattii mana barumsaa haaraa ijaaruu akka barbaadu beeksise.", "om"),
+        ("Barattoonni hedduun qormaata biyyoolessaa kaleessa fudhataniiru.", "om"),
+        ("Mmušo o re o tla aga dikolo tše mpsha ka dinaga tša magaeng.", "ns"),
+        ("Ina kwana? Yaya aiki da gajiya yau?", "ha"),
+    ],
+)
+def test_a_language_is_found_beside_its_neighbours(text: str, code: str, cascade: Cascade) -> None:
+    assert cascade.identify([text])[0].code == code
+
+
 def test_ccnets_way_asks_the_model_alone(model: LanguageModel) -> None:
     text = "Die Regierung will neue Schulen bauen. Das sagte der Minister am Montag."
     alone = Identifier(model)
