@@ -586,10 +586,10 @@ def _merge(room: Any, n: int, labels: Any, script: int, whose: int) -> Any:
     return found
 
 
-_SURELY_ROMANISED, _PERHAPS_ROMANISED, _WORDS_ROMANISED = 0.95, 0.4, 0.5
+_SURELY_ROMANISED, _PERHAPS_ROMANISED, _WORDS_ROMANISED = 0.9, 0.4, 0.5
 """A text is romanised where the supplement gives it that much, or so much and that share of its words is common there.
-Of 7,829 lines in 341 languages in Latin letters 20 are left of 124, 17 of them Hindustani as Suriname writes it; of 130
-sentences in uroman's letters respelled, 128 of 130, of 21 lines of chat 10 of 12."""
+Of 8,049 lines of the declaration in 341 languages with Latin letters 23 fall into a romanised code, 17 of them
+Hindustani of the Caribbean; without this rule about 120. 0.95 leaves 18, and loses Telugu as people write it."""
 
 
 @_inner
