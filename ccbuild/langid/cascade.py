@@ -3,9 +3,9 @@
 1. `ccbuild.langid.noise`: what is no language is `zxx`.
 2. `ccbuild.langid.scripts`: a script that one language has, letters that only one has.
 3. lid.176, or another fastText model whose labels are mapped, asked in small letters (`ccbuild.langid.letters`).
-4. The supplement, where the first model is not sure. A model is sure of a code from the probability on from which it
-   was hardly ever wrong on the supplement's own text, so a code that it is known to give to others is never sure.
-   The probabilities are joined: the more text the supplement has seen of a code, the more it counts, up to a half.
+4. The supplement, in every script that languages share: however sure the first model is, it may never have heard of
+   the language, and makes Latvian of Māori. The probabilities are joined: the more text the supplement has seen of a
+   code, the more it counts, up to a half. A romanised code needs a supplement that is sure of it, or its words.
 5. Characters: Simplified or Traditional Chinese, Zawgyi or Unicode Burmese; Kurdish in Arabic script is `ckb`.
 
 All of it is compiled (`ccbuild.langid.kernels`); many texts are asked about in one call.
@@ -14,7 +14,7 @@ All of it is compiled (`ccbuild.langid.kernels`); many texts are asked about in 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -25,7 +25,7 @@ from ccbuild.langid.codes import CC100
 from ccbuild.langid.han import script
 from ccbuild.langid.letters import AS_IT_IS, fold
 from ccbuild.langid.model import LanguageModel, room_for
-from ccbuild.langid.network import Network
+from ccbuild.langid.network import Network, hash_table
 from ccbuild.langid.noise import KINDS, NOISE, noise, signs
 from ccbuild.langid.scripts import RULES, SHARED, Kinds, count_scripts, kinds
 from ccbuild.langid.supplement import FLOOR, PRIOR, SHARE, Supplement
@@ -41,6 +41,8 @@ _FIRST_CODES = [UNDETERMINED, NOISE, "zh", "zh-Hans", "zh-Hant", "ku", "ckb"]
 """Codes whose numbers the compiled loops know."""
 _BY = ["no letters", "model", "model and supplement", *(rule for _, rule in RULES)]
 """What decides, by the numbers of the compiled loops."""
+_ROMANISED = sorted(code for code in CC100 if code.endswith("_rom"))
+"""Codes whose text is another's in Latin letters."""
 _BATCH_CHARS = 1 << 20
 """Characters from which texts are another batch; a batch takes 16 bytes a character."""
 
@@ -70,10 +72,8 @@ class Codes(NamedTuple):
     """How much of the texts of a code the first model finds."""
     trust: NDArray[np.float64]
     """How much the supplement's word on a code counts; -1 where it has seen none."""
-    sure: NDArray[np.float64]
-    """From which probability on the first model need not be helped with a short text; above 1: never."""
-    sure_long: NDArray[np.float64]
-    """The same for a text of `LONG` characters."""
+    romanised: NDArray[np.int64]
+    """The bit of a romanised code in `Lexicon.codes`; 0 for any other code."""
     rules: NDArray[np.int64]
     """Rule to code."""
     allowed: NDArray[np.bool_]
@@ -83,6 +83,19 @@ class Codes(NamedTuple):
     least: float
 
 
+class Lexicon(NamedTuple):
+    """The commonest words of romanised codes."""
+
+    words: NDArray[np.uint8]
+    """The words behind each other, in UTF-8."""
+    places: NDArray[np.int32]
+    """Where each word starts in `words`, and the end."""
+    slots: NDArray[np.int32]
+    """Hash table of the words: number of a word, or -1."""
+    codes: NDArray[np.int64]
+    """Word to the bits of the codes that it is common in."""
+
+
 class Asked(NamedTuple):
     """All that the compiled loops ask."""
 
@@ -90,6 +103,7 @@ class Asked(NamedTuple):
     model: Network
     supplement: Network
     codes: Codes
+    lexicon: Lexicon
 
 
 class How(NamedTuple):
@@ -147,7 +161,8 @@ class Cascade:
         self.names = _FIRST_CODES + sorted(others - set(_FIRST_CODES))
         """Code by its number."""
         second = supplement.model.network if supplement else model.network
-        self.asked = Asked(kinds(), model.network, second, _codes(self.names, model, supplement, outside))
+        codes = _codes(self.names, model, supplement, outside)
+        self.asked = Asked(kinds(), model.network, second, codes, _lexicon(supplement.words if supplement else {}))
 
     def identify(self, texts: Sequence[str], test_noise: bool = True) -> list[Identified]:
         """One answer a text."""
@@ -198,7 +213,7 @@ class Cascade:
             if self.supplement:
                 asked = scripts.name in SHARED and answer.by == _BY[2]
                 said = self.supplement.ask([text], _ASKED)[0] if asked else []
-                steps.append({"step": "supplement", "model is sure": not asked, "answer": _rounded(said)})
+                steps.append({"step": "supplement", "answer": _rounded(said)})
         return [*steps, {"step": "answer", **answer._asdict()}]
 
 
@@ -230,14 +245,22 @@ def _codes(
         own,
         np.array([known.get(code, 0.9) if code in model.codes else 0.0 for code in names]),
         table(supplement.trust if supplement else {}, -1.0),
-        table(supplement.sure if supplement else {}, 2.0),
-        table(supplement.sure_long if supplement else {}, 2.0),
+        np.array([1 << _ROMANISED.index(code) if code in _ROMANISED else 0 for code in names]),
         np.array([number[code] for code, _ in RULES]),
         np.array([outside == "own" or code in CC100 for code in names]),
         SHARE,
         PRIOR,
         FLOOR,
     )
+
+
+def _lexicon(words: Mapping[str, Sequence[str]]) -> Lexicon:
+    bits: dict[bytes, int] = {}
+    for code in words.keys() & set(_ROMANISED):
+        for word in words[code]:
+            bits[word.encode()] = bits.get(word.encode(), 0) | 1 << _ROMANISED.index(code)
+    order = sorted(bits)
+    return Lexicon(*hash_table(order), np.array([bits[word] for word in order], np.int64))
 
 
 def _rounded(answers: list[tuple[str, float]]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from ccbuild import catalogue
 from ccbuild.errors import InputError
 from ccbuild.langid.codes import CC100, UNSPACED, from_label, is_code
+from ccbuild.langid.messages import program_messages
 from ccbuild.langid.sources import eld_sentences, kolibri_messages, lingua_texts, udhr_excerpts
 
 __all__ = ["catalogue_texts", "examples", "latin_serbian", "read_labelled", "sentence_key", "split"]
@@ -23,7 +24,7 @@ __all__ = ["catalogue_texts", "examples", "latin_serbian", "read_labelled", "sen
 Texts = dict[str, list[str]]
 """Code to texts."""
 
-SOURCES = ("eld", "gflanguages", "kolibri", "lingua")
+SOURCES = ("eld", "gflanguages", "kolibri", "lingua", "programs")
 """Entries of the catalogue that carry labelled text."""
 
 _CYRILLIC = "абвгдђежзијклљмнњопрстћуфхцчџш"
@@ -55,6 +56,7 @@ def catalogue_texts(sources: Iterable[str] = SOURCES, cache: Path | None = None)
         "gflanguages": udhr_excerpts,
         "kolibri": kolibri_messages,
         "lingua": lingua_texts,
+        "programs": program_messages,
     }
     found: dict[str, Texts] = {}
     for source in sources:

@@ -514,7 +514,6 @@ _CYRL, _ARAB, _BENG, _TIBT, _MYMR, _ETHI, _KANA, _HANI, _ZZZZ = 3, 6, 8, 19, 20,
 ) = range(12)  # fmt: skip
 _UND, _ZXX, _ZH, _HANS, _HANT, _KU, _CKB = range(7)  # as in cascade._FIRST_CODES
 _BY_NOTHING, _BY_MODEL, _BY_BOTH, _BY_RULE = range(4)  # as in cascade._BY
-_LONG = 200  # as in model.LONG
 
 
 @_inner
@@ -599,6 +598,46 @@ def _merge(room: Any, n: int, labels: Any, script: int, whose: int) -> Any:
     return found
 
 
+_SURELY_ROMANISED, _PERHAPS_ROMANISED, _WORDS_ROMANISED = 0.9, 0.4, 0.5
+"""A text is romanised where the supplement gives it that much, or so much and that share of its words is common there.
+Of 8,049 lines of the declaration in 341 languages with Latin letters 23 fall into a romanised code, 17 of them
+Hindustani of the Caribbean; without this rule about 120. 0.95 leaves 18, and loses Telugu as people write it."""
+
+
+@_inner
+def _knows_words(points: Any, begin: int, end: int, letters: Any, gaps: int, word: Any, lexicon: Any, bit: int) -> Any:
+    """The share of the words of a text that are among the commonest of a romanised code."""
+    kinds, roles, pool, places, slots = letters.kinds, letters.roles, lexicon.words, lexicon.places, lexicon.slots
+    length = words = known = 0
+    for i in range(begin, end + 1):
+        if i < end and not roles[_kind(points[i], kinds)] & gaps:
+            length = _write(np.int64(points[i]), word, length)
+        elif length:
+            number = slots[_slot(word, 0, length, pool, places, slots)]
+            words += 1
+            known += number >= 0 and lexicon.codes[number] & bit != 0
+            length = 0
+    return known / max(words, 1)
+
+
+@_inner
+def _drop_romanised(points: Any, begin: int, end: int, asked: Any, room: Any, m: Any) -> Any:
+    """Take out of what the supplement said each romanised code that the text shows too little of; how many are left."""
+    own, own_p, romanised, gaps = room.found[_OWN], room.p[_OWN], asked.codes.romanised, asked.supplement.shape[4]
+    left = 0
+    for k in range(m):
+        bit, p = romanised[own[k]], own_p[k]
+        if bit and p < _SURELY_ROMANISED:
+            if p < _PERHAPS_ROMANISED:
+                continue
+            share = _knows_words(points, begin, end, asked.letters, gaps, room.word, asked.lexicon, bit)
+            if share < _WORDS_ROMANISED:
+                continue
+        own[left], own_p[left] = own[k], p
+        left += 1
+    return left
+
+
 @_inner
 def _join(room: Any, n: int, m: int, codes: Any) -> Any:
     """The probabilities of both models as one, as `supplement.Supplement` says; how many codes there are."""
@@ -639,16 +678,12 @@ def _ask_both(points: Any, begin: int, end: int, script: int, asked: Any, room: 
         found = _predict(points, begin, end, asked.letters, asked.supplement if second else asked.model, room)
         if second:
             m = _merge(room, found, codes.own, script, _OWN)
-            return _join(room, n, m, codes), True
+            return _join(room, n, _drop_romanised(points, begin, end, asked, room, m), codes), True
         n = _merge(room, found, codes.labels, script, _FIRST)
-        best, p = -1, 0.0
-        for i in range(n):
-            room.found[_JOINED, i], room.p[_JOINED, i] = room.found[_FIRST, i], room.p[_FIRST, i]
-            if room.p[_FIRST, i] > p:
-                best, p = room.found[_FIRST, i], room.p[_FIRST, i]
-        sure = codes.sure_long if end - begin >= _LONG else codes.sure
-        if not len(codes.own) or not asked.letters.shared[script] or (n and p >= sure[best]):
+        if not len(codes.own) or not asked.letters.shared[script]:
             break
+    for i in range(n):
+        room.found[_JOINED, i], room.p[_JOINED, i] = room.found[_FIRST, i], room.p[_FIRST, i]
     return n, False
 
 

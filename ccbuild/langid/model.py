@@ -19,7 +19,7 @@ from ccbuild.langid.letters import SMALL, Folded, fold, small
 from ccbuild.langid.network import Network, read_network
 from ccbuild.langid.scripts import NAMES, NO_WORDS, kinds
 
-__all__ = ["CANARIES", "LABEL", "LONG", "LanguageModel", "Room", "escape", "plain", "room_for"]
+__all__ = ["CANARIES", "LABEL", "LanguageModel", "Room", "escape", "plain", "room_for"]
 
 LABEL = "__label__"
 """What fastText takes for a label, wherever it stands."""
@@ -28,8 +28,6 @@ _GAPS, _GAPS_AND_SIGNS = 1, 3
 """Which roles of characters (`scripts.Kinds`) end a word."""
 _ROWS = 4096
 """Vectors that are found before they are added up: their numbers stay in the processor's nearest cache."""
-LONG = 200
-"""Characters from which a text is long: a probability means more there."""
 
 CANARIES = {
     "en": "The committee will meet again next week to discuss the report.",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ccbuild.errors import DataError
 
-__all__ = ["Network", "read_network"]
+__all__ = ["Network", "hash_table", "read_network"]
 
 _MAGIC, _VERSION = 793712314, 12
 _ARGUMENTS = struct.Struct("<2i12id")
@@ -29,6 +29,10 @@ _SUPERVISED = 3
 _LANES = 16
 """Vectors are padded to a multiple of this, so that a compiler may take so many values at once."""
 _CENTROIDS = 256
+_LONGEST = 1024
+"""Letters that an n-gram has at most; compiled loops find the n-grams of a place together, 4,096 at once."""
+_COMMONEST = 10**15
+"""What fastText takes as the count of a node of the tree that is not yet made."""
 _LARGEST, _LINE, _BLOCK = 32767, 64, 1 << 16
 """Of 16 bits; bytes of a line of the cache; rows that are rounded at once."""
 
@@ -99,19 +103,22 @@ def _network(reader: _Reader, gaps: int) -> tuple[Network, list[str]]:
         raise reader.refuse(f"was trained with loss {_LOSSES.get(loss, loss)}, whose scores are no probabilities")
     if nwords > 1:
         raise reader.refuse(f"was trained with -wordNgrams {nwords}, and pairs of words are not read here")
+    if most > _LONGEST:
+        raise reader.refuse(f"was trained with -maxn {most:,}, and n-grams have at most {_LONGEST:,} letters here")
     words, labels, counts, pruned = _dictionary(reader)
     (quantised,) = reader.take("<?")
-    vectors = _matrix(reader, bool(quantised))
+    vectors = _matrix(reader, bool(quantised), dim)
     (also,) = reader.take("<?")
-    output = _matrix(reader, bool(quantised and also))
+    output = _matrix(reader, bool(quantised and also), dim)
     if reader.place != len(reader.content):
         raise ValueError(f"{len(reader.content) - reader.place:,} bytes follow its end")
     buckets = max(buckets, 1)
     vectors, kept, before = _in_order(vectors, len(words), buckets, most, pruned)
     nodes = len(labels) - (loss == _TREE)
-    if not labels or vectors.shape[1] < dim or len(output) < nodes:
-        raise ValueError("its matrices are smaller than its dictionary")
-    return _made(words, labels, counts, loss, vectors, output, kept, before, (buckets, least, most), gaps), labels
+    if len(output) < nodes:
+        raise ValueError(f"its output has {len(output)} rows for {len(labels)} labels")
+    made = _made(words, labels, counts, loss, vectors, output[:nodes], kept, before, (buckets, least, most), gaps)
+    return made, labels
 
 
 def _dictionary(reader: _Reader) -> tuple[list[bytes], list[str], list[int], NDArray[np.int32] | None]:
@@ -122,25 +129,34 @@ def _dictionary(reader: _Reader) -> tuple[list[bytes], list[str], list[int], NDA
     words: list[bytes] = []
     counts: list[int] = []
     content, place = reader.content, reader.place
-    for _ in range(size):
+    if nwords < 0 or nwords + nlabels != size:
+        raise ValueError("its dictionary does not add up")
+    for number in range(size):
         end = content.index(b"\0", place)
         words.append(content[place:end])
-        count, _ = _ENTRY.unpack_from(content, end + 1)
+        count, label = _ENTRY.unpack_from(content, end + 1)
+        if label != (number >= nwords) or not 0 <= count < _COMMONEST:
+            raise ValueError(f"entry {number:,} of its dictionary is damaged")
         counts.append(count)
         place = end + 1 + _ENTRY.size
     reader.place = place
-    if nwords + nlabels != size:
-        raise ValueError("its dictionary does not add up")
     pairs = reader.array(np.int32, 2 * pruned).reshape(-1, 2).astype(np.int32) if pruned >= 0 else None
     return words[:nwords], [label.decode() for label in words[nwords:]], counts[nwords:], pairs
 
 
-def _matrix(reader: _Reader, quantised: bool) -> NDArray[np.float32]:
-    """A matrix, quantised or not, as floats, its columns padded."""
+def _matrix(reader: _Reader, quantised: bool, dim: int) -> NDArray[np.float32]:
+    """A matrix of `dim` columns, quantised or not, as finite floats, its columns padded."""
     (normed,) = reader.take("<?") if quantised else (False,)
     rows, columns = reader.take(_MATRIX)
-    if rows < 0 or columns <= 0:
-        raise ValueError(f"a matrix of {rows} rows and {columns} columns")
+    if rows < 0 or columns <= 0 or columns != dim:
+        raise ValueError(f"a matrix of {rows:,} rows and {columns:,} columns, where vectors have {dim:,} values")
+    made = _values(reader, quantised, bool(normed), rows, columns)
+    if not np.isfinite(made).all():
+        raise ValueError("a matrix has values that are no finite numbers")
+    return made
+
+
+def _values(reader: _Reader, quantised: bool, normed: bool, rows: int, columns: int) -> NDArray[np.float32]:
     if not quantised:
         found = reader.array(np.float32, rows * columns).reshape(rows, columns)
         made = np.zeros((rows, -(-columns // _LANES) * _LANES), np.float32)
@@ -148,16 +164,18 @@ def _matrix(reader: _Reader, quantised: bool) -> NDArray[np.float32]:
         return made
     (size,) = reader.take("<i")
     codes = reader.array(np.uint8, size)
-    made = _decoded(reader, codes, rows)
+    made = _decoded(reader, codes, rows, columns)
     if normed:
         norms = reader.array(np.uint8, rows)
-        made *= _decoded(reader, norms, rows)[:, :1]
+        made *= _decoded(reader, norms, rows, 1)[:, :1]
     return made
 
 
-def _decoded(reader: _Reader, codes: NDArray[np.generic], rows: int) -> NDArray[np.float32]:
-    """The values that the codes of a product quantiser stand for."""
+def _decoded(reader: _Reader, codes: NDArray[np.generic], rows: int, columns: int) -> NDArray[np.float32]:
+    """The values that the codes of a product quantiser of `columns` values a row stand for."""
     dim, parts, width, last = reader.take(_PRODUCT)
+    if dim != columns or parts <= 0 or min(width, last) <= 0 or (parts - 1) * width + last != dim:
+        raise ValueError(f"a quantiser of {dim:,} values in {parts:,} parts, where a row has {columns:,}")
     centroids = reader.array(np.float32, dim * _CENTROIDS)
     by_part = codes.reshape(rows, parts)
     made = np.zeros((rows, -(-dim // _LANES) * _LANES), np.float32)
@@ -173,13 +191,16 @@ def _in_order(
     vectors: NDArray[np.float32], nwords: int, buckets: int, most: int, pruned: NDArray[np.int32] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.uint64], NDArray[np.int32]]:
     """(vectors with the kept buckets in ascending order, a bit for each that is kept, how many before each 64)."""
+    needed = nwords + (0 if most <= 0 else buckets if pruned is None else len(pruned))
+    if len(vectors) < needed:
+        raise ValueError(f"it has {len(vectors):,} vectors where its words and n-grams need {needed:,}")
     if pruned is None:
-        if most > 0 and len(vectors) < nwords + buckets:
-            raise ValueError("it has fewer vectors than words and buckets")
         return vectors, np.zeros(0, np.uint64), np.zeros(0, np.int32)
     pruned = pruned[np.argsort(pruned[:, 0])]
     if len(pruned) and not (pruned[0, 0] >= 0 and pruned[-1, 0] < buckets and pruned[:, 1].min() >= 0):
         raise ValueError("its buckets lie outside")
+    if len(pruned) > 1 and not np.diff(pruned[:, 0]).all():
+        raise ValueError("a bucket is kept twice")
     bits = np.zeros(-(-buckets // 64) * 64, np.uint8)
     bits[pruned[:, 0]] = 1
     before = np.zeros(len(bits) // 64, np.int32)
@@ -200,6 +221,16 @@ def _made(
     grams: tuple[int, int, int],
     gaps: int,
 ) -> Network:
+    end = words.index(b"</s>") if b"</s>" in words else -1
+    tree = _tree(counts) if loss == _TREE else np.zeros((0, 2), np.int32)
+    shape = np.array([*grams, end, gaps], np.int64)
+    inverse = np.array([1 / grams[0]])
+    pool, places, slots = hash_table(words)
+    return Network(*_in_16_bits(vectors), output, tree, pool, places, slots, kept, before, shape, inverse)
+
+
+def hash_table(words: list[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]:
+    """(the words behind each other, where each starts and the end, slots with the number of a word or -1)."""
     from ccbuild.langid import kernels
 
     places = np.zeros(len(words) + 1, np.int32)
@@ -207,12 +238,7 @@ def _made(
     pool = np.frombuffer(b"".join(words) + b"\0", np.uint8).copy()
     slots = np.full(1 << (2 * len(words)).bit_length(), -1, np.int32)
     kernels.hash_words(pool, places, slots)
-    end = words.index(b"</s>") if b"</s>" in words else -1
-    tree = _tree(counts) if loss == _TREE else np.zeros((0, 2), np.int32)
-    shape = np.array([*grams, end, gaps], np.int64)
-    return Network(
-        *_in_16_bits(vectors), output, tree, pool, places, slots, kept, before, shape, np.array([1 / grams[0]])
-    )
+    return pool, places, slots
 
 
 def _in_16_bits(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
@@ -230,7 +256,7 @@ def _in_16_bits(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int16], NDArra
 def _tree(counts: list[int]) -> NDArray[np.int32]:
     """The Huffman tree of the labels, as fastText builds it of how often each stood in the training text."""
     n = len(counts)
-    weights = counts + [10**15] * (n - 1)
+    weights = counts + [_COMMONEST] * (n - 1)
     tree = np.zeros((n - 1, 2), np.int32)
     leaf, node = n - 1, n
     for inner in range(n - 1):

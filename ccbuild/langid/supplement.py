@@ -41,9 +41,8 @@ class Supplement:
             canaries = dict(self.manifest["canaries"])
             self.trust = {str(c): float(w) for c, w in self.manifest["trust"].items()}
             self.known = {str(c): float(w) for c, w in self.manifest["known"].items()}
-            self.sure, self.sure_long = (
-                {str(c): float(p) for c, p in self.manifest[name].items()} for name in ("sure", "sure_long")
-            )
+            self.words = {str(c): str(w).split() for c, w in self.manifest.get("romanised", {}).items()}
+            """The commonest words of romanised codes; a supplement of an earlier version has none."""
             stated = str(self.manifest["sha256"])
         except FileNotFoundError as error:
             raise InputError(

@@ -21,10 +21,9 @@ import fasttext
 
 from ccbuild import catalogue
 from ccbuild.errors import ConfigError, InputError
-from ccbuild.langid.codes import CC100, is_code
+from ccbuild.langid.codes import is_code
 from ccbuild.langid.corpus import SOURCES, Texts, catalogue_texts, examples, read_labelled
-from ccbuild.langid.evaluate import threshold_for
-from ccbuild.langid.model import LABEL, LONG, LanguageModel, plain
+from ccbuild.langid.model import LABEL, LanguageModel, plain
 from ccbuild.langid.romanise import ROMANISED, romanised_texts
 from ccbuild.langid.scripts import SHARED, count_scripts
 from ccbuild.langid.supplement import SHIPPED
@@ -32,12 +31,12 @@ from ccbuild.storage import sha256_file, write_json
 
 __all__ = ["SupplementConfig", "gather", "made_from", "ship", "supplement_for", "train", "with_romanised"]
 
-_MAKERS = "codes corpus evaluate folding han letters model network ngrams romanise scripts sources training".split()
+_MAKERS = "codes corpus folding han letters messages model network ngrams romanise scripts sources training".split()
 """The modules beside this one that a supplement depends on."""
 _HALF = 60_000
 """Characters of training text of a code at which the supplement's word on it is worth half; see `supplement.SHARE`."""
-_SURE = 0.97
-"""Share of right answers from which the model is sure of a code."""
+_TRIED, _WORDS = 200, 2000
+"""Examples of a code on which is measured how much of it the model finds; words of a romanised code that are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,7 @@ class SupplementConfig:
 
     most: int = 6000
     """Examples of a code of CC-100, each 3 to 30 words; at most one for eight characters of its text."""
-    outside: int = 300
+    outside: int = 2000
     """Examples of every other language."""
     dim: int = 32
     """Values of a vector; lid.176 has 16."""
@@ -91,7 +90,7 @@ def train(texts: Mapping[str, Texts], out: Path, base: LanguageModel, config: Su
     """Write `out` (``.ftz``) and its manifest beside it; returns the manifest.
 
     One thread and no clock: the same texts, settings and kind of CPU give the same bytes. `base` is the model that
-    the supplement will help; where it is sure is measured on the texts.
+    the supplement will help; how much it finds of each code is measured on the texts.
     """
     if out.suffix != ".ftz":
         raise InputError(f"{out} does not end in .ftz. A supplement is a quantised fastText model.")
@@ -129,7 +128,8 @@ def train(texts: Mapping[str, Texts], out: Path, base: LanguageModel, config: Su
         "sentences": {code: len(lines) for code, lines in sorted(pooled.items())},
         "characters": dict(sorted(characters.items())),
         "trust": {code: round(n / (n + _HALF), 4) for code, n in sorted(characters.items())},
-        **_measured(base, [(code, text) for code, _, text in made]),
+        "known": _known(base, [(code, text) for code, _, text in made]),
+        "romanised": _commonest(pooled),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(content)
@@ -235,39 +235,26 @@ def _digest(texts: Texts) -> str:
     return digest.hexdigest()
 
 
-def _measured(base: LanguageModel, labelled: Sequence[tuple[str, str]]) -> dict[str, dict[str, float]]:
-    """What `base` is worth on the text: ``known``, its recall of each code; ``sure`` and ``sure_long``, the least
-    probability of a code from which `_SURE` of its answers to a text, to one of `LONG` characters and more, are right.
-
-    Over at most 200 examples of a code of CC-100 and 5 of any other, since there are many of these and little of each
-    on the Web; long texts are such examples joined, a third as many. A code needs 30 answers, or is never sure.
-    """
-    taken: Counter[str | tuple[str, str]] = Counter()
-    found: Counter[str] = Counter()
-    short: list[tuple[str, str]] = []
-    long: list[tuple[str, str]] = []
-    joined: dict[str, str] = {}
+def _known(base: LanguageModel, labelled: Sequence[tuple[str, str]]) -> dict[str, float]:
+    """The recall of each code of `base` over at most `_TRIED` examples of it."""
+    taken: Counter[str] = Counter()
+    texts: list[tuple[str, str]] = []
     for code, text in labelled:
-        if taken[code] < (200 if code in CC100 else 5):
+        if code in base.codes and taken[code] < _TRIED:
             taken[code] += 1
-            short.append((code, text))
-        if len(joined.get(code, "")) < LONG:
-            joined[code] = f"{joined[code]} {text}" if code in joined else text
-        elif taken["long", code] < (67 if code in CC100 else 2):
-            taken["long", code] += 1
-            long.append((code, joined.pop(code)))
-    answers: dict[str, dict[str, list[tuple[float, bool]]]] = {"sure": {}, "sure_long": {}}
-    for name, texts in (("sure", short), ("sure_long", long)):
-        for (code, _), found_codes in zip(texts, base.ask([text for _, text in texts], 1), strict=True):
-            for said, p in found_codes:
-                answers[name].setdefault(said, []).append((p, said == code))
-                found[code] += name == "sure" and said == code
-    result = {}
-    for name, scored in answers.items():
-        thresholds = {code: threshold_for(s, _SURE) for code, s in sorted(scored.items()) if len(s) >= 30}
-        result[name] = {code: round(p, 4) for code, p in thresholds.items() if p is not None}
-    known = {code: round(found[code] / taken[code], 4) for code in sorted(base.codes) if taken[code]}
-    return {"known": known, **result}
+            texts.append((code, text))
+    answers = base.ask([text for _, text in texts], 1)
+    found = Counter(code for (code, _), said in zip(texts, answers, strict=True) if said and said[0][0] == code)
+    return {code: round(found[code] / taken[code], 4) for code in sorted(taken)}
+
+
+def _commonest(pooled: Texts) -> dict[str, str]:
+    """The commonest words of each romanised code, the commonest first."""
+    found = {}
+    for code in sorted(set(ROMANISED.values()) & pooled.keys()):
+        counts = Counter(word for text in pooled[code] for word in plain(text).split())
+        found[code] = " ".join(sorted(counts, key=lambda word: (-counts[word], word))[:_WORDS])
+    return found
 
 
 def _canaries(path: Path, pooled: Texts, most: int = 8) -> dict[str, str]:

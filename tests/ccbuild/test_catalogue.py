@@ -201,6 +201,21 @@ def test_an_endless_body_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         fetch(entry("https://a.invalid/words.txt"), tmp_path)
 
 
+def test_several_addresses_are_a_zip_of_what_is_behind_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        urllib.request.OpenerDirector, "open", lambda _, request, **__: io.BytesIO(request.full_url.encode())
+    )
+    e = entry("https://maker.invalid/file/{b,a}", file="both.zip", size=None, sha256=None)
+    with zipfile.ZipFile(fetch(e, tmp_path)) as both:
+        assert {name: both.read(name) for name in both.namelist()} == {
+            "a": b"https://maker.invalid/file/a",
+            "b": b"https://maker.invalid/file/b",
+        }
+    first = place(e, tmp_path).read_bytes()
+    assert fetch(entry("https://maker.invalid/file/{a,b}", file="both.zip", size=None, sha256=None), tmp_path / "again")
+    assert (tmp_path / "again" / "tiny" / "both.zip").read_bytes() == first
+
+
 def redirecting(monkeypatch: pytest.MonkeyPatch, to: str) -> list[str]:
     """A web in which every URL but `to` leads there; the URLs that are asked for."""
     asked: list[str] = []

@@ -57,6 +57,22 @@ def test_script_and_letters_decide(text: str, code: str, cascade: Cascade) -> No
     assert cascade.identify([text])[0].code == code
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Kei te pēhea koe i tēnei rā? E pai ana ahau.", "mi"),  # lid.176 is sure that it is Latvian
+        ("Bakitsi sebhanki batawuvula emagatja abo ngensimbi yesibili ekuseni.", "ss"),
+        ("Umntfwana ufundza sikolo lesikhulu edolobheni.", "ss"),
+        ("Mootummaan biyyattii mana barumsaa haaraa ijaaruu akka barbaadu beeksise.", "om"),
+        ("Barattoonni hedduun qormaata biyyoolessaa kaleessa fudhataniiru.", "om"),
+        ("Mmušo o re o tla aga dikolo tše mpsha ka dinaga tša magaeng.", "ns"),
+        ("Ina kwana? Yaya aiki da gajiya yau?", "ha"),
+    ],
+)
+def test_a_language_is_found_beside_its_neighbours(text: str, code: str, cascade: Cascade) -> None:
+    assert cascade.identify([text])[0].code == code
+
+
 def test_ccnets_way_asks_the_model_alone(model: LanguageModel) -> None:
     text = "Die Regierung will neue Schulen bauen. Das sagte der Minister am Montag."
     alone = Identifier(model)
@@ -76,7 +92,10 @@ def test_languages_outside_cc100_by_choice(cascade: Cascade) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", " \n\t ", "123 456", "😀" * 100_000, "a" * 1_000_000, "a\0b c\0", "one\ntwo\r\nthree", "\ud800 text \udfff",
-     "__label__en " * 50, "\u200b\u200e", "<|endoftext|>", "ꙮ", "word " * 200_000],
+     "__label__en " * 50, "\u200b\u200e", "<|endoftext|>", "ꙮ", "word " * 200_000, "habari ya dunia\n" * 100_000,
+     "\u0301\u0308" * 1000, "".join(map(chr, range(0x0300, 0x0370))), "\u0378\u0530\U0003ffff\U000e1000" * 100,
+     "".join(chr(0xE0000 + ord(c)) for c in "hidden words in tags") * 50, "\U0010ffff", "ẞ" * 5000],
+    ids=lambda text: ascii(text[:8]),
 )  # fmt: skip
 def test_hostile_text_has_an_answer(text: str, cascade: Cascade) -> None:
     (answer,) = cascade.identify([text])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import fasttext
+import numpy as np
 import pytest
 
 from ccbuild.errors import DataError
@@ -139,3 +142,46 @@ def test_a_file_that_is_cut_or_goes_on_is_no_model(lid_model: Path, tmp_path: Pa
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"is no fastText model"):
             read_network(path, 1)
+
+
+def matrix(rows: int, columns: int, values: bytes) -> bytes:
+    """As fastText writes one that is not quantised."""
+    return struct.pack("<2q", rows, columns) + values
+
+
+def test_what_damage_makes_of_a_model_is_refused(examples: Path, tmp_path: Path) -> None:
+    """Each of these would be read past the end of an array, or without end, if it were believed."""
+    path = tmp_path / "model.bin"
+    options = {"dim": 4, "epoch": 1, "minCount": 50, "thread": 1, "verbose": 0}
+    fasttext.train_supervised(str(examples), minn=0, maxn=0, **options).save_model(str(path))
+    whole, (network, labels) = path.read_bytes(), read_network(path, 1)
+    n, words = len(labels), len(network.vectors)
+    output = len(whole) - 16 - 16 * n  # rows, columns and values of the labels end the file
+    vectors = output - 1 - 16 - 16 * words
+    kind = whole.index(b"\0", whole.index(LABEL.encode())) + 9  # after its count: that it is a label
+    most = 4 * 12  # the twelfth number of the file
+
+    damaged = {
+        f"{words - 1:,} vectors where its words and n-grams need {words:,}": whole[:vectors]
+        + matrix(words - 1, 4, whole[vectors + 32 : output - 1])
+        + whole[output - 1 :],
+        "values that are no finite numbers": whole[:-4] + struct.pack("<f", float("nan")),
+        "its output has 5 rows for 6 labels": whole[:output] + matrix(5, 4, whole[output + 32 :]),
+        "6 rows and 3 columns, where vectors have 4": whole[:output] + matrix(n, 3, whole[output + 16 + 4 * n :]),
+        "of its dictionary is damaged": whole[:kind] + b"\0" + whole[kind + 1 :],
+        "was trained with -maxn 4,096": whole[:most] + struct.pack("<i", 4096) + whole[most + 4 :],
+    }
+    for what, content in damaged.items():
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=re.escape(what)):
+            read_network(path, 1)
+
+
+def test_rows_beyond_the_labels_are_never_asked(examples: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    fasttext.train_supervised(str(examples), dim=4, epoch=1, bucket=50, thread=1, verbose=0).save_model(str(path))
+    whole, (network, labels) = path.read_bytes(), read_network(path, 1)
+    output = len(whole) - 16 - 16 * len(labels)
+    likely = struct.pack("<4f", *[100.0] * 4)
+    path.write_bytes(whole[:output] + matrix(len(labels) + 3, 4, whole[output + 16 :] + 3 * likely))
+    assert np.array_equal(read_network(path, 1)[0].output, network.output)

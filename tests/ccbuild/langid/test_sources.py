@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from ccbuild.catalogue import cached, default_cache
 from ccbuild.errors import DataError
+from ccbuild.langid.messages import program_messages
 from ccbuild.langid.sources import eld_sentences, udhr_excerpts
 
 
@@ -71,3 +75,75 @@ def test_the_real_files() -> None:
     excerpts = udhr_excerpts(gflanguages)
     assert len(excerpts) == 755
     assert any("freedom of thought, conscience and religion" in paragraph for paragraph in excerpts["en_Latn"])
+
+
+def debian_package(files: dict[str, bytes]) -> bytes:
+    """An archive of ar with its three members, as dpkg-deb makes it."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:xz") as out:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            out.addfile(member, io.BytesIO(content))
+    archive = b"!<arch>\n"
+    for name, content in (("debian-binary", b"2.0\n"), ("control.tar.xz", b"odd"), ("data.tar.xz", data.getvalue())):
+        head = f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n"
+        archive += head.encode() + content + b"\n" * (len(content) % 2)
+    return archive
+
+
+def gnu_catalogue(messages: dict[str, str]) -> bytes:
+    texts = [text.encode() for text in [*messages, *messages.values()]]
+    place, table = 28 + 8 * len(texts), b""
+    for text in texts:
+        table += struct.pack("<2I", len(text), place)
+        place += len(text) + 1
+    n = len(messages)
+    return b"\xde\x12\x04\x95" + struct.pack("<6I", 0, n, 28, 28 + 8 * n, 0, 0) + table + b"\0".join([*texts, b""])
+
+
+def test_messages_of_programs_are_read_without_what_is_no_text(tmp_path: Path) -> None:
+    swati = gnu_catalogue({
+        "": "Language: ss\n",
+        "menu\4~Open the file": "~Vula lelifayela lelisha <b>manje</b>\nPhuma kuloluhlelo masinyane nyalo",
+        "file\0files": "lifayela linye lelikhona\0emafayela lamanyenti lakhona lapha",
+        "Untranslated words stand here": "Untranslated words stand here",
+        "Save %1 of them now": "Londvoloza %1 yawo onkhe nyalo",
+        "Too short": "Kufishane kakhulu lapha",
+    })  # fmt: skip
+    pack = io.BytesIO()
+    with zipfile.ZipFile(pack, "w") as out:
+        out.writestr("browser/a.ftl", (
+            "# a comment of five words here\n-brand = Firefox\nopen =\n    .label = Embojuruja peteĩ marandurenda pya\n"
+            "    Ko ñe’ẽ oho mombyry ve\nitems = { $n ->\n   *[other] Oĩ heta mba’e ko’ápe ko’ãg̃a\n }\n"
+            "left = This is still English here\n"
+        ))  # fmt: skip
+        out.writestr("browser/a.properties", "a=Eñongatu ko kuatiarogue ne rembiporúpe\nb=%S is %S of a thing\n")
+        out.writestr("manifest.json", '{"name": "five words that are none"}')
+    path = tmp_path / "messages.zip"
+    folder = "./usr/lib/libreoffice/program/resource"
+    with zipfile.ZipFile(path, "w") as out:
+        other = gnu_catalogue({"x": "This is still English here"})
+        files = {f"{folder}/ss/LC_MESSAGES/sw.mo": swati, f"{folder}/nso/LC_MESSAGES/sw.mo": other, "./doc": b"words"}
+        out.writestr("1", debian_package(files))
+        out.writestr(
+            "2", debian_package({"./usr/lib/extensions/langpack-gn@firefox-esr.mozilla.org.xpi": pack.getvalue()})
+        )
+    assert program_messages(path) == {
+        "ss": [
+            "Phuma kuloluhlelo masinyane nyalo",
+            "Vula lelifayela lelisha manje",
+            "emafayela lamanyenti lakhona lapha",
+        ],
+        "nso": [],
+        "gn": [
+            "Embojuruja peteĩ marandurenda pya",
+            "Eñongatu ko kuatiarogue ne rembiporúpe",
+            "Ko ñe’ẽ oho mombyry ve",
+            "Oĩ heta mba’e ko’ápe ko’ãg̃a",
+        ],
+    }
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("1", debian_package({f"{folder}/ss/LC_MESSAGES/sw.mo": swati[:60]}))
+    with pytest.raises(DataError, match=r"messages.zip!1 is no package of translations"):
+        program_messages(path)
