@@ -51,6 +51,8 @@ class Crew:
         self._begun = False
         """Whether there was ever one who may."""
         self._fewer_since: float | None = None
+        self._paused_since: float | None = None
+        """Since when all of them are paused."""
         self._told = 0.0
 
     @property
@@ -79,6 +81,7 @@ class Crew:
         there = self._count()
         now = time.monotonic()
         self._fewer_since = None if self.count >= self._wanted else self._fewer_since or now
+        self._tell_of_paused([there[address] for address in self._hosts], now)
         if self._hosts:
             self._alone_since = self._call = None
             self._begun = self._begun or not self._known.isdisjoint(self._hosts)
@@ -96,6 +99,20 @@ class Crew:
         if now - since >= FIRST_SECONDS and now - self._told >= REMIND_SECONDS:
             self._told = now
             self._tell(f"{said} The run ends after {duration(patience)} without one.")
+
+    def _tell_of_paused(self, workers: Sequence[Mapping[str, Any]], now: float) -> None:
+        """Say so where all workers are paused for long: they begin no unit until their memory is free again."""
+        if not workers or any(worker.get("status") != "paused" for worker in workers):
+            self._paused_since = None
+            return
+        since = self._paused_since = self._paused_since or now
+        if now - since >= REMIND_SECONDS and now - self._told >= REMIND_SECONDS:
+            self._told = now
+            self._tell(
+                f"All workers at {self._place()} have been paused for {duration(now - since)}: their memory is nearly "
+                f"full, and Dask gives them nothing new until it is free again. Where that lasts, start them with more "
+                "(dask worker --memory-limit). What is done stays done."
+            )
 
     def _nobody(self, seconds: float) -> str:
         if self._client.status != "running":

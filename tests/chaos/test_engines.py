@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from unittest import mock
 
 import psutil
 import pytest
+from distributed import Client, LocalCluster, Status, Worker
 
 from cc100 import apart, crew, engines
 from cc100.apart import GuardConfig, carefully
@@ -341,6 +343,28 @@ def test_a_scheduler_without_workers_is_told_and_ends_the_run(monkeypatch: pytes
     ):
         answers(engine, [Unit("x")])
     assert told[0].endswith("The run ends after 6 s without one.")
+
+
+def pause(dask_worker: Worker) -> None:
+    dask_worker.status = Status.paused
+
+
+def test_workers_that_are_all_paused_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "REMIND_SECONDS", 0.0)
+    told: list[str] = []
+    here = {"processes": False, "protocol": "tcp", "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with (  # without a limit, as with it Dask looks ten times a second whether the pause may end
+        LocalCluster(n_workers=2, threads_per_worker=1, memory_limit=0, **here) as cluster,
+        Client(cluster) as client,
+    ):
+        looked_at = crew.Crew(client, told.append)
+        for n, address in enumerate(client.scheduler_info()["workers"], 1):
+            assert told == []  # while one of them works
+            client.run(pause, workers=[address])
+            while [w["status"] for w in client.scheduler_info()["workers"].values()].count("paused") < n:
+                time.sleep(0.01)
+            looked_at.look(6)
+    assert re.match(r"All workers at \S+ have been paused for 0 s: .* start them with more", told[0]), told
 
 
 def test_a_scheduler_that_goes_ends_the_run_in_words(
