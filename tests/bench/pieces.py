@@ -103,7 +103,7 @@ def heading(rows: list[Row], took: list[dict[str, float]], size: int) -> list[st
         f"{version('sentencepiece')}.",
         "",
         f"The tokens of held-out text change by {statistics.median(row.change for row in rows):+.2f} % in the median "
-        f"language, at worst by {', '.join(f'{row.change:+.1f} % ({row.code})' for row in worst)}. More than 1 % of the "
+        f"language, most by {', '.join(f'{row.change:+.1f} % ({row.code})' for row in worst)}. More than 1 % of the "
         f"running text of a language's {FREQUENT:,} most frequent words has no piece of its own in {over[0]} languages "
         f"with `sentencepiece`, in {over[1]} with `weighted`.",
         "",
