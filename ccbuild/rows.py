@@ -171,6 +171,8 @@ def is_parquet(path: str | Path) -> bool:
     """Whether a file is Parquet, by its name or by its bytes."""
     if str(path) == STDIN or Path(path).suffix == ".parquet":
         return str(path) != STDIN
+    if not Path(path).is_file():  # what is read of a pipe is gone
+        return False
     try:
         with open(path, "rb") as stream:
             if stream.read(4) != b"PAR1":

@@ -235,7 +235,7 @@ def test_a_dry_run_prints_the_recipe_and_the_units_and_makes_nothing(files: Path
     done = ccbuild("run", "cc100", "--input", "sound.warc.gz", "--out", "dry", "--dry-run", "--set", "unit.files=4")
     assert done.returncode == 0, done.stderr
     assert "files: 4" in done.stdout
-    assert "1 archives" in done.stdout
+    assert "1 archive" in done.stdout
     assert not Path("dry").exists()
 
 

@@ -8,8 +8,10 @@ import gzip
 import io
 import json
 import lzma
+import os
 import re
 import sys
+import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -338,3 +340,12 @@ def test_what_has_no_text_is_told_once(in_folder: Path, capsys: pytest.CaptureFi
     assert main(["corpus", "import", "a.jsonl", "--lang", "sw", "--out", "run"]) == 0
     assert "sw: 3 of 5 records have no text" in capsys.readouterr().err
     assert LeftOut("a").number == 0
+
+
+def test_a_pipe_is_read_from_its_start(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("one\ntwo\n",))
+    writer.start()
+    assert list(read_paragraphs(pipe)) == ["one", "two"]
+    writer.join()
