@@ -25,7 +25,7 @@ import lzma
 import re
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -94,12 +94,47 @@ def _unpacked(stream: BinaryIO, head: bytes) -> Any:
     if head.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=stream)
     if head.startswith(b"\xfd7zXZ\x00"):
-        return lzma.LZMAFile(stream)
+        return _Members(stream, lzma.LZMADecompressor)
     if _BZIP2.match(head):
-        return bz2.BZ2File(stream)
+        return _Members(stream, bz2.BZ2Decompressor)
     if head.startswith(b"\x28\xb5\x2f\xfd") or (head[1:4] == b"\x2a\x4d\x18" and head[0] >> 4 == 5):
         return pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd")
     return stream
+
+
+class _Members:
+    """The members of an xz or bzip2 file behind each other. What follows the first and is none is damage, which
+    `lzma.LZMAFile` and `bz2.BZ2File` pass over without a word, together with all text behind it."""
+
+    def __init__(self, stream: BinaryIO, decoder: Callable[[], Any]) -> None:
+        self._stream, self._decoder, self._now = stream, decoder, decoder()
+
+    def read1(self, most: int) -> bytes:
+        """Up to `most` bytes; none at the end."""
+        while True:
+            packed = b""
+            if self._now.eof:
+                packed = self._next()
+                if not packed:
+                    return b""
+                self._now = self._decoder()
+            elif self._now.needs_input:
+                packed = self._stream.read1(_BLOCK)  # type: ignore[attr-defined]
+                if not packed:
+                    raise EOFError("it ends within compressed data")
+            block: bytes = self._now.decompress(packed, most)
+            if block:
+                return block
+
+    def _next(self) -> bytes:
+        """What begins behind a member, without the zeros that may pad it; nothing at the end."""
+        packed = self._now.unused_data.lstrip(b"\0")
+        while not packed and (more := self._stream.read1(_BLOCK)):  # type: ignore[attr-defined]
+            packed = more.lstrip(b"\0")
+        return bytes(packed)
+
+    def close(self) -> None:
+        """The stream below is closed by whoever opened it."""
 
 
 def _lines(stream: Any, name: str) -> Iterator[str]:

@@ -349,3 +349,19 @@ def test_a_pipe_is_read_from_its_start(tmp_path: Path) -> None:
     writer.start()
     assert list(read_paragraphs(pipe)) == ["one", "two"]
     writer.join()
+
+
+@pytest.mark.parametrize("pack", [lzma.compress, bz2.compress, gzip.compress])
+def test_members_behind_the_first_are_read_or_told(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    first, second = pack(b"one\ntwo\n"), pack(b"three\n")
+    path = tmp_path / "packed"
+    path.write_bytes(first + second)
+    assert list(read_lines(path)) == ["one", "two", "three"]
+    path.write_bytes(first + b"\0" * 8)
+    assert list(read_lines(path)) == ["one", "two"], "padding"
+    for behind in (b"no member", second[:9] + b"\xff\xff\xff" + second[12:], second[:-5]):
+        path.write_bytes(first + behind)
+        given = read_lines(path)
+        assert [next(given), next(given)] == ["one", "two"]
+        with pytest.raises(DataError, match=r"is damaged after line [23]"):
+            list(given)
