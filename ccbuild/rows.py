@@ -1,4 +1,4 @@
-"""Texts in files: lines, JSON lines, Parquet, each compressed or not. Every command that takes text reads it here.
+"""Texts in files: lines and JSON lines, compressed or not, and Parquet. Every command that takes text reads it here.
 
 A row is a document as its file has it, with whatever else the file says of it:
 
@@ -271,7 +271,7 @@ def _parquet_rows(path: str | Path, column: str | None, only: Iterable[str] | No
             for batch in file.iter_batches(_BATCH, columns=wanted):
                 for number, record in enumerate(batch.to_pylist(), number + 1):  # noqa: B020  goes on where it was
                     yield Row(number, record, "")
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         after = f" after row {number:,}" if number else ""
         said = " ".join(str(error).split())[:200]
         raise DataError(f"{path} is no whole Parquet file{after} ({said}). Get it again.") from error

@@ -365,3 +365,10 @@ def test_members_behind_the_first_are_read_or_told(pack: Callable[[bytes], bytes
         assert [next(given), next(given)] == ["one", "two"]
         with pytest.raises(DataError, match=r"is damaged after line [23]"):
             list(given)
+
+
+def test_text_in_parquet_that_is_no_utf8_is_told(tmp_path: Path) -> None:
+    buffers = [None, pa.py_buffer(b"\0\0\0\0\3\0\0\0"), pa.py_buffer(b"ab\xff")]
+    pq.write_table(pa.table({"text": pa.Array.from_buffers(pa.string(), 1, buffers)}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="no whole Parquet file .*can't decode byte 0xff"):
+        list(read_paragraphs(tmp_path / "a.parquet"))
