@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 from array import array
@@ -21,6 +22,8 @@ from cc100.recipe import verb_contents, verb_settings
 from cc100.verbs.task import Step
 from ccbuild.card import describe
 from ccbuild.config import fingerprint
+from ccbuild.contamination.benchmarks import items_digest
+from ccbuild.contamination.overlaps import Benchmarks
 from ccbuild.corpus import CorpusWriter
 from ccbuild.langid.audit import read_audit
 from ccbuild.ledger import Ledger
@@ -167,6 +170,14 @@ class PublishLanguage:
         precision = read_audit(config.audit).get(self.lang)
         return precision if precision is not None and precision < config.min_precision else None
 
+    def _holds_items(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Whether each document holds an item of a benchmark that is not to be in the corpus."""
+        holds, what = np.zeros(len(table), np.bool_), self.run.recipe.publish.decontaminate
+        if what is not None:
+            found = _benchmarks(what, self.shared["benchmarks"]).find(table["text"].to_pylist())
+            holds[[overlap.document for overlap in found]] = True
+        return holds
+
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         config, ledger = self.run.recipe.publish, Ledger()
         held_back = self._held_back()
@@ -186,13 +197,17 @@ class PublishLanguage:
                 buckets = _buckets(table["perplexity"].to_numpy(), cut)
                 wanted = np.isin(buckets, config.buckets)
                 drawn = (buckets != "tail") | _drawn(table["doc_id"].to_numpy(), config.tail_share)
-                chosen = wanted & drawn
-                for label, of_wanted, keep in zip(buckets.tolist(), wanted.tolist(), chosen.tolist(), strict=True):
+                holds = self._holds_items(table) if held_back is None else np.zeros(len(table), np.bool_)
+                chosen = wanted & drawn & ~holds
+                columns = buckets.tolist(), wanted.tolist(), drawn.tolist(), chosen.tolist()
+                for label, of_wanted, of_drawn, keep in zip(*columns, strict=True):
                     counts[label] += 1
                     if held_back is not None:
                         ledger["documents"].drop("audit_below_min_precision")
                     elif keep:
                         ledger["documents"].keep()
+                    elif of_wanted and of_drawn:
+                        ledger["documents"].drop("benchmark_item")
                     else:
                         ledger["documents"].drop("tail_share" if of_wanted else f"bucket_{label}")
                 if held_back is None:
@@ -216,6 +231,12 @@ class PublishLanguage:
         if held_back is not None:
             facts["precision"] = held_back
         return unit.commit(ledger, facts=facts)
+
+
+@functools.lru_cache(maxsize=1)
+def _benchmarks(what: str, digest: str) -> Benchmarks:
+    """Items of benchmarks, indexed once a process; `digest` tells them from what stood there before."""
+    return Benchmarks.read([what])
 
 
 def _buckets(perplexities: NDArray[np.float64], cut: Cutoffs | None) -> NDArray[np.str_]:
@@ -290,6 +311,8 @@ def steps(run: Run) -> Iterator[Step]:
     yield Step("clusters", [CountClusters(run, decided.hexdigest())])
     found = _by_language(run)
     shared = verb_contents(run.recipe, "publish")
+    if run.recipe.publish.decontaminate is not None:
+        shared["benchmarks"] = items_digest(run.recipe.publish.decontaminate)
     largest = sorted(found, key=lambda code: (-found[code].documents, code))
     tasks = [PublishLanguage(run, c, found[c].shards, shared, found[c].digest) for c in largest]
     yield Step("languages", tasks)
