@@ -271,8 +271,9 @@ def _croissant(kept: Mapping[str, Manifest], name: str, missing: Sequence[str]) 
 
 def _cited(name: str, newest: str | None) -> str:
     """The corpus in BibTeX, its year that of the newest page."""
-    year = f"year = {{{newest[:4]}}}, " if newest else ""
-    return f"@misc{{ccbuild, title = {{{name}: text of the Web by language}}, {year}note = {{Made with ccbuild {__version__}}}}}"
+    facts = {"title": f"{name}: text of the Web by language", "note": f"Made with ccbuild {__version__}"}
+    facts |= {"year": newest[:4]} if newest else {}
+    return f"@misc{{ccbuild, {', '.join(f'{key} = {{{value}}}' for key, value in facts.items())}}}"
 
 
 def _field(path: str, column: str, kind: str) -> dict[str, Any]:
