@@ -43,13 +43,13 @@ SKIPPED = np.uint32((1 << 22) - 1)
 _NONE = np.uint32(0)
 _TIMES, _LAST = np.uint64(0x9E3779B97F4A7C15), np.uint64(pow(0x9E3779B97F4A7C15, SEED, 1 << 64))
 _MIX, _HALF = np.uint64(0xD6E8FEB86659FD93), np.uint64(32)
-_BIT, _WORD_OF_BITS = np.uint64(63), np.uint64(6)
+_ONE, _BIT, _SIX, _TWELVE = np.uint64(1), np.uint64(63), np.uint64(6), np.uint64(12)
 
 
 @_compiled
 def fold(text: Any, table: Any, points: Any, places: Any, n: int) -> Any:
     """Write what is left of UTF-8, and where each character stood (`_folded`), from `n` on; the end."""
-    open_word, i, stop = False, 0, len(text)
+    i, stop, open_word = 0, len(text), np.uint32(0)  # START in a word: the table has it at every letter
     while i < stop:
         first, here = np.uint32(text[i]), i
         if first < 0x80:
@@ -64,17 +64,15 @@ def fold(text: Any, table: Any, points: Any, places: Any, n: int) -> Any:
         if made == SKIPPED:
             continue
         if made == _NONE:
-            open_word = False
+            open_word = _NONE
             continue
-        if made & JOINED:
-            open_word = False
-        elif made & START:  # the table has it at every letter: here it is that of the first in a word
-            if open_word:
-                made &= ~START
-            open_word = True
-        points[n] = made
+        points[n] = made & ~open_word
         places[n] = (here << 2) + i - here - 1
         n += 1
+        if made & JOINED:
+            open_word = _NONE
+        elif made & START:
+            open_word = START
     return n
 
 
@@ -109,11 +107,16 @@ def seeds(points: Any, starts: Any, ends: Any, sure: int, whole: int) -> Any:
 
 
 @_compiled
-def mark(keys: Any, bits: Any, to_bit: Any) -> Any:
-    """Set the bit of each key."""
+def _marks(key: Any) -> Any:
+    """The three bits of a key in its word: a Bloom filter that reads one word of memory."""
+    return (_ONE << (key & _BIT)) | (_ONE << ((key >> _SIX) & _BIT)) | (_ONE << ((key >> _TWELVE) & _BIT))
+
+
+@_compiled
+def mark(keys: Any, words: Any, to_word: Any) -> Any:
+    """Set the bits of each key."""
     for k in range(len(keys)):
-        bit = keys[k] >> to_bit
-        bits[bit >> _WORD_OF_BITS] |= np.uint64(1) << (bit & _BIT)
+        words[keys[k] >> to_word] |= _marks(keys[k])
 
 
 @_compiled
@@ -129,7 +132,7 @@ def search(points: Any, n: int, i: int, index: Any, least: Any, into: Any) -> An
     `least` are characters, words, and the characters of a text that is there from its first to its last. An overlap is
     (first, end) in `points`, and its first in the indexed texts.
     """
-    indexed, keys, at, buckets, bits, to_bit, to_bucket = index
+    indexed, keys, at, buckets, marked, to_word, to_bucket = index
     characters, words, whole = least
     found, have, h = 0, 0, np.uint64(0)
     while i < n:
@@ -145,8 +148,8 @@ def search(points: Any, n: int, i: int, index: Any, least: Any, into: Any) -> An
         if have < SEED or i % ASKED:
             continue
         key = _mixed(h)
-        bit = key >> to_bit
-        if not (bits[bit >> _WORD_OF_BITS] >> (bit & _BIT)) & np.uint64(1):
+        marks = _marks(key)
+        if marked[key >> to_word] & marks != marks:
             continue
         bucket = key >> to_bucket
         for s in range(buckets[bucket], buckets[bucket + np.uint64(1)]):
