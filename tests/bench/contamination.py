@@ -47,9 +47,8 @@ def main() -> None:
     before, start = megabytes("VmRSS"), time.process_time()
     benchmarks = Benchmarks(Item("random", "", text) for text in items)
     made = time.process_time() - start
-    print(
-        f"{len(items):,} items of {sum(map(len, items)):,} characters: {made:.1f} CPU s, {megabytes('VmRSS') - before} MB"
-    )
+    memory, characters = megabytes("VmRSS") - before, sum(map(len, items))
+    print(f"{len(items):,} items of {characters:,} characters: {made:.1f} CPU s, {memory} MB")
     seconds = []
     for _ in range(options.rounds):
         start = time.process_time()
