@@ -49,13 +49,13 @@ _LEAD, _VOWEL, _TAIL, _SYLLABLE = (np.uint32(point) for point in (0x1100, 0x1161
 """Where Hangul's letters begin, and their syllables (The Unicode Standard, 3.12)."""
 _TIMES, _LAST = np.uint64(0x9E3779B97F4A7C15), np.uint64(pow(0x9E3779B97F4A7C15, SEED, 1 << 64))
 _MIX, _HALF = np.uint64(0xD6E8FEB86659FD93), np.uint64(32)
-_BIT, _WORD_OF_BITS = np.uint64(63), np.uint64(6)
+_ONE, _BIT, _SIX, _TWELVE = np.uint64(1), np.uint64(63), np.uint64(6), np.uint64(12)
 
 
 @_compiled
 def fold(text: Any, table: Any, more: Any, points: Any, places: Any, n: int) -> Any:
     """Write what is left of UTF-8, and where each character stood (`_folded`), from `n` on; the end."""
-    open_word, i, stop = False, 0, len(text)
+    i, stop, open_word = 0, len(text), np.uint32(0)  # START in a word: the table has it at every letter
     while i < stop:
         first, here = np.uint32(text[i]), i
         if first < 0x80:
@@ -70,7 +70,7 @@ def fold(text: Any, table: Any, more: Any, points: Any, places: Any, n: int) -> 
         if made == SKIPPED:
             continue
         if made == _NONE:
-            open_word = False
+            open_word = _NONE
             continue
         if open_word and _LEAD <= point <= np.uint32(0x11FF) and _composed(points, n - 1, point):
             continue
@@ -82,15 +82,13 @@ def fold(text: Any, table: Any, more: Any, points: Any, places: Any, n: int) -> 
                 at += 1
                 if made == _NONE:
                     break
-            if made & JOINED:
-                open_word = False
-            elif made & START:  # the table has it at every letter: here it is that of the first in a word
-                if open_word:
-                    made &= ~START
-                open_word = True
-            points[n] = made
+            points[n] = made & ~open_word
             places[n] = (here << 2) + i - here - 1
             n += 1
+            if made & JOINED:
+                open_word = _NONE
+            elif made & START:
+                open_word = START
             if not several:
                 break
     return n
@@ -145,11 +143,16 @@ def seeds(points: Any, starts: Any, ends: Any, sure: int, whole: int) -> Any:
 
 
 @_compiled
-def mark(keys: Any, bits: Any, to_bit: Any) -> Any:
-    """Set the bit of each key."""
+def _marks(key: Any) -> Any:
+    """The three bits of a key in its word: a Bloom filter that reads one word of memory."""
+    return (_ONE << (key & _BIT)) | (_ONE << ((key >> _SIX) & _BIT)) | (_ONE << ((key >> _TWELVE) & _BIT))
+
+
+@_compiled
+def mark(keys: Any, words: Any, to_word: Any) -> Any:
+    """Set the bits of each key."""
     for k in range(len(keys)):
-        bit = keys[k] >> to_bit
-        bits[bit >> _WORD_OF_BITS] |= np.uint64(1) << (bit & _BIT)
+        words[keys[k] >> to_word] |= _marks(keys[k])
 
 
 @_compiled
@@ -162,10 +165,10 @@ def _goes_on(c: Any) -> Any:
 def search(points: Any, n: int, i: int, index: Any, least: Any, into: Any) -> Any:
     """(how many overlaps are in `into`, where to go on): those of the first `n` folded characters, from `i` on.
 
-    `least` are characters, words and the characters that they must have, and the characters of a text that is there from
-    its first to its last. An overlap is (first, end) in `points`, and its first in the indexed texts.
+    `least` are characters, words and the characters that they have, and the characters of a text that is there from its
+    first to its last. An overlap is (first, end) in `points`, and its first in the indexed texts.
     """
-    indexed, keys, at, buckets, bits, to_bit, to_bucket = index
+    indexed, keys, at, buckets, marked, to_word, to_bucket = index
     characters, words, sure, whole = least
     found, have, h = 0, 0, np.uint64(0)
     while i < n:
@@ -181,8 +184,8 @@ def search(points: Any, n: int, i: int, index: Any, least: Any, into: Any) -> An
         if have < SEED or i % ASKED:
             continue
         key = _mixed(h)
-        bit = key >> to_bit
-        if not (bits[bit >> _WORD_OF_BITS] >> (bit & _BIT)) & np.uint64(1):
+        marks = _marks(key)
+        if marked[key >> to_word] & marks != marks:
             continue
         bucket = key >> to_bucket
         for s in range(buckets[bucket], buckets[bucket + np.uint64(1)]):

@@ -1,8 +1,8 @@
 """Which documents hold a test item of a benchmark: the items are indexed, the documents are read once.
 
 Text is compared by its letters and digits alone: in small letters, compatible forms, ligatures and accents folded, so
-that case, punctuation, spaces and marks make no difference; vowel signs and viramas stay, as they are letters in all but
-name. A document holds an item where they share
+that case, punctuation, spaces and marks make no difference (vowel signs and viramas stay). A document holds an item
+where they share
 
 * `CHARACTERS` letters and digits in a row, of which an ideograph, a kana or a Hangul syllable counts as two, or
 * `WORDS` whole words in a row (thirteen: GPT-3, 2005.14165, appendix C), 25 characters or more, or
@@ -84,12 +84,12 @@ class Benchmarks:
         order = np.argsort(keys, kind="stable")
         keys, at = keys[order], at[order]
         few = max(len(keys).bit_length() - 1, 8)
-        many = np.uint64(64 - min(few + 4, 30))
-        bits = np.zeros(1 << (64 - int(many) - 6), np.uint64)
-        mark(keys, bits, many)
+        many = max(few - 2, 1)  # 8 to 16 bits a seed
+        marked = np.zeros(1 << many, np.uint64)
+        mark(keys, marked, np.uint64(64 - many))
         firsts = np.arange(1 << few, dtype=np.uint64) << np.uint64(64 - few)
         buckets = np.append(np.searchsorted(keys, firsts), len(keys)).astype(np.uint32)
-        self._index = points, keys, at, buckets, bits, many, np.uint64(64 - few)
+        self._index = points, keys, at, buckets, marked, np.uint64(64 - many), np.uint64(64 - few)
 
     @classmethod
     def read(cls, what: Iterable[str]) -> Benchmarks:

@@ -9,6 +9,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ _WAITING = 1 << 20
 """Rows that wait at least before they are put to the others, so that these are not gone through for each shard."""
 _BATCH = 64
 """Documents in memory at once."""
+_NUMBERS = 1 << 16
+"""Perplexities in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ class PublishLanguage:
             "publish", self.lang, {"shards": self.digest, "precision": self._held_back(), **self.shared}
         )
 
-    def _batches(self, shard: int, columns: list[str]) -> Iterator[pa.Table]:
+    def _batches(self, shard: int, columns: list[str], rows: int = _BATCH) -> Iterator[pa.Table]:
         """Rows of the language in one shard by address, from the row groups that hold it."""
         with open_parquet(self.run.file("refine", shard)) as file:
             index = file.schema_arrow.get_field_index("lang")
@@ -142,8 +145,18 @@ class PublishLanguage:
                 for g in range(file.num_row_groups)
                 if file.metadata.row_group(g).column(index).statistics.min == self.lang
             ]
-            for batch in file.iter_batches(_BATCH, row_groups=groups, columns=columns):
+            for batch in file.iter_batches(rows, row_groups=groups, columns=columns):
                 yield pa.Table.from_batches([batch])
+
+    def _perplexities(self, path: Path) -> NDArray[np.float64]:
+        """Those of all documents that have one; they lie in a file, 8 bytes each."""
+        with path.open("wb") as stream:
+            for shard in self.shards:
+                for table in self._batches(shard, ["perplexity"], _NUMBERS):
+                    stream.write(pc.drop_null(table["perplexity"]).to_numpy().tobytes())
+        if not path.stat().st_size:  # nothing can be mapped of it
+            return np.empty(0)
+        return np.memmap(path, np.float64, "r")
 
     def _documents(self) -> Iterator[pa.Table]:
         """Every document of the language with the number that it stands for."""
@@ -182,8 +195,7 @@ class PublishLanguage:
         config, ledger = self.run.recipe.publish, Ledger()
         held_back = self._held_back()
         with timings.measure("cutoffs"):
-            read = [t["perplexity"] for shard in self.shards for t in self._batches(shard, ["perplexity"])]
-            values = pc.drop_null(pa.chunked_array([c for a in read for c in a.chunks], pa.float64())).to_numpy()
+            values = self._perplexities(unit.scratch("perplexities"))
             given, (head, middle) = self._given(), config.shares
             cut = given or cutoffs(values, head, middle, min_documents=config.min_documents)
         counts: Counter[str] = Counter()
@@ -224,8 +236,8 @@ class PublishLanguage:
                 "middle": cut.middle,
                 "documents": cut.n,
                 "given": given is not None,
-                "head_95": None if given else interval(np.sort(values), head),
-                "middle_95": None if given else interval(np.sort(values), middle),
+                "head_95": None if given else interval(values, head),
+                "middle_95": None if given else interval(values, middle),
             },
         }
         if held_back is not None:

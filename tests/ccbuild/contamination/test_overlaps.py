@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ccbuild.contamination.account import Account
 from ccbuild.contamination.benchmarks import Item
 from ccbuild.contamination.overlaps import CHARACTERS, SURE, WHOLE, WORDS, Benchmarks
-from ccbuild.dedup.words import MARK, SINGLE, TABLE_SIZE, WORD, character_classes
+from ccbuild.dedup.words import MARK, TABLE_SIZE, WORD, character_classes
 
 ITEM = "Marie Skłodowska discovered polonium in 1898, and was the first person who won the Nobel prize in two sciences."
 
