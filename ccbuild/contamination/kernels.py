@@ -72,16 +72,13 @@ def fold(text: Any, table: Any, more: Any, points: Any, places: Any, n: int) -> 
         if made == _NONE:
             open_word = _NONE
             continue
-        if open_word and _LEAD <= point <= np.uint32(0x11FF) and _composed(points, n - 1, point):
+        if _LEAD <= point < np.uint32(0x1200) and open_word and _composed(points, n - 1, point):
             continue
-        several = made & SEVERAL != 0
-        at = np.int64(made & CHARACTER)
+        at, several = made & CHARACTER, made & SEVERAL
         while True:
             if several:
                 made = more[at]
-                at += 1
-                if made == _NONE:
-                    break
+                at += np.uint32(1)
             points[n] = made & ~open_word
             places[n] = (here << 2) + i - here - 1
             n += 1
@@ -89,7 +86,7 @@ def fold(text: Any, table: Any, more: Any, points: Any, places: Any, n: int) -> 
                 open_word = _NONE
             elif made & START:
                 open_word = START
-            if not several:
+            if not several or more[at] == _NONE:
                 break
     return n
 
