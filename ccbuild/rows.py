@@ -136,13 +136,18 @@ def read_paragraphs(path: str | Path, tell: Callable[[str], None] = note) -> Ite
 
 
 def read_rows(
-    path: str | Path, split: Split = "auto", column: str | None = "text", only: Iterable[str] | None = None
+    path: str | Path,
+    split: Split = "auto",
+    column: str | None = "text",
+    only: Iterable[str] | None = None,
+    nested: bool = False,
 ) -> Iterator[Row]:
     """Every row of a file, or of stdin (``-``). `column` is the key of the text; None: rows need none.
 
-    Of Parquet `only` names the columns to read, where not all are wanted.
+    Of Parquet `only` names the columns to read, where not all are wanted; `nested`: columns of lists and of structures,
+    of times and bytes are read too.
     """
-    rows = _parquet_rows(path, column, only) if is_parquet(path) else _line_rows(path, split, column)
+    rows = _parquet_rows(path, column, only, nested) if is_parquet(path) else _line_rows(path, split, column)
     if column is None:
         yield from rows
         return
@@ -256,7 +261,9 @@ def _blocks(lines: Iterable[str], path: str | Path, column: str) -> Iterator[Row
             held, size = [], 0
 
 
-def _parquet_rows(path: str | Path, column: str | None, only: Iterable[str] | None) -> Iterator[Row]:
+def _parquet_rows(
+    path: str | Path, column: str | None, only: Iterable[str] | None, nested: bool = False
+) -> Iterator[Row]:
     if not Path(path).is_file():
         raise InputError(f"{path} is not a file. Check the path.")
     number = 0
@@ -267,6 +274,7 @@ def _parquet_rows(path: str | Path, column: str | None, only: Iterable[str] | No
                 raise InputError(f"{path} has no text column {column!r}. It has {', '.join(schema.names)}.")
             plain = [f.name for f in schema if _is_text(f.type) or pa.types.is_primitive(f.type)]
             plain = [name for name in plain if not pa.types.is_temporal(schema.field(name).type)]
+            plain = schema.names if nested else plain
             wanted = plain if only is None else [name for name in plain if name in set(only)]
             for batch in file.iter_batches(_BATCH, columns=wanted):
                 for number, record in enumerate(batch.to_pylist(), number + 1):  # noqa: B020  goes on where it was
