@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ccbuild.langid.codes import CC100
+from ccbuild.langid.codes import CC100, NEIGHBOURS
 from ccbuild.langid.han import script
 from ccbuild.langid.letters import AS_IT_IS, fold
 from ccbuild.langid.model import LanguageModel, room_for
@@ -74,6 +74,8 @@ class Codes(NamedTuple):
     """How much the supplement's word on a code counts; -1 where it has seen none."""
     romanised: NDArray[np.int64]
     """The bit of a romanised code in `Lexicon.codes`; 0 for any other code."""
+    neighbours: NDArray[np.int64]
+    """The bits of the groups of `NEIGHBOURS` that a code is in."""
     rules: NDArray[np.int64]
     """Rule to code."""
     allowed: NDArray[np.bool_]
@@ -246,6 +248,7 @@ def _codes(
         np.array([known.get(code, 0.9) if code in model.codes else 0.0 for code in names]),
         table(supplement.trust if supplement else {}, -1.0),
         np.array([1 << _ROMANISED.index(code) if code in _ROMANISED else 0 for code in names]),
+        np.array([sum(1 << bit for bit, group in enumerate(NEIGHBOURS) if code in group) for code in names]),
         np.array([number[code] for code, _ in RULES]),
         np.array([outside == "own" or code in CC100 for code in names]),
         SHARE,
