@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from ccbuild.errors import ConfigError
 
-__all__ = ["CC100", "LANGUAGE_SETS", "NEIGHBOURS", "SCRIPT_OF", "UNSPACED", "check_codes", "from_label", "is_code", "nearest"]
+__all__ = ["CC100", "LANGUAGE_SETS", "SCRIPT_OF", "UNSPACED", "check_codes", "from_label", "is_code", "nearest"]
 
 CC100: dict[str, str] = {
     "af": "Afrikaans",
@@ -134,13 +134,6 @@ CC100: dict[str, str] = {
 
 UNSPACED = frozenset("bo dz ja km lo my my_zaw th yue zh zh-Hans zh-Hant".split())
 """Languages written without a space between words: "pieces per word" says nothing of them."""
-
-NEIGHBOURS = tuple(map(str.split, ("ast es", "az tr", "bs hr sr", "da no", "es gl", "gl pt", "id ms", "mk sr", "tk tr")))
-"""Close languages that the identifier takes for each other though it is sure, so that a page of one looks like two. A
-group stands here where a real page of one language did (Danish, Galician, Asturian, Serbian, Turkmen), or where one
-labelled piece in twenty, of 150 characters of UDHR or Wikipedia, is answered with the other at 0.5 or more (Bosnian,
-Indonesian, Azerbaijani); `bs hr sr` and `id ms` are also groups of the shared tasks on similar languages (Tan et al.
-2014). Neighbours that are told apart, such as `ca es`, `be ru` and `cs sk`, share real pages and are not here."""
 
 LANGUAGE_SETS: dict[str, tuple[str, ...]] = {
     "cc100-116": tuple(CC100),

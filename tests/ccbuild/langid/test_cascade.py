@@ -150,8 +150,8 @@ def test_prose_is_no_junk() -> None:
             id="code",
         ),
         pytest.param(
-            "Here is an example of how to create a matrix. If you want to use it in a formula of your own, copy it to the "
-            "Commands window.\nA =left[matrix{A_11#A_12#dotsaxis#A_{1n}##A_21#{} #{}#A_{2n}##dotsvert#{}}right]",
+            "Here is an example of how to create a matrix. If you want to use it in a formula of your own, copy it to "
+            "the Commands window.\nA =left[matrix{A_11#A_12#dotsaxis#A_{1n}##A_21#{} #{}#A_{2n}##dotsvert#{}}right]",
             id="a formula",
         ),
         pytest.param(
@@ -215,6 +215,12 @@ def shared(
 def from_python() -> Any:
     """What tells a mixture; itself it has no door to Python."""
     return njit(kernels._shared.py_func)
+
+
+def test_names_in_latin_letters_do_not_hide_chinese(cascade: Cascade) -> None:
+    text = "本 FAQ 的第一版由 J.H.M. Dassen（Ray）和 Chuck Stickelman 撰写和维护。重写的作者是 Susan G. Kleinmann。"
+    assert cascade.identify([text])[0].code == "zh-Hans"
+    assert cascade.explain(text)[0]["script"] == "Hani"
 
 
 def test_letters_are_counted_by_script() -> None:
