@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ccbuild.crawl.optout import normalise_url
 from ccbuild.dedup.external.printfile import read_prints

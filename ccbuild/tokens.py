@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from ccbuild.errors import ConfigError, DataError, InputError, MismatchError
+from ccbuild.lookup import document_rows
 from ccbuild.rundir import folder_of
 from ccbuild.storage import Manifest, Unit, read_manifest
 
@@ -227,6 +228,18 @@ class LanguageTokens:
         row = int(np.searchsorted(table.column("start").to_numpy(), inside, side="right")) - 1
         doc_id, start, length = (table.column(name)[row].as_py() for name in ("doc_id", "start", "length"))
         return TokenSpan(doc_id, int(self._bounds[shard]) + start, length)
+
+    def span_of(self, doc_id: int) -> TokenSpan | None:
+        """Where a document's tokens stand; None where it has none here."""
+        for shard, name in enumerate(self._shards):
+            for _, row in document_rows(self._folder / f"{name}.parquet", doc_id):
+                return TokenSpan(doc_id, int(self._bounds[shard]) + row["start"], row["length"])
+        return None
+
+    def file_at(self, token_index: int) -> tuple[str, int]:
+        """(name of the file that holds token `token_index`, its number there)."""
+        shard = self._shard_of(token_index)
+        return f"{self._shards[shard]}.bin", token_index - int(self._bounds[shard])
 
     def documents_iter(self) -> Iterator[TokenSpan]:
         """Every document in the order written, one shard's offsets in memory at a time."""

@@ -252,6 +252,6 @@ def steps(run: Run, sources: Sequence[Source], table: Sequence[Input]) -> Iterat
     tasks.sort(key=lambda task: (-task.nbytes, task.shard))
     yield Step("shards", tasks)
     groups: dict[str, dict[str, Any]] = {}
-    for number, entry in run.shards("extract"):
-        groups.setdefault(group_name(number), {})[entry.unit] = digest_of(entry)
-    yield Step("addresses", [WriteAddresses(run, name, made) for name, made in groups.items()])
+    for number, made in run.shards("extract"):
+        groups.setdefault(group_name(number), {})[made.unit] = digest_of(made)
+    yield Step("addresses", [WriteAddresses(run, name, group) for name, group in groups.items()])
