@@ -22,11 +22,17 @@ from ccbuild.reasons import deciding, find, meaning
 from ccbuild.records import address
 from ccbuild.rundir import Input, RunDir, shard_name
 from ccbuild.stages.length import LengthConfig
+from ccbuild.storage import read_manifest
 from ccbuild.tokens import LanguageTokens, open_tokens
 
 __all__ = ["Copy", "Fate", "Fates", "Kept", "Paragraph", "Place", "Verdict"]
 
 Row = dict[str, Any]
+_RECORDED = {
+    "rights.opt_out": ("extract", "opt-outs"),
+    "refine.language.thresholds": ("refine", "refine.language.thresholds"),
+}
+"""Settings that name a file to the verb among whose inputs its digest stands, and how it is called there."""
 _FOLLOWED = 100
 """Most documents of a chain of duplicates that are told."""
 
@@ -205,10 +211,19 @@ class Fates:
     ) -> Verdict:
         """A verdict, with the settings that decide; `keys` are those of one that passed."""
         decides = keys or deciding(said)
-        settings = {key: self.settings[key] for key in decides if self.settings.get(key) is not None}
+        settings = {key: value for key in decides if (value := self._setting(key)) is not None}
         measured = {name: value for name, value in (measured or {}).items() if value is not None}
         why = "" if said == "passed" else meaning(said, own)
         return Verdict(step=step, said=said, meaning=why, measured=measured, settings=settings)
+
+    def _setting(self, key: str) -> Any:
+        """What the run has of a setting; of one that names a file, whose path no run keeps, the digest."""
+        if key not in _RECORDED:
+            return self.settings.get(key)
+        verb, name = _RECORDED[key]
+        path = next(self.run.made(verb), None)
+        made = read_manifest(path) if path else None
+        return f"a file with SHA-256 {made.inputs[name]}" if made and name in made.inputs else None
 
     def published(self, lang: str, doc_id: int) -> tuple[Place, Row] | None:
         """(place, row) of a document in the corpus."""

@@ -207,7 +207,7 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
     "language_unsure": ("refine.language.min_score", "refine.language.thresholds"),
     "other_language": ("languages", "refine.language.languages"),
     "other_snapshot": ("refine.snapshot.languages", "refine.snapshot.default"),
-    "audit_below_min_precision": ("publish.audit", "publish.min_precision"),
+    "audit_below_min_precision": ("publish.min_precision",),
     "bucket_": ("publish.buckets",),
     "tail_share": ("publish.tail_share",),
 }
