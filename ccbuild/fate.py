@@ -23,7 +23,7 @@ from ccbuild.records import address
 from ccbuild.rundir import Input, RunDir, shard_name
 from ccbuild.stages.length import LengthConfig
 from ccbuild.storage import read_manifest
-from ccbuild.tokens import LanguageTokens, open_tokens
+from ccbuild.tokens import language_tokens
 
 __all__ = ["Copy", "Fate", "Fates", "Kept", "Paragraph", "Place", "Verdict"]
 
@@ -153,11 +153,6 @@ class Fates:
         """The table of inputs."""
         return self.run.inputs()
 
-    @cached_property
-    def tokens(self) -> Mapping[str, LanguageTokens]:
-        """The languages that are encoded."""
-        return open_tokens(self.run.folder("encode")).languages if self.run.has("encode") else {}
-
     def document(self, doc_id: int, *, follow: bool = True) -> Fate:
         """The fate of a document; without what it equals where that is not to be followed.
 
@@ -236,7 +231,7 @@ class Fates:
 
     def encoded(self, lang: str, doc_id: int) -> Place | None:
         """Where its tokens stand."""
-        language = self.tokens.get(lang)
+        language = language_tokens(self.run.folder("encode"), lang)
         span = language.span_of(doc_id) if language else None
         if language is None or span is None:
             return None

@@ -31,7 +31,19 @@ from ccbuild.lookup import document_rows
 from ccbuild.rundir import folder_of
 from ccbuild.storage import Manifest, Unit, read_manifest
 
-__all__ = ["BOS", "EOS", "PAD", "SUMMED", "UNK", "LanguageTokens", "TokenSpan", "TokenWriter", "Tokens", "open_tokens"]
+__all__ = [
+    "BOS",
+    "EOS",
+    "PAD",
+    "SUMMED",
+    "UNK",
+    "LanguageTokens",
+    "TokenSpan",
+    "TokenWriter",
+    "Tokens",
+    "language_tokens",
+    "open_tokens",
+]
 
 BOS, PAD, EOS, UNK = 0, 1, 2, 3
 """XLM-R's ids of <s>, <pad>, </s>, <unk>, in every vocabulary; <mask> is its last."""
@@ -314,6 +326,13 @@ def open_tokens(folder: str | Path) -> Tokens:
                 )
     languages = {code: LanguageTokens(root, code, facts[code]) for code in sorted(facts)}
     return Tokens(languages, facts[first]["vocabulary_size"], facts[first]["vocabulary_sha256"])
+
+
+def language_tokens(root: Path, code: str) -> LanguageTokens | None:
+    """The committed tokens of one language in a folder of tokens, checked as :func:`open_tokens` does; None where there
+    are none."""
+    manifest = read_manifest(root / f"{code}.json")
+    return None if manifest is None else LanguageTokens(root, code, _checked(root, code, manifest))
 
 
 def _checked(root: Path, code: str, manifest: Manifest) -> dict[str, Any]:

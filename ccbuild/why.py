@@ -34,7 +34,7 @@ from ccbuild.progress import counted
 from ccbuild.records import address
 from ccbuild.rundir import RunDir
 from ccbuild.storage import open_parquet
-from ccbuild.tokens import LanguageTokens, open_tokens
+from ccbuild.tokens import language_tokens
 
 __all__ = ["Answer", "Token", "why"]
 
@@ -175,11 +175,10 @@ class _Seeker:
     def _token(self, asked: str, lang: str, index: int) -> Answer:
         if not self.run.has("encode"):
             raise InputError(f"{self.run.root} has no tokens yet: the verb encode makes them.")
-        tokens = open_tokens(self.run.folder("encode"))
-        if lang not in tokens.languages:
-            known = ", ".join(tokens.languages)
+        language = language_tokens(self.run.folder("encode"), lang)
+        if language is None:
+            known = ", ".join(self.run.manifests("encode"))
             raise InputError(f"{self.run.folder('encode')} has no tokens of {lang!r}. It has {known}.")
-        language: LanguageTokens = tokens.languages[lang]
         if not 0 <= index < language.tokens:
             raise InputError(f"{lang} has {language.tokens:,} tokens, numbered from 0; there is no token {index:,}.")
         span = language.span_at(index)

@@ -20,8 +20,8 @@ from ccbuild.cli.terminal import (
     split_option,
 )
 from ccbuild.corpus import open_corpus
-from ccbuild.errors import FailedUnitsError, InputError
-from ccbuild.lines import read_lines
+from ccbuild.errors import FailedUnitsError
+from ccbuild.lines import STDIN, read_lines
 from ccbuild.missing import Missing
 from ccbuild.progress import note, verb_bar, watched
 from ccbuild.push import push
@@ -79,12 +79,11 @@ def _add_why(commands: Any) -> None:
     made.add_argument("folder", metavar="OUT", help="folder of a run")
     made.add_argument(
         "what",
-        nargs="?",
         metavar="WHAT",
         help="a URL in any form, a doc_id, a payload's digest, a token (sw:1234), a place in an archive ('NAME at "
-        "123'), or a text in quotes",
+        "123'), or a text in quotes; -: the text on stdin",
     )
-    made.add_argument("--text", metavar="FILE", help="the text that stands in a file; -: on stdin")
+    made.add_argument("--text", action="store_true", help="WHAT is the file of a text")
     made.add_argument("--show", action="store_true", help="print a duplicate beside what it equals")
     json_option(made)
 
@@ -127,12 +126,10 @@ def _publish(options: argparse.Namespace) -> int:
 
 
 def _why(options: argparse.Namespace) -> int:
-    if (options.what is None) == (options.text is None):
-        raise InputError("Name what is asked, or a text by --text FILE: one of them.")
-    run, text = open_run_dir(options.folder), options.text
-    asked = options.what if text is None else "\n".join(read_lines(text))
+    run, is_text = open_run_dir(options.folder), options.text or options.what == STDIN
+    asked = "\n".join(read_lines(options.what)) if is_text else options.what
     with watched("why"):
-        answer = why(run, asked, kind=None if text is None else "text")
+        answer = why(run, asked, kind="text" if is_text else None)
     if options.json:
         print_records([answer.to_mapping()])
     else:

@@ -69,6 +69,7 @@ def test_the_fates_of_the_sidecars_records_are_the_sums_of_the_ledgers(run: Open
 
 def test_the_fates_are_those_of_the_sidecar(run: OpenRun, truth: list[TruthPage], fates: list[Fate]) -> None:
     became = {(each.archive, each.offset): each for each in outcomes(run)}
+    by_document = {fate.doc_id: fate for fate in fates}
     for page, fate in zip(truth, fates, strict=True):
         outcome = became[page.archive, page.offset]
         assert (fate.fate == "published", fate.reason) == (outcome.kept, outcome.reason)
@@ -86,21 +87,22 @@ def test_the_fates_are_those_of_the_sidecar(run: OpenRun, truth: list[TruthPage]
         if fate.copies:
             assert page.kind in ("exact_duplicate", "near_duplicate")
             assert (fate.copies[-1].url, fate.copies[-1].relation) == (page.duplicate_of, "stays")
-            assert fate.copies[-1].fate == "published"
-            assert fate.copies[-1].similarity == pytest.approx(page.similarity or 0, abs=0.05)
+            stays = by_document[fate.copies[-1].doc_id]
+            assert (fate.copies[-1].fate, fate.copies[-1].reason) == (stays.fate, stays.reason)
+            assert stays.step in ("refine", "publish"), "it is nobody's duplicate"
+            assert (fate.copies[-1].similarity or 0) >= (1 if page.kind == "exact_duplicate" else 0.7)
     assert sum(bool(fate.copies) for fate in fates) == 64
 
 
 def test_each_is_found_by_its_url(run: OpenRun, truth: list[TruthPage], fates: list[Fate]) -> None:
-    for page, fate in zip(truth[::3], fates[::3], strict=True):
+    for page in (page for page in truth if page.damaged):
         answer = run.why(page.url)
-        if page.damaged:
-            assert not answer
-            assert any("Nobody knows what stood in" in line and page.archive in line for line in answer.looked)
-        else:
-            assert fate in answer.found
-            assert answer.kind == "URL"
-            assert answer.notes == ()
+        assert not answer
+        assert any("Nobody knows what stood in" in line and page.archive in line for line in answer.looked)
+    for page, fate in [pair for pair in zip(truth, fates, strict=True) if not pair[0].damaged][::5]:
+        answer = run.why(page.url)
+        assert fate in answer.found
+        assert (answer.kind, answer.notes) == ("URL", ())
 
 
 def test_a_fate_tells_each_verdict_with_what_decided(run: OpenRun, fates: list[Fate]) -> None:
@@ -127,7 +129,7 @@ def test_paragraphs_say_who_keeps_them(run: OpenRun, fates: list[Fate]) -> None:
     repeated = sum(table.num_rows for table in (_repeated(run, shard) for shard in run.numbers("match")))
     lost_with_their_pages = run.ledger("refine")["paragraphs"].dropped["duplicate_paragraph"]
     assert len(gone) == repeated == lost_with_their_pages > 20
-    for fate, paragraph in gone:
+    for fate, paragraph in gone[::3]:
         assert paragraph.said == "duplicate_paragraph"
         assert paragraph.partner is not None
         assert paragraph.partner_paragraph is not None
@@ -229,8 +231,8 @@ def test_the_command(small_run: Path, fates: list[Fate], tmp_path: Path, capsys:
     assert "was in no archive that the run was given" in said
     assert main(["why", out, "--json", "no such text anywhere"]) == 1
     assert json.loads(capsys.readouterr().out)["found"] == []
-    assert main(["why", out]) == 2
-    assert "Name what is asked" in capsys.readouterr().err
+    assert main(["why", out, "--text", "nowhere"]) == 2
+    assert "nowhere" in capsys.readouterr().err
 
 
 WAITING = [("1-pages", "match"), ("3-duplicates", "refine"), ("4-dropped", "publish"), ("5-corpus", "encode")]
