@@ -21,7 +21,7 @@ from ccbuild.plural import many
 from ccbuild.reasons import deciding, find, meaning
 from ccbuild.records import address
 from ccbuild.rundir import Input, RunDir, shard_name
-from ccbuild.stages.length import LengthConfig
+from ccbuild.stages.length import CHARACTERS, LengthConfig
 from ccbuild.storage import read_manifest
 from ccbuild.tokens import language_tokens
 
@@ -321,7 +321,7 @@ class _Crawled:
     def _match(self) -> list[Row] | None:
         """The decisions of `match`, as they were mended; None where there are none yet."""
         name = shard_name(self.shard)
-        if self.run.manifest("match", name) is None:
+        if self.run.manifest("match", name) is None and self.run.manifest("refine", name) is None:
             return None
         first = self._whole(self._rows(self.run.file("match", self.shard)))
         decided = self._rows(self.run.decisions(self.shard))
@@ -406,7 +406,7 @@ class _Crawled:
         if step == "refine.length":
             names = {name: self.fates.settings.get(f"refine.length.{name}") for name in ("min_chars", "count")}
             config = LengthConfig(**{name: value for name, value in names.items() if value is not None})
-            near = len(left) < config.min_chars * 2  # what is surely long enough asks for no count of scripts
+            near = len(left) < config.min_chars * max(CHARACTERS.values())  # else it is long enough in any script
             return {"characters": len(left), "least": round(config.least(left), 2) if near else None}
         if step == "refine.language":
             return {"lang": row.get("lang"), "score": row.get("lang_score")}

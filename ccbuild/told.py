@@ -23,6 +23,8 @@ __all__ = ["answer_lines", "side_by_side"]
 _NAME = 18
 """Characters of a line's name."""
 _EXCERPT = 60
+_COPIES = ("partner", "match", "match_similarity")
+"""What the lines of the copies tell."""
 
 
 def answer_lines(answer: Answer) -> Iterator[str]:
@@ -71,7 +73,8 @@ def _fate(answer: Answer, fate: Fate) -> Iterator[str]:
 
 
 def _verdict(verdict: Verdict) -> str:
-    measured = ", ".join(f"{in_words(name)} {_shown(value)}" for name, value in verdict.measured.items())
+    told = {name: value for name, value in verdict.measured.items() if name not in _COPIES}
+    measured = ", ".join(f"{in_words(name)} {_shown(value)}" for name, value in told.items())
     settings = " ".join(f"{key}={_json(value)}" for key, value in verdict.settings.items())
     said = in_words(verdict.said) + (f": {measured}" if measured else "")
     return _line(verdict.step, said, settings)
