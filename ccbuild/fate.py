@@ -12,17 +12,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
+
 from ccbuild.border import is_set_apart
 from ccbuild.corpus import corpus_language
 from ccbuild.errors import InputError
-from ccbuild.lm.cutoffs import Cutoffs, bucket
+from ccbuild.lm.cutoffs import Cutoffs, bucket, drawn
 from ccbuild.lookup import document_rows, row_at
 from ccbuild.plural import many
 from ccbuild.reasons import deciding, find, meaning
 from ccbuild.records import address
 from ccbuild.rundir import Input, RunDir, shard_name
 from ccbuild.stages.length import CHARACTERS, LengthConfig
-from ccbuild.storage import read_manifest
+from ccbuild.storage import Manifest, read_manifest
 from ccbuild.tokens import language_tokens
 
 __all__ = ["Copy", "Fate", "Fates", "Kept", "Paragraph", "Place", "Verdict"]
@@ -31,6 +33,7 @@ Row = dict[str, Any]
 _RECORDED = {
     "rights.opt_out": ("extract", "opt-outs"),
     "refine.language.thresholds": ("refine", "refine.language.thresholds"),
+    "publish.decontaminate": ("publish", "benchmarks"),
 }
 """Settings that name a file to the verb among whose inputs its digest stands, and how it is called there."""
 _FOLLOWED = 100
@@ -426,7 +429,7 @@ class _Crawled:
         measured = {"perplexity": row["perplexity"], **cutoffs, "bucket": label}
         self.known["bucket"] = label
         if found is None:
-            self._unpublished(label, made.facts.get("precision"), measured)
+            self._unpublished(label, made, measured)
             return
         self._say("publish", "passed", measured, ("publish.buckets", "publish.head", "publish.middle"))
         place, published = found
@@ -435,15 +438,18 @@ class _Crawled:
         size = published["cluster_size"]
         self._end("published", "publish", corpus=place, tokens=tokens, cluster_size=size, text=published["text"])
 
-    def _unpublished(self, label: str, precision: float | None, measured: Row) -> None:
+    def _unpublished(self, label: str, made: Manifest, measured: Row) -> None:
         """Why a document is not in the corpus; it waits where no setting explains that: the corpus is older than it."""
-        settings = self.fates.settings
+        settings, precision = self.fates.settings, made.facts.get("precision")
+        share, doc = settings.get("publish.tail_share", 1.0), np.array([self.doc_id], np.uint64)
         if precision is not None:
             reason = "audit_below_min_precision"
         elif label not in settings.get("publish.buckets", (label,)):
             reason = f"bucket_{label}"
-        elif label == "tail" and settings.get("publish.tail_share", 1.0) < 1:
+        elif label == "tail" and not drawn(doc, share)[0]:
             reason = "tail_share"
+        elif made.inputs.get("benchmarks"):
+            reason = "benchmark_item"
         else:
             self._end("waiting", "publish")
             return

@@ -211,6 +211,7 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
     "audit_below_min_precision": ("publish.min_precision",),
     "bucket_": ("publish.buckets",),
     "tail_share": ("publish.tail_share",),
+    "benchmark_item": ("publish.decontaminate",),
 }
 
 
