@@ -95,8 +95,8 @@ def why(run: RunDir, what: str | int, *, kind: str | None = None) -> Answer:
     place in an archive; anything else is text, as is all where `kind` is ``text``. `InputError` for an address that
     the run never gave.
 
-    >>> answer = why(run, "plain0.sw.example/1")
-    >>> answer.found[0].fate
+    >>> from ccbuild.run import open_run
+    >>> why(open_run("runs/small"), "http://www.plain0.sw.example/0/#top").found[0].fate
     'published'
     """
     asked = str(what).strip()

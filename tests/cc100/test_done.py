@@ -181,7 +181,7 @@ class Table(list[Input]):
 def test_new_archives_beside_many_cost_a_few_looks_at_the_table(tmp_path: Path) -> None:
     names = [f"{n:04d}.warc.gz" for n in range(1010)]
     table = Table(Input(n, name, 1, None) for n, name in enumerate(names))
-    (step,) = extract.steps(opened(tmp_path), [Source(name, f"/{name}", 1) for name in names[-10:]], table)
+    step, *_ = extract.steps(opened(tmp_path), [Source(name, f"/{name}", 1) for name in names[-10:]], table)
     assert [task.shard for task in step.tasks] == [*range(1000, 1010)]
     assert table.times < 5
 
