@@ -27,7 +27,7 @@ from ccbuild.errors import InputError, StorageError
 from ccbuild.progress import asking, duration
 from ccbuild.refusals import refusals
 
-__all__ = ["Lease", "locked"]
+__all__ = ["Lease", "holder", "locked"]
 
 BEAT_SECONDS = 10.0
 """How often a process says that it still holds its folder."""
@@ -85,6 +85,12 @@ class Lease:
             raise StorageError(
                 f"{self.path.parent} {now}, so this one stops. What it had not finished was not taken as done."
             )
+
+
+def holder(folder: Path) -> str | None:
+    """Which process works in `folder`, for whoever only reads there; None when none does, or it is known to be dead."""
+    found = _read(folder / _LEASE)
+    return None if found is None or (found.machine == _machine() and not found.lives()) else str(found)
 
 
 @contextmanager

@@ -1,15 +1,16 @@
 """Why text goes: every reason of a drop and cause of a quarantine, once, with what it means for people.
 
 A ledger refuses others at its close; the reasons of a user's stage are told to it (:meth:`ccbuild.ledger.Ledger.know`).
-Reports, tables, cards and traces take their words from here.
+Reports, tables, cards and `ccbuild why` take their words from here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["REASONS", "Reason", "find", "in_words", "meaning", "place"]
+__all__ = ["REASONS", "Reason", "deciding", "find", "in_words", "meaning", "place"]
 
 
 class Reason(NamedTuple):
@@ -181,6 +182,47 @@ def place(name: str) -> tuple[int, str]:
     """Where a reason stands among others: in the order in which they are asked, unknown ones last, by name."""
     found = find(name)
     return (_PLACES[found.name] if found else len(_PLACES)), name
+
+
+_SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "record_too_large": ("limits.max_record_bytes",),
+    "too_many_lines": ("extract.max_lines",),
+    "empty_text": ("extract.text",),
+    "no_prose": ("extract.text",),
+    "short_page": ("extract.min_chars",),
+    "opt_out:host": ("rights.opt_out",),
+    "opt_out:domain": ("rights.opt_out",),
+    "opt_out:url": ("rights.opt_out",),
+    "robots:": ("rights.honour_robots",),
+    "over_long": ("extract.max_paragraph_chars",),
+    "only_over_long_paragraphs": ("extract.max_paragraph_chars",),
+    "exact_duplicate": ("match.documents", "match.keep_document"),
+    "near_duplicate": ("match.min_jaccard", "match.linkage", "match.keep_document"),
+    "recapture": ("match.min_jaccard", "match.linkage", "match.keep_document"),
+    "duplicate_paragraph": ("match.paragraphs", "match.keep", "dedup.paragraphs"),
+    "only_duplicate_paragraphs": ("match.paragraphs", "match.keep"),
+    "too_short": ("refine.length.min_chars", "refine.length.count"),
+    "unknown_language": ("refine.language.outside",),
+    "noise_": ("refine.language.noise",),
+    "mixed_languages": ("refine.language.mixed", "refine.language.foreign"),
+    "language_unsure": ("refine.language.min_score", "refine.language.thresholds"),
+    "other_language": ("languages", "refine.language.languages"),
+    "other_snapshot": ("refine.snapshot.languages", "refine.snapshot.default"),
+    "audit_below_min_precision": ("publish.min_precision",),
+    "bucket_": ("publish.buckets",),
+    "tail_share": ("publish.tail_share",),
+    "benchmark_item": ("publish.decontaminate",),
+}
+
+
+def deciding(name: str) -> tuple[str, ...]:
+    """The settings of a recipe that decide whether text goes for this reason; none where no setting changes it.
+
+    >>> deciding("noise_menu"), deciding("http_status")
+    (('refine.language.noise',), ())
+    """
+    family = re.match("[a-z]+[:_]", name)
+    return (_SETTINGS.get(name) or _SETTINGS.get(family[0] if family else "", ())) if find(name) else ()
 
 
 def in_words(name: str) -> str:

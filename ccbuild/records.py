@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import pyarrow as pa
@@ -162,6 +162,10 @@ class Dropped:
     """
 
     reason: str
+    lang: str | None = field(default=None, compare=False, repr=False)
+    """The language that the text was taken for, where it goes for its language."""
+    lang_score: float | None = field(default=None, compare=False, repr=False)
+    """How sure that was, 0 to 1."""
 
 
 _SOURCE = [

@@ -20,7 +20,7 @@ from ccbuild.reasons import REASONS
 from ccbuild.records import DOCUMENT_SCHEMA, DROPPED_SCHEMA, REFUSED_SCHEMA
 from ccbuild.rundir import RunDir, open_run_dir
 from ccbuild.summary import Summary, summarise, table
-from ccbuild.trace import trace_document, trace_token
+from ccbuild.why import Answer, why
 
 __all__ = ["OpenRun", "Rows", "Sample", "open_run"]
 
@@ -190,14 +190,10 @@ class OpenRun(RunDir):
             raise InputError(f"{self.root} has published no {lang!r}. It has {', '.join(languages)}.")
         return languages[lang]
 
-    def trace(self, what: str | int, token: int | None = None) -> dict[str, Any]:
-        """Where a document (`what` is its doc_id) or a token (`what` is its language) came from, and what was decided
-        on the way: see :mod:`ccbuild.trace`."""
-        if isinstance(what, str):
-            if token is None:
-                raise InputError(f"Name the number of a token of {what}, or give a doc_id alone.")
-            return trace_token(self, what, token)
-        return trace_document(self, what)
+    def why(self, what: str | int, *, kind: str | None = None) -> Answer:
+        """Why a text is in the corpus or is not, for a URL, a doc_id, a digest, ``sw:1234``, a text: see
+        :func:`ccbuild.why.why`."""
+        return why(self, what, kind=kind)
 
     def __repr__(self) -> str:
         return f"{self.root}\n{self.table()}"

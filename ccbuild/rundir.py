@@ -64,6 +64,7 @@ FOLDERS = {
 
 INNER = {
     "refused": "1-refused",
+    "addresses": "1-pages/__addresses",
     "matching": "3-duplicates/__matching",
     "clusters": "3-duplicates/__sizes",
     "dropped": "4-dropped",

@@ -322,6 +322,8 @@ def _through(
                     f"The stage {stage.name} drops for {answer.reason!r}, which nothing explains. Add it to "
                     "the `reasons` of its class, with its meaning."
                 )
+            if answer.lang is not None:
+                document = dataclasses.replace(document, lang=answer.lang, lang_score=answer.lang_score)
             judged.dropped.append((document, answer.reason))
             ledger["documents"].drop(answer.reason)
         else:

@@ -27,10 +27,23 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from ccbuild.errors import ConfigError, DataError, InputError, MismatchError
+from ccbuild.lookup import document_rows
 from ccbuild.rundir import folder_of
 from ccbuild.storage import Manifest, Unit, read_manifest
 
-__all__ = ["BOS", "EOS", "PAD", "SUMMED", "UNK", "LanguageTokens", "TokenSpan", "TokenWriter", "Tokens", "open_tokens"]
+__all__ = [
+    "BOS",
+    "EOS",
+    "PAD",
+    "SUMMED",
+    "UNK",
+    "LanguageTokens",
+    "TokenSpan",
+    "TokenWriter",
+    "Tokens",
+    "language_tokens",
+    "open_tokens",
+]
 
 BOS, PAD, EOS, UNK = 0, 1, 2, 3
 """XLM-R's ids of <s>, <pad>, </s>, <unk>, in every vocabulary; <mask> is its last."""
@@ -228,6 +241,18 @@ class LanguageTokens:
         doc_id, start, length = (table.column(name)[row].as_py() for name in ("doc_id", "start", "length"))
         return TokenSpan(doc_id, int(self._bounds[shard]) + start, length)
 
+    def span_of(self, doc_id: int) -> TokenSpan | None:
+        """Where a document's tokens stand; None where it has none here."""
+        for shard, name in enumerate(self._shards):
+            for _, row in document_rows(self._folder / f"{name}.parquet", doc_id):
+                return TokenSpan(doc_id, int(self._bounds[shard]) + row["start"], row["length"])
+        return None
+
+    def file_at(self, token_index: int) -> tuple[str, int]:
+        """(name of the file that holds token `token_index`, its number there)."""
+        shard = self._shard_of(token_index)
+        return f"{self._shards[shard]}.bin", token_index - int(self._bounds[shard])
+
     def documents_iter(self) -> Iterator[TokenSpan]:
         """Every document in the order written, one shard's offsets in memory at a time."""
         for shard in range(len(self._shards)):
@@ -301,6 +326,13 @@ def open_tokens(folder: str | Path) -> Tokens:
                 )
     languages = {code: LanguageTokens(root, code, facts[code]) for code in sorted(facts)}
     return Tokens(languages, facts[first]["vocabulary_size"], facts[first]["vocabulary_sha256"])
+
+
+def language_tokens(root: Path, code: str) -> LanguageTokens | None:
+    """The committed tokens of one language in a folder of tokens, checked as :func:`open_tokens` does; None where there
+    are none."""
+    manifest = read_manifest(root / f"{code}.json")
+    return None if manifest is None else LanguageTokens(root, code, _checked(root, code, manifest))
 
 
 def _checked(root: Path, code: str, manifest: Manifest) -> dict[str, Any]:

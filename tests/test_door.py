@@ -76,9 +76,13 @@ def test_a_run_opens_whichever_recipe_made_it(small_run: Path, tmp_path: Path) -
     assert "near_duplicate" in repr(near)
     assert {row["repeated_paragraphs"] for row in near} == {0}  # these went whole
     assert near._repr_html_().count("<tr>") == 4
-    traced = run.trace(near[0]["doc_id"])
-    assert traced["refine"]["reason"] == "near_duplicate"
-    assert run.trace("sw", 3)["token"]["index"] == 3
+    answer = run.why(near[0]["doc_id"])
+    assert answer.found[0].reason == "near_duplicate"
+    assert repr(answer).startswith(near[0]["url"])
+    assert "dropped by match: near duplicate" in repr(answer)
+    token = run.why("sw:3").token
+    assert token is not None
+    assert token.index == 3
     assert repr(run.table()) == str(run.table())
     assert run.corpus("sw").documents == len(run.documents("sw"))
     with pytest.raises(InputError, match="There is no reason 'too_shortt' here. Did you mean too_short"):

@@ -70,7 +70,7 @@ def test_the_python(small_run: Path, in_folder: Path) -> None:
     example_folder(in_folder, small_run)
     build, pieces = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     short = "stages=[shouting], until='publish', workers=0, settings={'prepare.prose': None})"
-    build = build.replace("stages=[shouting])", short).replace('run.trace("sw", 1234)', "pass")
+    build = build.replace("stages=[shouting])", short).replace('run.why("sw:1234")', "pass")
     room: dict[str, Any] = {"__name__": "__main__", "ccbuild": ccbuild}
     exec(build, room)
     assert (room["run"].summary().kept, len(room["run"].dropped("shouting"))) == (2, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shutil
 from typing import Any
 
 from cc100.build import complaint
@@ -13,19 +14,20 @@ from ccbuild.cli.terminal import (
     command,
     group,
     json_option,
-    print_facts,
     print_records,
     print_results,
     print_text,
     split_option,
 )
 from ccbuild.corpus import open_corpus
-from ccbuild.errors import FailedUnitsError, InputError
+from ccbuild.errors import FailedUnitsError
+from ccbuild.lines import STDIN, read_lines
 from ccbuild.missing import Missing
 from ccbuild.progress import note, verb_bar, watched
 from ccbuild.push import push
 from ccbuild.rundir import open_run_dir
-from ccbuild.trace import trace_document, trace_token
+from ccbuild.told import side_by_side
+from ccbuild.why import why
 
 __all__ = ["add"]
 
@@ -49,7 +51,7 @@ def add(commands: Any) -> None:
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="publish.xz_preset=2, say")
     json_option(made)
     _add_publish(commands)
-    _add_trace(commands)
+    _add_why(commands)
 
 
 def _add_publish(commands: Any) -> None:
@@ -66,16 +68,23 @@ def _add_publish(commands: Any) -> None:
     json_option(made)
 
 
-def _add_trace(commands: Any) -> None:
+def _add_why(commands: Any) -> None:
     made = command(
         commands,
-        "trace",
-        _trace,
-        "Where a token or a document came from, and what was decided on the way.",
-        "ccbuild trace sw 1234 --run runs/mine",
+        "why",
+        _why,
+        "Why a text is in the corpus or is not: its bytes, every verdict, what became of it.",
+        "ccbuild why runs/mine https://example.org/page\n  ccbuild why runs/mine sw:1234 --json",
     )
-    made.add_argument("what", nargs="+", metavar="CODE TOKEN_INDEX | DOC_ID", help="a token of a language, or a doc_id")
-    made.add_argument("--run", dest="folder", default=".", help="folder of the run (default: this one)")
+    made.add_argument("folder", metavar="OUT", help="folder of a run")
+    made.add_argument(
+        "what",
+        metavar="WHAT",
+        help="a URL in any form, a doc_id, a payload's digest, a token (sw:1234), a place in an archive ('NAME at "
+        "123'), or a text in quotes; -: the text on stdin",
+    )
+    made.add_argument("--text", action="store_true", help="WHAT is the file of a text")
+    made.add_argument("--show", action="store_true", help="print a duplicate beside what it equals")
     json_option(made)
 
 
@@ -116,17 +125,16 @@ def _publish(options: argparse.Namespace) -> int:
     return 0
 
 
-def _trace(options: argparse.Namespace) -> int:
-    run = open_run_dir(options.folder)
-    numbers = options.what[-1]
-    if len(options.what) > 2 or not numbers.isdecimal():
-        raise InputError(f"{' '.join(options.what)}: give a language code and the number of a token, or a doc_id.")
-    if len(options.what) == 2:
-        found = trace_token(run, options.what[0], int(numbers))
+def _why(options: argparse.Namespace) -> int:
+    run, is_text = open_run_dir(options.folder), options.text or options.what == STDIN
+    asked = "\n".join(read_lines(options.what)) if is_text else options.what
+    with watched("why"):
+        answer = why(run, asked, kind="text" if is_text else None)
+    if options.json:
+        print_records([answer.to_mapping()])
     else:
-        found = trace_document(run, int(numbers))
-    text = found.get("text") or ""
-    print_facts(found if options.json else {key: value for key, value in found.items() if key != "text"}, options.json)
-    if not options.json:
-        print_text(f"\n{text}")
-    return 0
+        print_text(str(answer))
+        if options.show:
+            width = shutil.get_terminal_size().columns
+            print_text("\n".join(line for fate in answer.found for line in side_by_side(fate, width)))
+    return 0 if answer else 1

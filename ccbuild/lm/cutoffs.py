@@ -25,6 +25,7 @@ __all__ = [
     "calibrate",
     "calibrate_all",
     "cutoffs",
+    "drawn",
     "interval",
     "write_cutoffs",
 ]
@@ -342,3 +343,10 @@ def bucket(perplexity: float | None, cutoffs: Cutoffs | None) -> Bucket:
     if perplexity < cutoffs.head:
         return "head"
     return "middle" if perplexity < cutoffs.middle else "tail"
+
+
+def drawn(identifiers: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
+    """A seeded draw of a `share` of the documents: by their identifiers, so that no run and no order changes it."""
+    mixed = (identifiers.astype(np.uint64) ^ np.uint64(0x5851F42D4C957F2D)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return (mixed >> np.uint64(11)) < np.uint64(share * (1 << 53)) if share < 1 else np.ones(len(mixed), np.bool_)

@@ -80,9 +80,9 @@ class LanguageConfig:
             if code == UNDETERMINED:
                 return Dropped("unknown_language" if any(map(str.isalpha, document.text)) else "no_letters")
             if score < least.of(code, self.min_score):
-                return Dropped("language_unsure")
+                return Dropped("language_unsure", code, score)
             if "all" not in wanted and code not in wanted:
-                return Dropped("other_language")
+                return Dropped("other_language", code, score)
             return dataclasses.replace(document, lang=code, lang_score=score)
 
         def by_model(documents: Sequence[Document]) -> list[Document | Dropped]:

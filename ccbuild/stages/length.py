@@ -62,12 +62,12 @@ class LengthConfig:
             if not document.paragraphs:
                 return Dropped("only_duplicate_paragraphs")
             nchars = document.characters
-            if nchars >= surely or (by_script and nchars >= self._least(document.text)):
+            if nchars >= surely or (by_script and nchars >= self.least(document.text)):
                 return document
             return Dropped("too_short")
 
         return each("length", length)
 
-    def _least(self, text: str) -> float:
-        """The fewest characters of a text in the script of this one."""
-        return self.min_chars * CHARACTERS.get(count_scripts(text).name, 1.0)
+    def least(self, text: str) -> float:
+        """The fewest characters of a text, in the script of this one."""
+        return self.min_chars * (CHARACTERS.get(count_scripts(text).name, 1.0) if self.count == "by_script" else 1)

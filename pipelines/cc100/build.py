@@ -33,6 +33,7 @@ from cc100.memory import needs
 from cc100.places import checked
 from cc100.recipe import VERBS, Recipe, TrainSection, load_recipe, verb_contents
 from cc100.run import balance, plan, run_verb, verbs_between
+from ccbuild.addresses import group_name
 from ccbuild.config import override
 from ccbuild.errors import ConfigError, InputError, MismatchError
 from ccbuild.lock import locked
@@ -250,6 +251,7 @@ def _verbs(plan: Plan, inputs: Sequence[Input], how: How) -> tuple[int, tuple[st
     lacking = first > 0 and bool(missing_units(run, VERBS[first - 1]))
     named = {source.name for source in plan.sources}
     tried = {shard_name(entry.shard) for entry in inputs if entry.archive in named}
+    tried |= {group_name(entry.shard) for entry in inputs}
     with _engine(how, run.recipe.guard) as engine:
         check_stages(run.recipe, engine)
         for place, verb in enumerate(plan.verbs):

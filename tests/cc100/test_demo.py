@@ -192,8 +192,8 @@ def test_the_first_verb_alone_and_what_can_be_asked_of_its_run(
     assert "No archive is read yet" in page
     assert 'id="origins"' in page, "what was prepared stands in it"
     assert table(summarise(open_run_dir(out))).startswith("No archive is read yet")
-    for what, answer in [("7", "has read no archive yet"), ("en 7", "has no tokens yet")]:
-        assert main(["trace", *what.split(), "--run", out]) == 2
+    for what, answer in [("7", "has read no archive yet"), ("en:7", "has no tokens yet")]:
+        assert main(["why", out, what]) == 2
         assert answer in capsys.readouterr().err
 
 

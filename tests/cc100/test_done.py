@@ -99,7 +99,7 @@ def test_nothing_of_a_finished_run_is_given_to_a_worker(run: Run, archives: list
         found, given = go(run, archives, *VERBS)
         assert given == []
         assert [(found[verb].fresh, found[verb].failures, found[verb].retired) for verb in VERBS] == [(0, [], [])] * 4
-        assert (found["extract"].before, found["refine"].before) == (3, 3)
+        assert (found["extract"].before, found["refine"].before) == (4, 3)
     folders = {path.parent for path in run.root.rglob(INDEX)}
     assert folders >= set(map(run.notes, VERBS)) if worth == 1 else not folders
 
@@ -115,8 +115,8 @@ def test_where_outputs_are_to_be_hashed_workers_do_it(run: Run, archives: list[S
     content = page.read_bytes()
     page.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     found, given = go(dataclasses.replace(run, verify=True), archives, "extract", "refine")
-    assert sorted(given) == ["part-00000", "part-00000", "part-00001", "part-00001", "part-00002", "part-00002"]
-    assert (found["extract"].fresh, found["extract"].before, found["refine"].before) == (1, 2, 3)
+    assert sorted(given) == ["addresses-00000", *sorted(["part-00000", "part-00001", "part-00002"] * 2)]
+    assert (found["extract"].fresh, found["extract"].before, found["refine"].before) == (1, 3, 3)
     assert page.read_bytes() == content
 
 
@@ -162,10 +162,10 @@ def test_other_settings_are_the_failure_of_each_unit_in_the_same_words(
 def test_a_grown_run_gives_workers_what_is_new_of_extract(run: Run, archives: list[Source]) -> None:
     more = write(Path(archives[0].path).parent / "more.warc.gz", (7, ["A page that came later than the others did."]))
     found, given = go(run, [more], "extract")
-    assert given == ["part-00003"]
-    assert (found["extract"].fresh, found["extract"].before) == (1, 0)
+    assert given == ["part-00003", "addresses-00000"]
+    assert (found["extract"].fresh, found["extract"].before) == (2, 0)
     found, given = go(run, [*archives, more], "extract")
-    assert (found["extract"].before, given) == (4, [])
+    assert (found["extract"].before, given) == (5, [])
 
 
 class Table(list[Input]):
@@ -181,7 +181,7 @@ class Table(list[Input]):
 def test_new_archives_beside_many_cost_a_few_looks_at_the_table(tmp_path: Path) -> None:
     names = [f"{n:04d}.warc.gz" for n in range(1010)]
     table = Table(Input(n, name, 1, None) for n, name in enumerate(names))
-    (step,) = extract.steps(opened(tmp_path), [Source(name, f"/{name}", 1) for name in names[-10:]], table)
+    step, *_ = extract.steps(opened(tmp_path), [Source(name, f"/{name}", 1) for name in names[-10:]], table)
     assert [task.shard for task in step.tasks] == [*range(1000, 1010)]
     assert table.times < 5
 

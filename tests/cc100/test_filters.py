@@ -73,7 +73,7 @@ def test_a_function_drops_and_its_reason_is_told(tmp_path: Path) -> None:
     assert "refine: no river (dropped)" in run.table()
     (loss,) = [loss for loss in run.summary().losses if loss.reason == "no_river"]
     assert loss.meaning == "no river rises in it"
-    assert run.trace(lost["doc_id"])["refine"]["reason"] == "no_river"
+    assert run.why(lost["doc_id"]).found[0].reason == "no_river"
     assert "no river rises in it" in write_report(run.root).read_text(encoding="utf-8")
     assert list(run.corpus("en").texts()) == ["\n".join(ARTICLES[0])]
 

@@ -1,4 +1,4 @@
-"""Text of other makers as a corpus of ours, and what follows from it: vocabulary, tokens, trace."""
+"""Text of other makers as a corpus of ours, and what follows from it: vocabulary, tokens, why."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ccbuild.errors import InputError
 from ccbuild.report import write_report
 from ccbuild.rundir import open_run_dir
 from ccbuild.tokens import EOS, UNK, open_tokens
-from ccbuild.trace import trace_document, trace_token
 from ccbuild.vocab.config import VocabularyConfig
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.tokenizer import Encoder
 from ccbuild.vocab.words import read_counts, words_of
+from ccbuild.why import why
 from tests.ccbuild.vocab.conftest import make_lines
 from tests.command import ccbuild
 
@@ -58,12 +58,17 @@ def test_cc100_s_own_files(theirs: Path, tmp_path: Path) -> None:
         ("sw.txt.xz", 0, 0),
         ("sw.txt.xz", 1, 1),
     ]
-    traced = trace_document(open_run_dir(tmp_path / "run"), 1)
-    assert (traced["imported"], traced["imported_row"], traced["text"]) == ("sw.txt.xz", 1, "Hati ya pili.")
+    run = open_run_dir(tmp_path / "run")
+    for what in (1, "Hati ya pili.", "ya pili.\n", "Aya ya pili."):
+        *_, fate = why(run, what).found
+        row, text = (0, "Habari ya dunia.\nAya ya pili.") if what == "Aya ya pili." else (1, "Hati ya pili.")
+        assert (fate.imported, fate.archive, fate.offset, fate.text) == (True, "sw.txt.xz", row, text)
+        assert (fate.fate, fate.corpus and fate.corpus.first) == ("published", row)
+    assert not why(run, "Hati ya tatu.")
     with pytest.raises(InputError, match=r"no text of document 2 of sw\.txt\.xz: there is no such document"):
-        trace_document(open_run_dir(tmp_path / "run"), 2)
+        why(run, 2)
     with pytest.raises(InputError, match="has no tokens yet: the verb encode makes them"):
-        trace_token(open_run_dir(tmp_path / "run"), "sw", 0)
+        why(run, "sw:0")
     again = ccbuild("corpus", "import", str(theirs / "{lang}.txt.xz"), "--out", str(tmp_path / "run"))
     assert "nothing to do" in again.stderr
     assert again.stdout.splitlines()[0] == "language  documents  paragraphs  characters"
@@ -156,12 +161,13 @@ def test_a_language_of_several_shards_is_put_together(imported: tuple[Path, Path
     assert read_counts(imported[0] / "6-vocabulary" / "words" / "en.parquet").as_counter() == words.as_counter()
 
 
-def test_tokens_show_and_trace(imported: tuple[Path, Path]) -> None:
+def test_tokens_show_and_why(imported: tuple[Path, Path]) -> None:
     run = imported[0]
     tokens = open_tokens(run / "7-tokens")
     span = tokens.languages["el"].span_at(3500)
-    traced = trace_token(open_run_dir(run), "el", 3500)
-    assert (traced["doc_id"], traced["token"]["in_document"]) == (span.doc_id, 3500 - span.start)
+    answer = why(open_run_dir(run), "el:3500")
+    (fate,) = answer.found
+    assert (fate.doc_id, answer.token and answer.token.in_document) == (span.doc_id, 3500 - span.start)
     shown = ccbuild(
         "tokens", "show", str(run / "7-tokens"), "el", str(span.start), "--count", str(span.length), "--vocab",
         str(run / "6-vocabulary"), "--json",
@@ -170,7 +176,7 @@ def test_tokens_show_and_trace(imported: tuple[Path, Path]) -> None:
     record = json.loads(shown.stdout)
     assert record["doc_ids"] == [span.doc_id]
     assert len(record["ids"]) == span.length
-    assert record["text"].split()[0] == traced["text"].split()[0]
+    assert record["text"].split()[0] == (fate.text or "").split()[0]
     other = ccbuild("tokens", "show", str(run / "7-tokens"), "el", "0", "--vocab", str(run / "5-corpus"))
     assert other.returncode == 2
     beyond = ccbuild("tokens", "show", str(run / "7-tokens"), "el", "99999999", "--vocab", str(run / "6-vocabulary"))

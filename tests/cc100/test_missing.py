@@ -70,7 +70,7 @@ def test_no_verb_starts_after_a_failed_unit(go: Callable[..., Built], tmp_path: 
     assert [(each.verb, each.unit, each.archives) for each in built.missing] == [
         ("extract", "part-00001", ("b.warc.gz",))
     ]
-    assert built.fresh == 2  # the identifier, and the archive that is there
+    assert built.fresh == 3  # the identifier, the archive that is there, and the index of it
     assert made(tmp_path / "run") == set()
     told = complaint(built.missing, built.waiting)
     assert "1 unit is missing; the others of extract are done." in told

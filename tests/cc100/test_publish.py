@@ -28,6 +28,7 @@ from cc100.recipe import load_recipe
 from cc100.run import run_verb
 from ccbuild.corpus import CORPUS_SCHEMA, CorpusWriter, open_corpus
 from ccbuild.errors import ConfigError, DataError, InputError
+from ccbuild.fate import Fate
 from ccbuild.langid.audit import read_audit
 from ccbuild.ledger import Ledger
 from ccbuild.progress import silent
@@ -36,9 +37,9 @@ from ccbuild.rundir import open_run_dir
 from ccbuild.storage import Unit, read_manifest, table_of
 from ccbuild.summary import summarise
 from ccbuild.tokens import EOS, open_tokens
-from ccbuild.trace import trace_document, trace_token
 from ccbuild.vocab.export import MODEL_NAME
 from ccbuild.vocab.tokenizer import Encoder
+from ccbuild.why import why
 from tests.command import ccbuild
 
 
@@ -236,23 +237,24 @@ def test_a_thousand_tokens_lead_back_to_the_bytes_of_their_archives(small_run: P
     sizes = np.array([language.tokens for language in tokens.languages.values()])
     codes = rng.choice(list(tokens.languages), 1000, p=sizes / sizes.sum())
     records: dict[tuple[str, int], bytes] = {}
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, Fate] = {}
     for code in codes.tolist():
         language = tokens.languages[code]
         index = int(rng.integers(language.tokens))
         span = language.span_at(index)
         if span.doc_id not in found:
-            found[span.doc_id] = trace_token(run, code, index)
-        traced = found[span.doc_id]
-        ids = encoder.encode_documents([traced["text"]])[0].tolist()
+            (found[span.doc_id],) = why(run, f"{code}:{index}").found
+        fate = found[span.doc_id]
+        assert (fate.fate, fate.tokens and fate.tokens.index) == ("published", span.start)
+        ids = encoder.encode_documents([fate.text or ""])[0].tolist()
         assert language.read(index, 1)[0] == [*ids, EOS][index - span.start]
-        place = traced["archive"], traced["offset"]
+        place = fate.archive, fate.offset
         if place not in records:
-            with open(small_run / "crawl" / traced["archive"], "rb") as archive:
-                archive.seek(traced["offset"])
-                records[place] = gzip.decompress(archive.read(traced["length"]))
-        assert f"WARC-Target-URI: {traced['url']}\r\n".encode() in records[place]
-        assert f"WARC-Date: {traced['date']}\r\n".encode() in records[place]
+            with open(small_run / "crawl" / fate.archive, "rb") as archive:
+                archive.seek(fate.offset)
+                records[place] = gzip.decompress(archive.read(fate.length or 0))
+        assert f"WARC-Target-URI: {fate.url}\r\n".encode() in records[place]
+        assert f"WARC-Date: {fate.date}\r\n".encode() in records[place]
     assert len(found) > 150
 
 
@@ -261,21 +263,15 @@ def test_a_dropped_page_tells_why(small_run: Path) -> None:
     path = next(iter(sorted((small_run / "4-dropped").glob("*.parquet"))))
     rows = pq.read_table(path).to_pylist()
     gone = next(row for row in rows if row["reason"] == "exact_duplicate")
-    traced = trace_document(run, gone["doc_id"])
-    assert traced["refine"]["reason"] == "exact_duplicate"
-    assert traced["refine"]["meaning"] == "the same text as an earlier page"
-    assert traced["match"][0]["partner"] == gone["partner"]
-    assert traced["publish"] is None
-    assert traced["text"]
-    shown = ccbuild("trace", str(gone["doc_id"]), "--run", str(small_run))
+    (fate,) = why(run, gone["doc_id"]).found
+    assert (fate.fate, fate.step, fate.reason) == ("dropped", "match", "exact_duplicate")
+    assert fate.meaning == "the same text as an earlier page"
+    assert (fate.copies[-1].doc_id, fate.copies[-1].relation) == (gone["partner"], "stays")
+    assert fate.corpus is None
+    assert fate.text
+    shown = ccbuild("why", str(small_run), str(gone["doc_id"]))
     assert shown.returncode == 0, shown.stderr
     assert gone["url"] in shown.stdout
-    with pytest.raises(InputError, match="is in shard 99"):
-        trace_document(run, 99 << 32)
-    with pytest.raises(InputError, match="has no such row"):
-        trace_document(run, (1 << 32) - 1)
-    with pytest.raises(InputError, match="there is no token 999,999,999"):
-        trace_token(run, "el", 999_999_999)
     with pytest.raises(InputError, match="is not the folder of a run"):
         open_run_dir(small_run / "crawl")
 
@@ -294,8 +290,8 @@ def test_the_run_explains_the_reasons_of_a_users_stage(small_run: Path, tmp_path
     for what in ("", "text in capitals"):
         run = open_run_dir(copy)
         assert [loss.meaning for loss in summarise(run).losses if loss.reason == "shouting"] == [what]
-        refined = trace_document(run, gone)["refine"]
-        assert (refined["reason"], refined["meaning"]) == ("shouting", what)
+        (fate,) = why(run, gone).found
+        assert (fate.reason, fate.meaning) == ("shouting", what)
         made = json.loads(manifests[0].read_text())
         made["facts"]["reasons"] = {"shouting": "text in capitals"}
         manifests[0].write_text(json.dumps(made))

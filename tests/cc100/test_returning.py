@@ -11,7 +11,7 @@ import pytest
 from cc100.layout import Run, Source
 from cc100.recipe import load_recipe
 from ccbuild.langid.sources import eld_sentences
-from ccbuild.trace import trace_document
+from ccbuild.why import why
 from tests.cc100.test_growth import UP_TO_CORPUS, files, go, write
 from tests.conftest import cached
 
@@ -81,7 +81,10 @@ def test_what_came_back_stands_for_the_others(run: Run) -> None:
     published = [row for path in run.published("en") for row in pq.read_table(path).to_pylist()]
     assert sorted((row["url"].rsplit("/", 1)[1], row["cluster_size"]) for row in published) == [("3", 3), ("4", 1)]
     for row in published:
-        assert trace_document(run, row["doc_id"])["match"] == []
+        (fate,) = why(run, row["doc_id"]).found
+        assert fate.fate == "published"
+        came_back = next(verdict for verdict in fate.verdicts if verdict.said == "came_back")
+        assert came_back.step == "refine"
 
 
 @pytest.mark.parametrize("more", [["match.min_jaccard=0"], ["match.keep_document=newest"], ["match.linkage=chain"]])
@@ -198,7 +201,8 @@ def test_a_run_as_an_earlier_release_laid_it_goes_on(tmp_path: Path, run: Run, t
     old, sources = opened(tmp_path / "run", texts), archives(tmp_path / "archives", texts)
     go(old, sources[:2], *UP_TO_CORPUS)
     as_an_earlier_release_laid_it(old.root)
-    assert go(old, sources[:2], "prepare", "extract")["extract"].fresh == 0
+    extract = go(old, sources[:2], "prepare", "extract")["extract"]
+    assert (extract.before, extract.fresh) == (2, 1), "no shard; only the index, which is new"
     go(old, sources[:2], *UP_TO_CORPUS)  # the names of files have changed, and what is made of them knows
     again = go(old, sources[:2], *UP_TO_CORPUS)
     assert {verb: summary.fresh for verb, summary in again.items()} == dict.fromkeys(UP_TO_CORPUS, 0)

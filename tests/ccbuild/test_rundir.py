@@ -97,7 +97,7 @@ def test_a_run_is_opened_whichever_recipe_made_it(tmp_path: Path) -> None:
     "command",
     [
         ["report", "."],
-        ["trace", "7"],
+        ["why", ".", "7"],
         ["dedup", "query", ".", "--text", "x"],
         ["langid", "audit", ".", "--lang", "sw"],
     ],

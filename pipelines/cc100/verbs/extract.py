@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from cc100.layout import Run, Source
 from cc100.recipe import verb_contents
 from cc100.verbs.task import Step
+from ccbuild.addresses import KEYS, SCHEMA, group_name, shard_rows
 from ccbuild.border import is_set_apart, page_address, survivors
 from ccbuild.dedup.external.printfile import PrintSorter
+from ccbuild.dedup.external.sorting import Sorter
+from ccbuild.dedup.external.tables import dtype_of, write_blocks
 from ccbuild.dedup.paragraphs import document_hash, text_paragraph_hashes
 from ccbuild.dedup.prints import Prints, band_prints, document_prints, paragraph_prints, scheme, url_prints
 from ccbuild.dedup.signatures import band_hashes, sign
@@ -25,7 +28,7 @@ from ccbuild.langid.sieve import Sieve
 from ccbuild.ledger import Ledger
 from ccbuild.progress import counted
 from ccbuild.records import PAGE_SCHEMA, REFUSED_SCHEMA, Document, Refused, doc_id, to_table
-from ccbuild.rundir import FOLDERS, INNER, Input, shard_name
+from ccbuild.rundir import FOLDERS, INNER, Input, shard_name, shard_number
 from ccbuild.runner import ArchiveReader, Timings
 from ccbuild.stages.language import open_cascade
 from ccbuild.storage import PARQUET, Manifest, Unit, digest_of
@@ -206,8 +209,31 @@ def sketch(documents: Sequence[Document], ids: NDArray[np.uint64], run: Run, tim
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class WriteAddresses:
+    """Where the URLs, digests and texts of a group of shards stand; see :mod:`ccbuild.addresses`."""
+
+    run: Run
+    name: str
+    shards: Mapping[str, Any]
+    """Name to the digest of what `extract` made of each."""
+
+    def unit(self) -> Unit:
+        return self.run.unit("extract", self.name, self.shards, "addresses")
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        rows = Sorter(dtype_of(SCHEMA), KEYS, unit.scratch("x").parent, self.run.recipe.run.spare_bytes)
+        with timings.measure("addresses"):
+            for shard in counted(map(shard_number, self.shards), "shards", len(self.shards)):
+                for block in shard_rows(self.run, shard):
+                    rows.add(block)
+            write_blocks(unit.path(f"{self.name}.parquet"), SCHEMA, rows.blocks())
+        return unit.commit(Ledger(), facts={"rows": rows.rows})
+
+
 def steps(run: Run, sources: Sequence[Source], table: Sequence[Input]) -> Iterator[Step]:
-    """One unit a shard, for every shard of which an archive was named, the largest first."""
+    """One unit a shard, for every shard of which an archive was named, the largest first; then where everything stands,
+    of all shards that the run has."""
     known = {source.name: source for source in sources}
     begun = {entry.shard for entry in table if entry.archive in known}
     shards: dict[int, list[Source]] = {}
@@ -225,3 +251,7 @@ def steps(run: Run, sources: Sequence[Source], table: Sequence[Input]) -> Iterat
     tasks = [ExtractShard(run, shard, tuple(found), shared) for shard, found in shards.items()]
     tasks.sort(key=lambda task: (-task.nbytes, task.shard))
     yield Step("shards", tasks)
+    groups: dict[str, dict[str, Any]] = {}
+    for number, made in run.shards("extract"):
+        groups.setdefault(group_name(number), {})[made.unit] = digest_of(made)
+    yield Step("addresses", [WriteAddresses(run, name, group) for name, group in groups.items()])

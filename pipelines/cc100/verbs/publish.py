@@ -28,7 +28,7 @@ from ccbuild.contamination.overlaps import Benchmarks
 from ccbuild.corpus import CorpusWriter
 from ccbuild.langid.audit import read_audit
 from ccbuild.ledger import Ledger
-from ccbuild.lm.cutoffs import Cutoffs, CutoffTable, bucket, cutoffs, interval
+from ccbuild.lm.cutoffs import Cutoffs, CutoffTable, bucket, cutoffs, drawn, interval
 from ccbuild.missing import missing_units
 from ccbuild.records import DOCUMENT_SCHEMA, ROW_BITS, doc_id
 from ccbuild.rundir import FOLDERS, shard_name
@@ -208,10 +208,10 @@ class PublishLanguage:
             for table in self._documents():
                 buckets = _buckets(table["perplexity"].to_numpy(), cut)
                 wanted = np.isin(buckets, config.buckets)
-                drawn = (buckets != "tail") | _drawn(table["doc_id"].to_numpy(), config.tail_share)
+                taken = (buckets != "tail") | drawn(table["doc_id"].to_numpy(), config.tail_share)
                 holds = self._holds_items(table) if held_back is None else np.zeros(len(table), np.bool_)
-                chosen = wanted & drawn & ~holds
-                columns = buckets.tolist(), wanted.tolist(), drawn.tolist(), chosen.tolist()
+                chosen = wanted & taken & ~holds
+                columns = buckets.tolist(), wanted.tolist(), taken.tolist(), chosen.tolist()
                 for label, of_wanted, of_drawn, keep in zip(*columns, strict=True):
                     counts[label] += 1
                     if held_back is not None:
@@ -254,13 +254,6 @@ def _benchmarks(what: str, digest: str) -> Benchmarks:
 def _buckets(perplexities: NDArray[np.float64], cut: Cutoffs | None) -> NDArray[np.str_]:
     """The bucket of each document; NaN (no perplexity) and languages without cutoffs are `all`."""
     return np.array(["all" if cut is None or np.isnan(p) else bucket(p, cut) for p in perplexities], dtype=np.str_)
-
-
-def _drawn(identifiers: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
-    """A seeded draw of a `share` of the documents: by their identifiers, so that no run and no order changes it."""
-    mixed = (identifiers.astype(np.uint64) ^ np.uint64(0x5851F42D4C957F2D)) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
-    return (mixed >> np.uint64(11)) < np.uint64(share * (1 << 53)) if share < 1 else np.ones(len(mixed), np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
