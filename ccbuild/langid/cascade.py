@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ccbuild.langid.codes import CC100
 from ccbuild.langid.han import script
 from ccbuild.langid.letters import AS_IT_IS, fold
+from ccbuild.langid.memory import Memory, memory_for
 from ccbuild.langid.model import LanguageModel, room_for
 from ccbuild.langid.network import Network, hash_table
 from ccbuild.langid.noise import KINDS, NOISE, noise, signs
@@ -163,6 +164,9 @@ class Cascade:
         second = supplement.model.network if supplement else model.network
         codes = _codes(self.names, model, supplement, outside)
         self.asked = Asked(kinds(), model.network, second, codes, _lexicon(supplement.words if supplement else {}))
+        self._columns = [network.vectors.shape[1] for network in (self.asked.model, self.asked.supplement)]
+        self._memories: list[Memory] = []
+        """One for each thread that ever asked at the same time as others."""
 
     def identify(self, texts: Sequence[str], test_noise: bool = True) -> list[Identified]:
         """One answer a text."""
@@ -180,7 +184,9 @@ class Cascade:
         folded = fold(texts)
         said, scores = np.empty((len(texts), 3), np.int64), np.empty((len(texts), 3))
         room = room_for(folded, _ASKED, self.asked.model, self.asked.supplement)
-        kernels.judge(folded, self.asked, signs(), how, room, said, scores)
+        memory = self._memories.pop() if self._memories else memory_for(*self._columns)
+        kernels.judge(folded, self.asked, signs(), how, memory, room, said, scores)
+        self._memories.append(memory)
         return zip(said.tolist(), scores.tolist(), strict=True)
 
     def _answer(self, text: str, said: list[int], scores: list[float]) -> Identified:
