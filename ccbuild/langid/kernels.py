@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ccbuild.langid.memory import FOUND, KEY, MISSED, PLACES, Memory
+from ccbuild.langid.memory import Memory
 
 __all__ = ["ask", "count_kinds", "find_noise", "hash_words", "judge", "pieces"]
 
@@ -22,11 +22,11 @@ _APART: dict[str, Any] = {
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }  # called from here alone: half of the time
+_BORROWS: dict[str, Any] = {**_APART, "_nrt": False}
+"""Of what makes no array of its own: no atomic counts of references to its caller's, half of the time of a word."""
 _maker = njit(nogil=True, error_model="numpy", **_APART)
-_inner = njit(nogil=True, error_model="numpy", _nrt=False, **_APART)
-"""What makes no array of its own: without the atomic counts of references to its caller's, which take half the time of
-a word."""
-_summed = njit(nogil=True, error_model="numpy", _nrt=False, fastmath={"reassoc", "contract"}, **_APART)
+_inner = njit(nogil=True, error_model="numpy", **_BORROWS)
+_summed = njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract"}, **_BORROWS)
 
 _PLANES = 0x20000
 _NEWLINE = 10
@@ -172,7 +172,7 @@ def _rows(hashes: Any, n: int, buckets: int, inverse: Any, nwords: int, kept: An
         bucket = rows[i]
         bits, bit = kept[bucket >> 6], np.uint64(bucket & 63)
         rows[left] = nwords + before[bucket >> 6] + _bits(bits & ((np.uint64(1) << bit) - np.uint64(1)))
-        left += np.int64((bits >> bit) & np.uint64(1))
+        left += int((bits >> bit) & np.uint64(1))
     return left
 
 
@@ -198,6 +198,9 @@ def _write(p: Any, word: Any, length: int) -> Any:
     return length + 4
 
 
+_KEY = 16  # as in memory.py
+_PLACES = 1 << 12
+"""Words that are remembered while one model alone is asked."""
 _KEY_CHARS = 16
 """Characters of a word that is remembered, at most, all of the first plane: Unicode's first 65,536."""
 _SURE_OF_ITS_PLACE = np.uint64(7)
@@ -216,7 +219,7 @@ def _packed(points: Any, begin: int, end: int) -> Any:
 
 
 @_inner
-def _place(points: Any, begin: int, end: int, keys: Any, extra: int, stamp: Any) -> Any:
+def _place(points: Any, begin: int, end: int, keys: Any, places: int, extra: int, stamp: Any) -> Any:
     """(entry of a word, whether its sums stand in it): `extra` where there is none for it.
 
     A word has one place. What stands there must have been met in vain as often as it was found, seven times at most,
@@ -233,7 +236,7 @@ def _place(points: Any, begin: int, end: int, keys: Any, extra: int, stamp: Any)
     h = one * np.uint64(0x9E3779B97F4A7C15) ^ two * np.uint64(0xC2B2AE3D27D4EB4F)
     h ^= three * np.uint64(0x165667B19E3779F9) ^ four * np.uint64(0xD6E8FEB86659FD93)
     h = (h ^ (h >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
-    place = np.int64(h >> np.uint64(32)) & (PLACES - 1)
+    place = np.int64(h >> np.uint64(32)) & (places - 1)
     if keys[place, 0] == one and keys[place, 1] == two and keys[place, 2] == three and keys[place, 3] == four:
         keys[place, 5] = min(keys[place, 5] + np.uint64(1), _SURE_OF_ITS_PLACE)
         keys[place, 6] = stamp
@@ -269,6 +272,7 @@ def _look_up(
     the part that it is in)
     """
     n = m = 0
+    places = len(keys) - len(missed)
     while i <= end and n + 2 <= len(found) and m + 2 <= len(missed):
         role = roles[_kind(points[i], kinds)] if i < end else gaps
         if not role & others:
@@ -279,7 +283,7 @@ def _look_up(
             if start == i or (whole and (not role & gaps or token == part)):
                 continue
             halves = 1 if whole else 3 if token == part and role & gaps else 2
-            place, known = _place(points, start, i, keys, PLACES + m, stamp)
+            place, known = _place(points, start, i, keys, places, places + m, stamp)
             found[n, 0], found[n, 1] = place, halves
             n += 1
             if not known:
@@ -308,7 +312,7 @@ def _make_sums(points: Any, missed: Any, m: int, first: Any, second: Any, both: 
         for i in range(missed[miss, 0], missed[miss, 1]):
             length = _write(np.int64(points[i]), word, length)
         word[length] = _SHUT
-        sums = entries[missed[miss, 2], KEY:]
+        sums = entries[missed[miss, 2], _KEY:]
         for k in range(len(sums)):
             sums[k] = 0
         half, other = sums[: vectors.shape[1]], sums[vectors.shape[1] :]
@@ -352,7 +356,7 @@ def _add_up(found: Any, n: int, entries: Any, keys: Any, hidden: Any, dim: int) 
         count += numbers & np.uint64(0xFFFFFFFF) if halves & 1 else np.uint64(0)
         count2 += numbers >> np.uint64(32) if halves & 2 else np.uint64(0)
         first, end = 0 if halves & 1 else dim, len(hidden) if halves & 2 else dim
-        sums = entries[place, KEY:]
+        sums = entries[place, _KEY:]
         for k in range(first, end):
             hidden[k] += sums[k]
     return np.int64(count), np.int64(count2)
@@ -512,8 +516,8 @@ def _predict(net: Any, hidden: Any, room: Any) -> Any:
 def ask(points: Any, starts: Any, letters: Any, net: Any, room: Any, labels: Any, scores: Any) -> None:
     """The best labels of each text and their probabilities, -1 where there are fewer."""
     hidden = np.zeros(net.vectors.shape[1], np.float32)
-    entries = np.zeros((PLACES + MISSED, KEY + len(hidden)), np.float32)
-    found, missed = np.zeros((FOUND, 2), np.int64), np.zeros((MISSED, 3), np.int64)
+    found, missed = np.zeros((256, 2), np.int64), np.zeros((64, 3), np.int64)
+    entries = np.zeros((_PLACES + len(missed), _KEY + len(hidden)), np.float32)
     hashes, stamp = np.zeros(len(room.rows), np.uint32), np.zeros(1, np.uint64)
     memory = Memory(entries, entries.view(np.uint64), found, missed, stamp, hashes, room.rows, hidden)
     for t in range(len(starts) - 1):

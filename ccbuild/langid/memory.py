@@ -13,15 +13,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FOUND", "KEY", "MISSED", "PLACES", "Memory", "memory_for"]
+__all__ = ["PLACES", "Memory", "memory_for"]
 
-KEY = 16
+_KEY = 16
 """Values at the start of an entry that hold, as 64-bit numbers, its word (4), how many vectors are summed (one), how
 sure it is of its place (one) and when it was last looked up (one): `kernels._place`."""
 PLACES = 1 << 16
 """Words that are remembered, a power of two: 17 MB for the shipped models. Of lines in a hundred languages 61 % of the
 letters stand in such a word; with half as many it is 54 %, with twice as many 66."""
-FOUND, MISSED = 512, 128
+_FOUND, _MISSED = 512, 128
 """Words that are looked up at once, and those of them whose sums are then made."""
 _ROWS = 4096
 """Vectors that are found before they are added up: their numbers stay in the processor's nearest cache."""
@@ -52,15 +52,15 @@ class Memory(NamedTuple):
 
 def memory_for(*columns: int) -> Memory:
     """An empty memory of models with so many columns. Pages of it that no word needs are never touched."""
-    shape = PLACES + MISSED, KEY + sum(columns)
+    shape = PLACES + _MISSED, _KEY + sum(columns)
     space = np.zeros(shape[0] * shape[1] + _LINE // 4, np.float32)
     start = -space.ctypes.data % _LINE // 4
     entries = space[start : start + shape[0] * shape[1]].reshape(shape)
     return Memory(
         entries,
         entries.view(np.uint64),
-        np.zeros((FOUND, 2), np.int64),
-        np.zeros((MISSED, 3), np.int64),
+        np.zeros((_FOUND, 2), np.int64),
+        np.zeros((_MISSED, 3), np.int64),
         np.zeros(1, np.uint64),
         np.zeros(_ROWS, np.uint32),
         np.zeros(_ROWS, np.int64),
