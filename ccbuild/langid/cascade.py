@@ -8,7 +8,8 @@
    code, the more it counts, up to a half. A romanised code needs a supplement that is sure of it, or its words.
 5. Characters: Simplified or Traditional Chinese, Zawgyi or Unicode Burmese; Kurdish in Arabic script is `ckb`.
 
-All of it is compiled (`ccbuild.langid.kernels`); many texts are asked about in one call.
+All of it is compiled (`ccbuild.langid.kernels`); many texts are asked about in one call, and what a word adds to a text
+is remembered (`ccbuild.langid.memory`).
 """
 
 from __future__ import annotations
