@@ -17,7 +17,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,15 @@ from numpy.typing import NDArray
 from ccbuild.langid.codes import CC100
 from ccbuild.langid.han import script
 from ccbuild.langid.letters import AS_IT_IS, fold
-from ccbuild.langid.memory import Memory, memory_for
+from ccbuild.langid.memory import memory_for
 from ccbuild.langid.model import LanguageModel, room_for
 from ccbuild.langid.network import Network, hash_table
 from ccbuild.langid.noise import KINDS, NOISE, noise, signs
 from ccbuild.langid.scripts import RULES, SHARED, Kinds, count_scripts, kinds
 from ccbuild.langid.supplement import FLOOR, PRIOR, SHARE, Supplement
+
+if TYPE_CHECKING:
+    from ccbuild.langid.kernels import Memory
 
 __all__ = ["UNDETERMINED", "Asked", "Cascade", "How", "Identified", "Identifier", "batches"]
 

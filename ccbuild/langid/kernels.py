@@ -8,14 +8,13 @@ that need it, since numba costs half a second to import. Texts are code points b
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from ccbuild.langid.memory import Memory
-
-__all__ = ["ask", "count_kinds", "find_noise", "hash_words", "judge", "pieces"]
+__all__ = ["Memory", "ask", "count_kinds", "find_noise", "hash_words", "judge", "pieces"]
 
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
 _APART: dict[str, Any] = {
@@ -196,6 +195,27 @@ def _write(p: Any, word: Any, length: int) -> Any:
     word[length + 2] = 0x80 | p >> 6 & 0x3F
     word[length + 3] = 0x80 | p & 0x3F
     return length + 4
+
+
+class Memory(NamedTuple):
+    """What is remembered of words (`ccbuild.langid.memory`), and scratch: of one thread at a time."""
+
+    entries: NDArray[np.float32]
+    """Word by word: its key, then the sums in the first and in the second model; at the end words without a place."""
+    keys: NDArray[np.uint64]
+    """The same bytes."""
+    found: NDArray[np.int64]
+    """Words of a text: entry, which models count it (1 and 2)."""
+    missed: NDArray[np.int64]
+    """Those whose sums are to be made: start, end, entry."""
+    stamp: NDArray[np.uint64]
+    """How often words were looked up."""
+    hashes: NDArray[np.uint32]
+    """Of the n-grams of a word."""
+    rows: NDArray[np.int64]
+    """Vectors of a word that are still to be added up."""
+    hidden: NDArray[np.float32]
+    """The vectors of the text that is asked about, behind each other."""
 
 
 _KEY = 16  # as in memory.py

@@ -8,12 +8,14 @@ order whether it is remembered or made anew, so that no answer depends on what w
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["PLACES", "Memory", "memory_for"]
+if TYPE_CHECKING:
+    from ccbuild.langid.kernels import Memory
+
+__all__ = ["PLACES", "memory_for"]
 
 _KEY = 16
 """Values at the start of an entry that hold, as 64-bit numbers, its word (4), how many vectors are summed (one), how
@@ -29,29 +31,10 @@ _LINE = 64
 """Bytes of a line of the cache."""
 
 
-class Memory(NamedTuple):
-    """Of one thread at a time."""
-
-    entries: NDArray[np.float32]
-    """Word by word: its key, then the sums in the first and in the second model; at the end words without a place."""
-    keys: NDArray[np.uint64]
-    """The same bytes."""
-    found: NDArray[np.int64]
-    """Words of a text: entry, which models count it (1 and 2)."""
-    missed: NDArray[np.int64]
-    """Those whose sums are to be made: start, end, entry."""
-    stamp: NDArray[np.uint64]
-    """How often words were looked up."""
-    hashes: NDArray[np.uint32]
-    """Of the n-grams of a word."""
-    rows: NDArray[np.int64]
-    """Vectors of a word that are still to be added up."""
-    hidden: NDArray[np.float32]
-    """The vectors of the text that is asked about, behind each other."""
-
-
 def memory_for(*columns: int) -> Memory:
     """An empty memory of models with so many columns. Pages of it that no word needs are never touched."""
+    from ccbuild.langid.kernels import Memory
+
     shape = PLACES + _MISSED, _KEY + sum(columns)
     space = np.zeros(shape[0] * shape[1] + _LINE // 4, np.float32)
     start = -space.ctypes.data % _LINE // 4
