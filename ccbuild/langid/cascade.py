@@ -8,7 +8,8 @@
    code, the more it counts, up to a half. A romanised code needs a supplement that is sure of it, or its words.
 5. Characters: Simplified or Traditional Chinese, Zawgyi or Unicode Burmese; Kurdish in Arabic script is `ckb`.
 
-All of it is compiled (`ccbuild.langid.kernels`); many texts are asked about in one call.
+All of it is compiled (`ccbuild.langid.kernels`); many texts are asked about in one call, and what a word adds to a text
+is remembered (`ccbuild.langid.memory`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,15 @@ from numpy.typing import NDArray
 from ccbuild.langid.codes import CC100
 from ccbuild.langid.han import script
 from ccbuild.langid.letters import AS_IT_IS, fold
+from ccbuild.langid.memory import memory_for
 from ccbuild.langid.model import LanguageModel, room_for
 from ccbuild.langid.network import Network, hash_table
 from ccbuild.langid.noise import KINDS, NOISE, noise, signs
 from ccbuild.langid.scripts import NAMES, RULES, SHARED, Kinds, count_scripts, kinds
 from ccbuild.langid.supplement import FLOOR, PRIOR, SHARE, Supplement
+
+if TYPE_CHECKING:
+    from ccbuild.langid.kernels import Memory
 
 __all__ = ["DENSE", "NEIGHBOURS", "UNDETERMINED", "Asked", "Cascade", "How", "Identified", "Identifier", "batches"]
 
@@ -176,6 +181,9 @@ class Cascade:
         second = supplement.model.network if supplement else model.network
         codes = _codes(self.names, model, supplement, outside)
         self.asked = Asked(kinds(), model.network, second, codes, _lexicon(supplement.words if supplement else {}))
+        self._columns = [network.vectors.shape[1] for network in (self.asked.model, self.asked.supplement)]
+        self._memories: list[Memory] = []
+        """One for each thread that ever asked at the same time as others."""
 
     def identify(self, texts: Sequence[str], test_noise: bool = True) -> list[Identified]:
         """One answer a text."""
@@ -193,7 +201,9 @@ class Cascade:
         folded = fold(texts)
         said, scores = np.empty((len(texts), 3), np.int64), np.empty((len(texts), 3))
         room = room_for(folded, _ASKED, self.asked.model, self.asked.supplement)
-        kernels.judge(folded, self.asked, signs(), how, room, said, scores)
+        memory = self._memories.pop() if self._memories else memory_for(*self._columns)
+        kernels.judge(folded, self.asked, signs(), how, memory, room, said, scores)
+        self._memories.append(memory)
         return zip(said.tolist(), scores.tolist(), strict=True)
 
     def _answer(self, text: str, said: list[int], scores: list[float]) -> Identified:

@@ -8,20 +8,24 @@ that need it, since numba costs half a second to import. Texts are code points b
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-__all__ = ["ask", "count_kinds", "find_noise", "hash_words", "judge", "pieces"]
+__all__ = ["Memory", "ask", "count_kinds", "find_noise", "hash_words", "judge", "pieces"]
 
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
 _APART: dict[str, Any] = {
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }  # called from here alone: half of the time
-_inner = njit(nogil=True, error_model="numpy", **_APART)
-_summed = njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract"}, **_APART)
+_BORROWS: dict[str, Any] = {**_APART, "_nrt": False}
+"""Of what makes no array of its own: no atomic counts of references to its caller's, half of the time of a word."""
+_maker = njit(nogil=True, error_model="numpy", **_APART)
+_inner = njit(nogil=True, error_model="numpy", **_BORROWS)
+_summed = njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract"}, **_BORROWS)
 
 _PLANES = 0x20000
 _NEWLINE = 10
@@ -63,30 +67,42 @@ def _hashed(h: Any, byte: Any) -> Any:
 
 @_inner
 def _slot(word: Any, begin: int, end: int, pool: Any, places: Any, slots: Any) -> Any:
-    """Where the word stands in the hash table, or would."""
+    """(where the word stands in the hash table, or would; the bits of its hash that are noted there; its number or -1).
+
+    Beside the number of a word a slot has bits of its hash, so that hardly any other word is ever looked at.
+    """
     h = _BASIS
     for i in range(begin, end):
         h = _hashed(h, word[i])
-    slot = np.int64(h) & (len(slots) - 1)
+    numbers = len(slots) - 1  # more than there are words, and ones in binary
+    slot, noted = np.int64(h) & numbers, np.int64(h * np.uint32(0x9E3779B1)) & 0x7FFFFFFF & ~numbers
     while slots[slot] >= 0:
-        start = places[slots[slot]]
-        same = places[slots[slot] + 1] - start == end - begin
+        number = slots[slot] & numbers
+        start = places[number] if slots[slot] & ~numbers == noted else 0
+        same = slots[slot] & ~numbers == noted and places[number + 1] - start == end - begin
         if same:
             for i in range(end - begin):
                 if pool[start + i] != word[begin + i]:
                     same = False
                     break
         if same:
-            break
-        slot = (slot + 1) & (len(slots) - 1)
-    return slot
+            return slot, noted, number
+        slot = (slot + 1) & numbers
+    return slot, noted, -1
+
+
+@_inner
+def _number(word: Any, begin: int, end: int, pool: Any, places: Any, slots: Any) -> Any:
+    """The number of a word in the hash table, -1 for none."""
+    return _slot(word, begin, end, pool, places, slots)[2]
 
 
 @_compiled
 def hash_words(pool: Any, places: Any, slots: Any) -> None:
     """Fill the hash table of the words."""
     for number in range(len(places) - 1):
-        slots[_slot(pool, places[number], places[number + 1], pool, places, slots)] = number
+        slot, noted, _ = _slot(pool, places[number], places[number + 1], pool, places, slots)
+        slots[slot] = number | noted
 
 
 @_inner
@@ -99,30 +115,27 @@ def _bits(x: Any) -> Any:
 
 
 @_inner
-def _add(rows: Any, n: int, vectors: Any, scales: Any, hidden: Any) -> Any:
-    """Add `n` rows to the hidden vector, four at a time; none is left."""
+def _add(rows: Any, n: int, vectors: Any, scales: Any, sums: Any) -> None:
+    """Add `n` rows to the sums, four at a time."""
     whole = n - n % 4
     for i in range(0, whole, 4):
         a, b, c, d = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
         p, q, r, s = scales[a], scales[b], scales[c], scales[d]
-        for k in range(len(hidden)):
+        for k in range(len(sums)):
             first = np.float32(vectors[a, k]) * p + np.float32(vectors[b, k]) * q
-            hidden[k] += first + (np.float32(vectors[c, k]) * r + np.float32(vectors[d, k]) * s)
+            sums[k] += first + (np.float32(vectors[c, k]) * r + np.float32(vectors[d, k]) * s)
     for i in range(whole, n):
-        for k in range(len(hidden)):
-            hidden[k] += np.float32(vectors[rows[i], k]) * scales[rows[i]]
-    return 0
+        for k in range(len(sums)):
+            sums[k] += np.float32(vectors[rows[i], k]) * scales[rows[i]]
 
 
 @_inner
-def _grams(
-    word: Any, i: int, length: int, rows: Any, n: Any, nwords: int, shape: Any, inverse: Any, kept: Any, before: Any
-) -> Any:
-    """Put the rows of the n-grams of ``<word>`` that start at `i` and later into `rows`, as long as there is space:
-    (how many are in it, where the rest starts). A division of whole numbers costs more than the product."""
-    buckets, least, most, all_kept = shape[0], shape[1], shape[2], len(kept) == 0
-    while i < length and n + most < len(rows):
-        h, j = _BASIS, i
+def _hash_grams(word: Any, start: int, length: int, least: int, most: int, hashes: Any) -> Any:
+    """Write the hashes of the n-grams of a word that start at `start` and later, as long as there is space: (how many,
+    where the rest starts)."""
+    n = 0
+    while start < length and n + most < len(hashes):
+        h, j = _BASIS, start
         for size in range(1, most + 1):
             if j >= length:
                 break
@@ -131,24 +144,35 @@ def _grams(
             while j < length and word[j] & 0xC0 == 0x80:
                 h = _hashed(h, word[j])
                 j += 1
-            if size < least or (size == 1 and (i == 0 or j == length)):
-                continue
-            bucket = np.int64(h) - np.int64(np.float64(h) * inverse) * buckets
-            if bucket < 0:  # the quotient may be one off
-                bucket += buckets
-            elif bucket >= buckets:
-                bucket -= buckets
-            if all_kept:
-                rows[n] = nwords + bucket
+            if size >= least and not (size == 1 and (start == 0 or j == length)):
+                hashes[n] = h
                 n += 1
-            else:  # without a branch, which nothing would foresee
-                bits, bit = kept[bucket >> 6], np.uint64(bucket & 63)
-                rows[n] = nwords + before[bucket >> 6] + _bits(bits & ((np.uint64(1) << bit) - np.uint64(1)))
-                n += np.int64((bits >> bit) & np.uint64(1))
-        i += 1
-        while i < length and word[i] & 0xC0 == 0x80:
-            i += 1
-    return n, i
+        start += 1
+        while start < length and word[start] & 0xC0 == 0x80:
+            start += 1
+    return n, start
+
+
+@_inner
+def _rows(hashes: Any, n: int, buckets: int, inverse: Any, nwords: int, kept: Any, before: Any, rows: Any) -> Any:
+    """Write the rows of n-grams whose vectors are kept; how many. A division of whole numbers costs more than the
+    product, and whether a row is kept is no branch, which nothing would foresee."""
+    for i in range(n):
+        h = np.int64(hashes[i])
+        bucket = h - np.int64(np.float64(h) * inverse) * buckets
+        bucket += buckets if bucket < 0 else 0  # the quotient may be one off
+        rows[i] = bucket - (buckets if bucket >= buckets else 0)
+    if len(kept) == 0:
+        for i in range(n):
+            rows[i] += nwords
+        return n
+    left = 0
+    for i in range(n):
+        bucket = rows[i]
+        bits, bit = kept[bucket >> 6], np.uint64(bucket & 63)
+        rows[left] = nwords + before[bucket >> 6] + _bits(bits & ((np.uint64(1) << bit) - np.uint64(1)))
+        left += int((bits >> bit) & np.uint64(1))
+    return left
 
 
 @_inner
@@ -173,48 +197,232 @@ def _write(p: Any, word: Any, length: int) -> Any:
     return length + 4
 
 
-@_inner
-def _hide(points: Any, begin: int, end: int, letters: Any, net: Any, room: Any, hidden: Any) -> Any:
-    """The mean of the vectors of a text; how many there are.
+class Memory(NamedTuple):
+    """What is remembered of words (`ccbuild.langid.memory`), and scratch: of one thread at a time."""
 
-    Arrays are taken out of their tuples once, as each time costs an atomic count of references.
+    entries: NDArray[np.float32]
+    """Word by word: its key, then the sums in the first and in the second model; at the end words without a place."""
+    keys: NDArray[np.uint64]
+    """The same bytes."""
+    found: NDArray[np.int64]
+    """Words of a text: entry, which models count it (1 and 2)."""
+    missed: NDArray[np.int64]
+    """Those whose sums are to be made: start, end, entry."""
+    stamp: NDArray[np.uint64]
+    """How often words were looked up."""
+    hashes: NDArray[np.uint32]
+    """Of the n-grams of a word."""
+    rows: NDArray[np.int64]
+    """Vectors of a word that are still to be added up."""
+    hidden: NDArray[np.float32]
+    """The vectors of the text that is asked about, behind each other."""
+
+
+_KEY = 16  # as in memory.py
+_PLACES = 1 << 12
+"""Words that are remembered while one model alone is asked."""
+_KEY_CHARS = 16
+"""Characters of a word that is remembered, at most, all of the first plane: Unicode's first 65,536."""
+_SURE_OF_ITS_PLACE = np.uint64(7)
+"""How often a word must be met in vain before another may have its place, at most."""
+
+
+@_inner
+def _packed(points: Any, begin: int, end: int) -> Any:
+    """(up to four characters in 64 bits, what of them lies outside the first plane)."""
+    packed, all_bits = np.uint64(0), np.uint64(0)
+    for i in range(begin, min(end, begin + 4)):
+        p = np.uint64(points[i])
+        packed = packed << np.uint64(16) | p
+        all_bits |= p
+    return packed, all_bits >> np.uint64(16)
+
+
+@_inner
+def _place(points: Any, begin: int, end: int, keys: Any, places: int, extra: int, stamp: Any) -> Any:
+    """(entry of a word, whether its sums stand in it): `extra` where there is none for it.
+
+    A word has one place. What stands there must have been met in vain as often as it was found, seven times at most,
+    before another word takes it; what was found since `stamp` stays, as its sums are still to be read.
     """
-    word, rows, kinds, roles = room.word, room.rows, letters.kinds, letters.roles
-    vectors, scales, pool, places, slots = net.vectors, net.scales, net.words, net.places, net.slots
-    shape, kept, before, inverse, nwords = net.shape, net.kept, net.before, net.inverse[0], len(net.places) - 1
-    gaps = shape[4]
+    one, all_bits = _packed(points, begin, end)
+    two, bits = _packed(points, begin + 4, end)
+    all_bits |= bits
+    three, bits = _packed(points, begin + 8, end)
+    all_bits |= bits
+    four, bits = _packed(points, begin + 12, end)
+    if end - begin > _KEY_CHARS or (all_bits | bits):
+        return extra, False
+    h = one * np.uint64(0x9E3779B97F4A7C15) ^ two * np.uint64(0xC2B2AE3D27D4EB4F)
+    h ^= three * np.uint64(0x165667B19E3779F9) ^ four * np.uint64(0xD6E8FEB86659FD93)
+    h = (h ^ (h >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
+    place = np.int64(h >> np.uint64(32)) & (places - 1)
+    if keys[place, 0] == one and keys[place, 1] == two and keys[place, 2] == three and keys[place, 3] == four:
+        keys[place, 5] = min(keys[place, 5] + np.uint64(1), _SURE_OF_ITS_PLACE)
+        keys[place, 6] = stamp
+        return place, True
+    if keys[place, 6] == stamp:
+        return extra, False
+    if keys[place, 5]:
+        keys[place, 5] -= np.uint64(1)
+        return extra, False
+    keys[place, 0], keys[place, 1], keys[place, 2], keys[place, 3], keys[place, 6] = one, two, three, four, stamp
+    return place, False
+
+
+@_inner
+def _look_up(
+    points: Any,
+    i: int,
+    end: int,
+    token: int,
+    part: int,
+    kinds: Any,
+    roles: Any,
+    gaps: Any,
+    others: Any,
+    keys: Any,
+    found: Any,
+    missed: Any,
+    stamp: Any,
+) -> Any:
+    """Find the entries of the words of a text, as many as there is space for.
+
+    (how many words are found, how many of them have no sums yet, where the rest of the text starts, and the token and
+    the part that it is in)
+    """
+    n = m = 0
+    places = len(keys) - len(missed)
+    while i <= end and n + 2 <= len(found) and m + 2 <= len(missed):
+        role = roles[_kind(points[i], kinds)] if i < end else gaps
+        if not role & others:
+            i += 1
+            continue
+        for whole in range(2):
+            start = token if whole else part
+            if start == i or (whole and (not role & gaps or token == part)):
+                continue
+            halves = 1 if whole else 3 if token == part and role & gaps else 2
+            place, known = _place(points, start, i, keys, places, places + m, stamp)
+            found[n, 0], found[n, 1] = place, halves
+            n += 1
+            if not known:
+                missed[m, 0], missed[m, 1], missed[m, 2] = start, i, place
+                m += 1
+        i += 1
+        part = i
+        if role & gaps:
+            token = i
+    return n, m, i, token, part
+
+
+@_inner
+def _make_sums(points: Any, missed: Any, m: int, first: Any, second: Any, both: bool, memory: Any, word: Any) -> None:
+    """Write the sums of the vectors of words and their n-grams, in one or both models, into entries."""
+    rows, hashes, entries, keys = memory.rows, memory.hashes, memory.entries, memory.keys
+    vectors, scales, pool, places, slots = first.vectors, first.scales, first.words, first.places, first.slots
+    shape, kept, before, inverse = first.shape, first.kept, first.before, first.inverse[0]
+    vectors2, scales2, pool2, places2, slots2 = second.vectors, second.scales, second.words, second.places, second.slots
+    shape2, kept2, before2, inverse2 = second.shape, second.kept, second.before, second.inverse[0]
+    nwords, nwords2 = len(places) - 1, len(places2) - 1
+    same = shape[1] == shape2[1] and shape[2] == shape2[2]
+    word[0] = _OPEN
+    for miss in range(m):
+        length = 1
+        for i in range(missed[miss, 0], missed[miss, 1]):
+            length = _write(np.int64(points[i]), word, length)
+        word[length] = _SHUT
+        sums = entries[missed[miss, 2], _KEY:]
+        for k in range(len(sums)):
+            sums[k] = 0
+        half, other = sums[: vectors.shape[1]], sums[vectors.shape[1] :]
+        count = _add_known(word, length, pool, places, slots, vectors, scales, half)
+        count2 = _add_known(word, length, pool2, places2, slots2, vectors2, scales2, other) if both else 0
+        start = rest = 0
+        while start <= length:
+            grams, start = _hash_grams(word, start, length + 1, shape[1], shape[2], hashes)
+            n = _rows(hashes, grams, shape[0], inverse, nwords, kept, before, rows)
+            _add(rows, n, vectors, scales, half)
+            count += n
+            if both and same:
+                n = _rows(hashes, grams, shape2[0], inverse2, nwords2, kept2, before2, rows)
+                _add(rows, n, vectors2, scales2, other)
+                count2, rest = count2 + n, start
+        while both and rest <= length:
+            grams, rest = _hash_grams(word, rest, length + 1, shape2[1], shape2[2], hashes)
+            n = _rows(hashes, grams, shape2[0], inverse2, nwords2, kept2, before2, rows)
+            _add(rows, n, vectors2, scales2, other)
+            count2 += n
+        keys[missed[miss, 2], 4] = np.uint64(count) | np.uint64(count2) << np.uint64(32)
+
+
+@_inner
+def _add_known(word: Any, length: int, pool: Any, places: Any, slots: Any, vectors: Any, scales: Any, sums: Any) -> Any:
+    """Add the vector of a word that the model has; whether it has."""
+    row = _number(word, 1, length, pool, places, slots)
+    if row < 0:
+        return 0
+    for k in range(len(sums)):
+        sums[k] += np.float32(vectors[row, k]) * scales[row]
+    return 1
+
+
+@_inner
+def _add_up(found: Any, n: int, entries: Any, keys: Any, hidden: Any, dim: int) -> Any:
+    """Add the sums of the words that are found to the vectors of the text; how many vectors of each model these are."""
+    count = count2 = np.uint64(0)
+    for i in range(n):
+        place, halves, numbers = found[i, 0], found[i, 1], keys[found[i, 0], 4]
+        count += numbers & np.uint64(0xFFFFFFFF) if halves & 1 else np.uint64(0)
+        count2 += numbers >> np.uint64(32) if halves & 2 else np.uint64(0)
+        first, end = 0 if halves & 1 else dim, len(hidden) if halves & 2 else dim
+        sums = entries[place, _KEY:]
+        for k in range(first, end):
+            hidden[k] += sums[k]
+    return np.int64(count), np.int64(count2)
+
+
+@_inner
+def _hide(
+    points: Any, begin: int, end: int, letters: Any, first: Any, second: Any, both: bool, memory: Any, room: Any
+) -> Any:
+    """Write the means of the vectors of a text in one or both models, behind each other, into ``memory.hidden``; how
+    many vectors there are in each.
+
+    Where the second model takes signs for gaps, a word of the first has parts, and each is a word of the second.
+    """
+    kinds, roles, gaps, entries, keys = letters.kinds, letters.roles, first.shape[4], memory.entries, memory.keys
+    found, missed, stamps, hidden = memory.found, memory.missed, memory.stamp, memory.hidden
+    others, dim = second.shape[4] if both else gaps, first.vectors.shape[1]
     for k in range(len(hidden)):
         hidden[k] = 0
-    n, count, length = 0, 0, 1
-    word[0] = _OPEN
-    for i in range(begin, end + 1):
-        if i < end and not roles[_kind(points[i], kinds)] & gaps:
-            length = _write(np.int64(points[i]), word, length)
-            continue
-        if length == 1:
-            continue
-        known = slots[_slot(word, 1, length, pool, places, slots)]
-        word[length] = _SHUT
-        if known >= 0:
-            rows[n] = known
-            n += 1
-        start = 0 if shape[2] > 0 else length + 1
-        while True:
-            n, start = _grams(word, start, length + 1, rows, n, nwords, shape, inverse, kept, before)
-            if start <= length or n + 1 >= len(rows):
-                count += n
-                n = _add(rows, n, vectors, scales, hidden)
-            if start > length:
-                break
-        length = 1
-    if shape[3] >= 0:
-        rows[n] = shape[3]
-        n += 1
-    count += n
-    _add(rows, n, vectors, scales, hidden)
-    for k in range(len(hidden)):
+    count, count2 = _add_end(first, hidden, 0), _add_end(second, hidden, dim) if both else 0
+    i = token = part = begin
+    while i <= end:
+        stamps[0] += np.uint64(1)
+        n, m, i, token, part = _look_up(
+            points, i, end, token, part, kinds, roles, gaps, others, keys, found, missed, stamps[0]
+        )
+        if m:
+            _make_sums(points, missed, m, first, second, both, memory, room.word)
+        more, more2 = _add_up(found, n, entries, keys, hidden, dim)
+        count, count2 = count + more, count2 + more2
+    for k in range(dim):
         hidden[k] /= max(count, 1)
-    return count
+    for k in range(dim, len(hidden)):
+        hidden[k] /= max(count2, 1)
+    return count, count2
+
+
+@_inner
+def _add_end(net: Any, hidden: Any, offset: int) -> Any:
+    """Add the vector of the end of a line, which a model may have; whether it has."""
+    row = net.shape[3]
+    if row < 0:
+        return 0
+    for k in range(net.vectors.shape[1]):
+        hidden[offset + k] += np.float32(net.vectors[row, k]) * net.scales[row]
+    return 1
 
 
 @_summed
@@ -257,6 +465,16 @@ def _weigh(logits: Any, labels: int, top: float) -> Any:
     return total
 
 
+@_summed
+def _turn(right: Any) -> None:
+    """Make probabilities of the right side of what the inner nodes of a tree say, by the same limit."""
+    for node in range(len(right)):
+        x = 1.0 + min(max(-right[node], -40.0), 40.0) / (1 << 20)
+        for _ in range(20):
+            x *= x
+        right[node] = 1.0 / (1.0 + x)
+
+
 @_inner
 def _softmax(net: Any, hidden: Any, logits: Any, best: Any, probabilities: Any) -> Any:
     """The best labels of a flat softmax."""
@@ -276,36 +494,35 @@ def _softmax(net: Any, hidden: Any, logits: Any, best: Any, probabilities: Any) 
 def _descend(net: Any, hidden: Any, nodes: Any, scores: Any, best: Any, probabilities: Any) -> Any:
     """The best labels of a tree: whatever can still be among them is walked, the likelier side first."""
     output, tree = net.output, net.tree
-    n, labels, least = 0, len(tree) + 1, np.log(_SMOOTH)
-    nodes[0], scores[0] = 2 * labels - 2, 0.0
+    n, labels = 0, len(tree) + 1
+    rights = scores[labels + 1 : 2 * labels]
+    for node in range(labels - 1):
+        rights[node] = _dot(output, node, hidden)
+    _turn(rights)
+    nodes[0], scores[0] = 2 * labels - 2, 1.0
     depth = 1
     while depth:
         depth -= 1
         node, score = nodes[depth], scores[depth]
-        if score < least or (n == len(best) and score <= probabilities[n - 1]):
+        if score < _SMOOTH or (n == len(best) and score <= probabilities[n - 1]):
             continue
         if node < labels:
             n = _rank(node, score, best, probabilities, n)
             continue
-        right = 1 / (1 + np.exp(-np.float64(_dot(output, node - labels, hidden))))
+        right = rights[node - labels]
         first = 0 if right > 0.5 else 1
         for side in (first, 1 - first):
             nodes[depth] = tree[node - labels, side]
-            scores[depth] = score + np.log((right if side else 1 - right) + _SMOOTH)
+            scores[depth] = score * ((right if side else 1 - right) + _SMOOTH)
             depth += 1
-    for i in range(n):
-        probabilities[i] = np.exp(probabilities[i])
     return n
 
 
 @_inner
-def _predict(points: Any, begin: int, end: int, letters: Any, net: Any, room: Any) -> Any:
+def _predict(net: Any, hidden: Any, room: Any) -> Any:
     """How many labels are found; they stand in ``room.found``, the best first, with their probabilities."""
-    hidden = room.hidden[: net.vectors.shape[1]]
     most = room.found.shape[1] // 2
     best, p = room.found[_BEST, :most], room.p[_BEST, :most]
-    if not _hide(points, begin, end, letters, net, room, hidden):
-        return 0
     if len(net.tree):
         n = _descend(net, hidden, room.nodes, room.scores, best, p)
     else:
@@ -318,9 +535,15 @@ def _predict(points: Any, begin: int, end: int, letters: Any, net: Any, room: An
 @_compiled
 def ask(points: Any, starts: Any, letters: Any, net: Any, room: Any, labels: Any, scores: Any) -> None:
     """The best labels of each text and their probabilities, -1 where there are fewer."""
+    hidden = np.zeros(net.vectors.shape[1], np.float32)
+    found, missed = np.zeros((256, 2), np.int64), np.zeros((64, 3), np.int64)
+    entries = np.zeros((_PLACES + len(missed), _KEY + len(hidden)), np.float32)
+    hashes, stamp = np.zeros(len(room.rows), np.uint32), np.zeros(1, np.uint64)
+    memory = Memory(entries, entries.view(np.uint64), found, missed, stamp, hashes, room.rows, hidden)
     for t in range(len(starts) - 1):
-        n = _predict(points, starts[t], starts[t + 1], letters, net, room)
         labels[t] = -1
+        count, _ = _hide(points, starts[t], starts[t + 1], letters, net, net, False, memory, room)
+        n = _predict(net, hidden, room) if count else 0
         for i in range(n):
             labels[t, i], scores[t, i] = room.found[_BEST, i], room.p[_BEST, i]
 
@@ -406,7 +629,7 @@ def _shape(points: Any, begin: int, end: int, signs: Any, counts: Any) -> Any:
     return runs, leads, pairs, keys, steps, short
 
 
-@_inner
+@_maker
 def _words(points: Any, begin: int, end: int, signs: Any) -> Any:
     """(words, how often the commonest of a third and more of them stands), small and capital letters alike."""
     hashes, classes, small = np.empty((end - begin) // 2 + 1, np.uint64), signs.classes, signs.small
@@ -636,7 +859,7 @@ def _knows_words(points: Any, begin: int, end: int, letters: Any, gaps: int, wor
         if i < end and not roles[_kind(points[i], kinds)] & gaps:
             length = _write(np.int64(points[i]), word, length)
         elif length:
-            number = slots[_slot(word, 0, length, pool, places, slots)]
+            number = _number(word, 0, length, pool, places, slots)
             words += 1
             known += number >= 0 and lexicon.codes[number] & bit != 0
             length = 0
@@ -694,24 +917,24 @@ def _join(room: Any, n: int, m: int, codes: Any) -> Any:
 
 
 @_inner
-def _ask_both(points: Any, begin: int, end: int, script: int, asked: Any, room: Any) -> Any:
+def _ask_both(points: Any, begin: int, end: int, script: int, asked: Any, memory: Any, room: Any) -> Any:
     """(codes that the models found, whether the supplement was asked); they stand in ``room.found``."""
-    codes, n = asked.codes, 0
-    for second in range(2):
-        found = _predict(points, begin, end, asked.letters, asked.supplement if second else asked.model, room)
-        if second:
-            m = _merge(room, found, codes.own, script, _OWN)
-            return _join(room, n, _drop_romanised(points, begin, end, asked, room, m), codes), True
-        n = _merge(room, found, codes.labels, script, _FIRST)
-        if not len(codes.own) or not asked.letters.shared[script]:
-            break
+    codes, hidden, dim = asked.codes, memory.hidden, asked.model.vectors.shape[1]
+    two = len(codes.own) > 0
+    count, count2 = _hide(points, begin, end, asked.letters, asked.model, asked.supplement, two, memory, room)
+    found = _predict(asked.model, hidden[:dim], room) if count else 0
+    n = _merge(room, found, codes.labels, script, _FIRST)
+    if two and asked.letters.shared[script]:
+        found = _predict(asked.supplement, hidden[dim:], room) if count2 else 0
+        m = _merge(room, found, codes.own, script, _OWN)
+        return _join(room, n, _drop_romanised(points, begin, end, asked, room, m), codes), True
     for i in range(n):
         room.found[_JOINED, i], room.p[_JOINED, i] = room.found[_FIRST, i], room.p[_FIRST, i]
     return n, False
 
 
 @_inner
-def _identify(points: Any, begin: int, end: int, asked: Any, room: Any, said: Any, scores: Any) -> None:
+def _identify(points: Any, begin: int, end: int, asked: Any, memory: Any, room: Any, said: Any, scores: Any) -> None:
     """Write (code, second best, by what) and (score, score of the second best) of one text."""
     said[0], said[1], said[2] = _UND, _UND, _BY_NOTHING
     scores[0] = scores[1] = 0.0
@@ -722,7 +945,7 @@ def _identify(points: Any, begin: int, end: int, asked: Any, room: Any, said: An
     if rule >= 0 and (share > 0.5 or asked.codes.rules[rule] == _UND):
         said[0], said[2], scores[0] = asked.codes.rules[rule], _BY_RULE + rule, share
     else:
-        n, both = _ask_both(points, begin, end, script, asked, room)
+        n, both = _ask_both(points, begin, end, script, asked, memory, room)
         said[2] = _BY_BOTH if both else _BY_MODEL
         for k in range(n):
             code, p = room.found[_JOINED, k], room.p[_JOINED, k]
@@ -740,7 +963,7 @@ def _identify(points: Any, begin: int, end: int, asked: Any, room: Any, said: An
 # --- pages: chunks of paragraphs, a sample of them, votes ---
 
 
-@_inner
+@_maker
 def _chunks(points: Any, begin: int, end: int, least: int) -> Any:
     """(start, end) of neighbouring paragraphs that have `least` characters together."""
     found = np.empty(((end - begin) // least + 2, 2), np.int64)
@@ -811,7 +1034,7 @@ under 2 % of another language; what is asked here leaves 164, one with under 2 %
 or more."""
 
 
-@_inner
+@_maker
 def _count(codes: Any, scores: Any, sizes: Any, n: int, said: Any, shares: Any) -> Any:
     """Write (code, second) and (score, share, share of the second) of what `n` pieces say; whether with one voice."""
     found = np.empty(n, np.int64)
@@ -846,7 +1069,7 @@ def _count(codes: Any, scores: Any, sizes: Any, n: int, said: Any, shares: Any) 
     return kinds == 1
 
 
-@_inner
+@_maker
 def _shared(
     points: Any, spans: Any, order: Any, codes: Any, scores: Any, said: Any, shares: Any, asked: Any, room: Any
 ) -> Any:
@@ -870,11 +1093,13 @@ def _shared(
     return min(sure[same, 0], sure[same, 1]) > _SURE_SHARE * total
 
 
-@_inner
-def _vote(points: Any, begin: int, end: int, asked: Any, how: Any, room: Any, said: Any, scores: Any) -> None:
+@_maker
+def _vote(
+    points: Any, begin: int, end: int, asked: Any, how: Any, memory: Any, room: Any, said: Any, scores: Any
+) -> None:
     """What the chunks of a page say, first a sample of them, as long as its first two are not sure of one language, and
-    all where it does not speak with one voice; or what the text says in one piece."""
-    spans = _chunks(points, begin, end, how.chunk if how.pages else end - begin + 1)
+    all where it does not speak with one voice."""
+    spans = _chunks(points, begin, end, how.chunk)
     n = len(spans)
     asked_to, code_of, score_of = np.zeros(n, np.int64), np.empty(n, np.int64), np.empty(n)
     codes, weights, sizes = np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64)
@@ -884,20 +1109,20 @@ def _vote(points: Any, begin: int, end: int, asked: Any, how: Any, room: Any, sa
         for i in range(taken):
             number, start = order[i], spans[order[i], 0]
             if asked_to[number] != ends[i]:
-                _identify(points, start, ends[i], asked, room, said, scores)
+                _identify(points, start, ends[i], asked, memory, room, said, scores)
                 asked_to[number], code_of[number], score_of[number] = ends[i], said[0], scores[0]
             codes[i], weights[i], sizes[i] = code_of[number], score_of[number], ends[i] - start
             if not whole and i == 1 and codes[0] == codes[1] and min(weights[0], weights[1]) >= how.enough:
                 taken = 2
                 break
-        if how.pages and _count(codes, weights, sizes, taken, said, scores):
+        if _count(codes, weights, sizes, taken, said, scores):
             return
-    if how.pages and _shared(points, spans, order, codes[:taken], weights, said, scores, asked, room):
+    if _shared(points, spans, order, codes[:taken], weights, said, scores, asked, room):
         said[2] = 1
 
 
 @_compiled
-def judge(folded: Any, asked: Any, signs: Any, how: Any, room: Any, said: Any, scores: Any) -> None:
+def judge(folded: Any, asked: Any, signs: Any, how: Any, memory: Any, room: Any, said: Any, scores: Any) -> None:
     """What is said of each text: of one piece (code, second, by what or minus the kind of noise) and (score, score of
     the second, 0); of a page whose paragraphs vote (code, second, minus the kind of noise, or 1 where it is mixed) and
     (score, share, share of the second)."""
@@ -912,5 +1137,7 @@ def judge(folded: Any, asked: Any, signs: Any, how: Any, room: Any, said: Any, s
         if why and (how.pages or why != _NO_LETTERS):
             said[t, 0], said[t, 2], scores[t, 0] = _ZXX, -why, 1.0
             scores[t, 1] = how.pages
+        elif how.pages:
+            _vote(points, starts[t], starts[t + 1], asked, how, memory, room, said[t], scores[t])
         else:
-            _vote(points, starts[t], starts[t + 1], asked, how, room, said[t], scores[t])
+            _identify(points, starts[t], starts[t + 1], asked, memory, room, said[t], scores[t])
