@@ -135,6 +135,8 @@ def _candidates(
     starts, length = starts[order], length[order]
     shared = _shared([key[order] for key in keys], length)
     words = text.word[starts]
+    before = np.where(text.word[starts - 1] == words, text.points[starts - 1], 0) if len(text.points) > 1 else starts * 0
+    turns = np.append(0, np.cumsum((before[1:] != before[:-1]) | (before[1:] == 0)))
     total = np.append(0, np.cumsum(text.counts[words]))
     often = np.append(0, np.cumsum(text.often[words], dtype=np.int64))
     found: list[tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]] = []
@@ -145,7 +147,8 @@ def _candidates(
         end = borders[np.searchsorted(borders, first, side="right")]
         alone = longer[first] == end
         several = (end - first > 1) | (often[end] > often[first])
-        kept = ~alone & several
+        inside = (before[first] > 0) & (turns[end - 1] == turns[first]) & (size < longest)
+        kept = ~alone & several & ~inside
         score = (total[end] - total[first])[kept] * size
         found.append((starts[first[kept]], np.full(len(score), size, np.uint8), score))
         longer = np.full(len(starts), -1)
