@@ -8,7 +8,7 @@ Pieces stand in a trie, whose branches are the entries of a hash table: (node, c
 
 from __future__ import annotations
 
-from math import exp, log1p
+from math import exp, log, log1p
 from typing import Any
 
 import numpy as np
@@ -88,16 +88,17 @@ def _plus(a: float, b: float) -> float:
 
 
 @_compiled
-def expect(points: Any, starts: Any, counts: Any, trie: Any, scores: Any, longest: int, expected: Any) -> float:
-    """Add to `expected` how often each piece is expected in the words, with log probabilities `scores`; the sum of
-    the words' log likelihoods."""
+def expect(
+    points: Any, starts: Any, counts: Any, times: Any, trie: Any, scores: Any, longest: int, expected: Any
+) -> None:
+    """Add to `expected[0]` how often each piece is expected in the words by `counts`, with log probabilities `scores`,
+    and to `expected[1]` by `times`."""
     room = 1
     for word in range(len(counts)):
         room = max(room, starts[word + 1] - starts[word])
     froms, ends = np.empty(room + 1, np.int64), np.empty(room * longest, np.int64)
     found = np.empty(room * longest, np.int64)
     before, after = np.empty(room + 1), np.empty(room + 1)
-    total = 0.0
     for word in range(len(counts)):
         begin, end = starts[word], starts[word + 1]
         size = end - begin
@@ -108,16 +109,16 @@ def expect(points: Any, starts: Any, counts: Any, trie: Any, scores: Any, longes
             for edge in range(froms[start], froms[start + 1]):
                 before[ends[edge]] = _plus(before[ends[edge]], before[start] + scores[found[edge]])
         whole = before[size]
-        total += whole * counts[word]
         after[size] = 0.0
         for start in range(size - 1, -1, -1):
             sum_ = _NEVER
             for edge in range(froms[start], froms[start + 1]):
                 path = scores[found[edge]] + after[ends[edge]]
-                expected[found[edge]] += counts[word] * exp(before[start] + path - whole)
+                share = exp(before[start] + path - whole)
+                expected[0, found[edge]] += counts[word] * share
+                expected[1, found[edge]] += times[word] * share
                 sum_ = _plus(sum_, path)
             after[start] = sum_
-    return total
 
 
 @_compiled
@@ -136,8 +137,9 @@ def _best(size: int, froms: Any, ends: Any, found: Any, scores: Any, but: int, b
 
 
 @_compiled
-def segment(points: Any, starts: Any, counts: Any, trie: Any, scores: Any, longest: int, used: Any) -> None:
-    """Add to `used` how often each piece stands in the best segmentations of the words."""
+def segment(points: Any, starts: Any, counts: Any, times: Any, trie: Any, scores: Any, longest: int, used: Any) -> None:
+    """Add to `used[0]` how often each piece stands in the best segmentations of the words by `counts`, and to
+    `used[1]` by `times`."""
     room = 1
     for word in range(len(counts)):
         room = max(room, starts[word + 1] - starts[word])
@@ -150,7 +152,8 @@ def segment(points: Any, starts: Any, counts: Any, trie: Any, scores: Any, longe
         _best(size, froms, ends, found, scores, -1, best, by, back)
         at = size
         while at > 0:
-            used[by[at]] += counts[word]
+            used[0, by[at]] += counts[word]
+            used[1, by[at]] += times[word]
             at = back[at]
 
 
@@ -177,8 +180,8 @@ def loss(points: Any, starts: Any, trie: Any, scores: Any, used: Any, longest: i
             continue
         others, parts, at = 0.0, 0, size
         while at > 0:
-            others += np.log(used[by[at]] + used[piece])
+            others += log(used[by[at]] + used[piece])
             parts += 1
             at = back[at]
-        others -= parts * np.log(all_ + used[piece] * (parts - 1))
-        lost[piece] = used[piece] * (np.log(used[piece]) - np.log(all_) - others)
+        others -= parts * log(all_ + used[piece] * (parts - 1))
+        lost[piece] = used[piece] * (log(used[piece]) - log(all_) - others)

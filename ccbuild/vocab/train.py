@@ -184,16 +184,16 @@ def build_vocabulary(counts: Mapping[str, Path], config: VocabularyConfig) -> Vo
     needed = _needed_characters(languages, config)
     left_out = set(languages.characters) - set(needed) | set(_NEVER_PIECES)
     _add_unseen(languages, needed)
-    often = _often(languages, left_out, config)
+    times = _times(languages, left_out, config)
     words, weights = _without(*_add(languages), left_out)
     if not len(words):
         raise InputError(f"No word occurs {config.min_count} times. Lower vocab.min_count, or add text.")
     counts_given = _whole(words, weights, config)
-    if often is None:
+    if times is None:
         with phase(f"train SentencePiece on {len(words):,} words"):
             model = _train(_rows(words, counts_given), config)
     else:
-        model = _train_weighted(words, counts_given, often, config)
+        model = _train_weighted(words, counts_given, times, languages.frequent, config)
     processor = SentencePieceProcessor(model_proto=model)
     size = processor.get_piece_size()
     if config.hard_limit and size < config.size:
@@ -232,7 +232,9 @@ class _Languages:
     words: list[pa.Array] = field(default_factory=list)
     weights: list[NDArray[np.float64]] = field(default_factory=list)
     times: list[NDArray[np.int64]] = field(default_factory=list)
-    """How often each word occurs, 2 for whatever is more."""
+    """How often each word occurs, before alpha."""
+    frequent: set[str] = field(default_factory=set)
+    """The most frequent words of each language."""
     seen: dict[str, Counter[str]] = field(default_factory=dict)
     """Code to character to how often it occurs."""
     characters: dict[str, float] = field(default_factory=dict)
@@ -247,6 +249,7 @@ def _weigh(counts: Mapping[str, Path], config: VocabularyConfig) -> _Languages:
     languages = _Languages(alpha_plan(sizes, config.alpha, cap=config.cap))
     factors = {code: share / sizes[code] for code, share in languages.plan.items()}
     least = min(factors.values())
+    most = min(config.frequent_words, config.size // (2 * len(factors)))
     for code in counted(languages.plan, "languages", len(languages.plan)):
         words, numbers, floor, lost = read_frequent(counts[code], config.min_count, config.max_words)
         if lost:
@@ -254,11 +257,26 @@ def _weigh(counts: Mapping[str, Path], config: VocabularyConfig) -> _Languages:
         factor = factors[code] / least
         languages.words.append(words)
         languages.weights.append(np.multiply(numbers, factor, dtype=np.float64))
-        languages.times.append(np.minimum(numbers, 2))
+        languages.times.append(numbers)
+        languages.frequent.update(_frequent_words(words, numbers, most, config.max_piece_chars))
         languages.seen[code] = _characters(words, numbers)
         for character, number in languages.seen[code].items():
             languages.characters[character] = languages.characters.get(character, 0.0) + number * factor
     return languages
+
+
+def _frequent_words(words: pa.Array, numbers: NDArray[np.int64], most: int, longest: int) -> list[str]:
+    """The `most` words of letters that occur most often, twice or more, of those that can be a piece."""
+    fits = (numbers > 1) & (pc.utf8_length(words).to_numpy(zero_copy_only=False) <= longest)
+    rows = np.flatnonzero(fits & pc.starts_with(words, SPACE).to_numpy(zero_copy_only=False))
+    found: list[str] = []
+    for row in rows[np.argsort(-numbers[rows], kind="stable")]:
+        if len(found) == most:
+            break
+        word = words[row].as_py()
+        if len(word) > 1 and all(unicodedata.category(character)[0] in "LM" for character in word[1:]):
+            found.append(word)
+    return found
 
 
 def _characters(words: pa.Array, numbers: NDArray[np.int64]) -> Counter[str]:
@@ -318,8 +336,8 @@ def _add_unseen(languages: _Languages, needed: list[str]) -> None:
     languages.times.append(np.ones(len(unseen), np.int64))
 
 
-def _often(languages: _Languages, left_out: set[str], config: VocabularyConfig) -> NDArray[np.int64] | None:
-    """How often each word occurs, 2 or more for what is more; None where candidates are not weighted."""
+def _times(languages: _Languages, left_out: set[str], config: VocabularyConfig) -> NDArray[np.int64] | None:
+    """How often each word occurs, before alpha; None where candidates are not weighted."""
     if not _is_weighted(config):
         return None
     words, times = add_rows(languages.words, languages.times)
@@ -328,19 +346,35 @@ def _often(languages: _Languages, left_out: set[str], config: VocabularyConfig) 
 
 
 def _train_weighted(
-    words: pa.Array, counts: NDArray[np.int64], times: NDArray[np.int64], config: VocabularyConfig
+    words: pa.Array,
+    counts: NDArray[np.int64],
+    times: NDArray[np.int64],
+    frequent: set[str],
+    config: VocabularyConfig,
 ) -> bytes:
     """The model's bytes, of candidates that are weighted by how often they occur."""
     with phase("cut words where no piece goes on"):
         parts, (counts, times) = cut_at_borders(words, [counts, times], config)
     chosen = {"longest": config.max_piece_chars, "megabytes": _SEARCH_MEGABYTES}
     with phase("seek candidates"):
-        seeds = list(weighted_seeds(parts, counts, times > 1, most=_candidates(config), **chosen))
+        seeds = list(weighted_seeds(parts, counts, times, most=_candidates(config), **chosen))
     own = _META_PIECES + len(config.symbols) + _BYTE_PIECES * config.byte_fallback
+    kept = _kept(parts, counts, frequent, config.size - own - sum(len(seed) == 1 for seed, _ in seeds))
+    found = {seed for seed, _ in seeds}
+    seeds += [(word, count * len(word)) for word, count in kept.items() if word not in found]
     with phase(f"train on {len(parts):,} parts of words"):
-        pieces = train_unigram(parts, counts, seeds, size=config.size - own, threads=config.threads)
+        pieces = train_unigram(
+            parts, counts, times, seeds, size=config.size - own, threads=config.threads, kept=frozenset(kept)
+        )
     shell = _train(iter([f"{SPACE}\t1"]), replace(config, size=own + 8))
     return round_scores(with_pieces(shell, pieces))
+
+
+def _kept(parts: pa.Array, counts: NDArray[np.int64], frequent: set[str], room: int) -> dict[str, int]:
+    """The `frequent` words that can be a piece, and their counts: the most frequent, half of the `room` for pieces."""
+    there = pc.index_in(pa.array(sorted(frequent), parts.type), parts).drop_null().to_numpy()
+    order = there[np.argsort(-counts[there], kind="stable")][: max(room, 0) // 2]
+    return dict(zip(parts.take(pa.array(order)).to_pylist(), counts[order].tolist(), strict=True))
 
 
 def _candidates(config: VocabularyConfig) -> int:
@@ -399,7 +433,8 @@ def _rows(words: pa.Array, counts: NDArray[np.int64]) -> Iterator[str]:
 
 
 def _train(rows: Iterator[str], config: VocabularyConfig) -> bytes:
-    """SentencePiece's own training on rows of `word TAB count`: the model's bytes. Rows are normalised already, so it is trained on them as they are and then given `nmt_nfkc`.
+    """The model's bytes, by SentencePiece, of rows `word TAB count`. They are normalised already, so it is trained on
+    them as they are and then given `nmt_nfkc`.
 
     A sentence iterator leaves no path in the bytes. SentencePiece reports through exceptions, its log is turned off.
     """
@@ -426,9 +461,7 @@ def _train(rows: Iterator[str], config: VocabularyConfig) -> bytes:
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise DataError(
-            f"SentencePiece refused the words: {error} Set another vocab.size, or add text."
-        ) from error
+        raise DataError(f"SentencePiece refused the words: {error} Set another vocab.size, or add text.") from error
     spec = SentencePieceNormalizer(rule_name="nmt_nfkc").serialized_normalizer_spec()
     model = replace_normalizer(writer.getvalue(), spec)
     return round_scores(model) if config.model == "unigram" else model

@@ -1,7 +1,8 @@
 """The training of a unigram model: expectation and maximisation, and pruning by likelihood (Kudo 2018, section 3.2).
 
-It is SentencePiece's own training, step by step, in a third of its time and without its copies of the words: the same
-pieces come of the same candidates, but for ties and what SentencePiece loses by adding up in float32.
+It is SentencePiece's own training step by step, without its copies of the words and in float64: of the same candidates
+the same pieces come. One thing is new. A piece counts as often as the words say but for one occurrence of its own
+(leave one out): what stands once in a small language, whose words alpha multiplies, tells nothing of unseen text.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from ccbuild.progress import phase
 
-__all__ = ["train_unigram"]
+__all__ = ["less_one", "train_unigram"]
 
 _EXPECTED = 0.5
 """A piece that is expected less often goes. SentencePiece: 0.5."""
@@ -28,36 +29,63 @@ _KEPT = 0.75
 _SPARE = 1.1
 """Times the size asked that pruning goes down to; the last are chosen by their probability. SentencePiece: 1.1."""
 _UNKNOWN = 10.0
-"""How far a character that lost its piece lies below the least probable piece. SentencePiece: 10."""
+"""How far a character that is hardly expected lies below the least probable piece. SentencePiece: 10."""
 _PARTS = 8
 """Of the words, each added up alone, so that the sums do not depend on the number of threads."""
+
+
+def less_one(counts: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted `counts` of what occurs `times` times, without one of these.
+
+    >>> less_one(np.array([30.0, 30.0, 1.0]), np.array([2.0, 10.0, 0.5])).tolist()
+    [15.0, 27.0, 0.0]
+    """
+    return np.asarray(counts * (1 - 1 / np.maximum(times, 1)))
 
 
 def train_unigram(
     words: pa.Array,
     counts: NDArray[np.int64],
+    times: NDArray[np.int64],
     seeds: Sequence[tuple[str, int]],
     *,
     size: int,
     threads: int,
     kept: frozenset[str] = frozenset(),
+    leave_one_out: bool = True,
 ) -> list[tuple[str, float]]:
     """At most `size` pieces, the most probable first, and their log probabilities; every character of `words` is one.
 
-    `seeds`: the candidates with their scores, all characters among them. `kept`: candidates that no pruning takes.
+    `counts`: how often each word occurs, weighted; `times`: without weights. `seeds`: the candidates and their scores,
+    all characters among them. `kept`: candidates that no pruning takes. With the characters they are `size` at most.
     Nothing of it depends on the number of `threads`.
+
+    >>> once = np.array([6, 2]), np.array([6, 2])
+    >>> seeds = [("a", 8), ("ab", 16), ("b", 8), ("c", 2)]
+    >>> [piece for piece, _ in train_unigram(pa.array(["ab", "abc"]), *once, seeds, size=4, threads=1)]
+    ['ab', 'c', 'a', 'b']
     """
-    text = _Strings.of(words.to_pylist())
-    names = [name for name, _ in seeds]
-    model = _Model(text, counts, _Strings.of(names), names, kept, threads)
-    scores = np.array([max(score, 1) for _, score in seeds], np.float64)
-    model.scores = np.log(scores) - np.log(scores.sum())
+    scores = np.fromiter((max(score, 1) for _, score in seeds), np.float64, len(seeds))
+    model = _Model(
+        text=_Strings.of(words.to_pylist()),
+        counts=counts.astype(np.float64),
+        times=times.astype(np.float64),
+        pieces=_Strings.of([name for name, _ in seeds]),
+        names=np.array([name for name, _ in seeds], object),
+        kept=np.fromiter((name in kept for name, _ in seeds), bool, len(seeds)),
+        scores=np.log(scores) - np.log(scores.sum()),
+        threads=threads,
+        leave_one_out=leave_one_out,
+    )
+    most = int(size * _SPARE)
     while True:
         for _ in range(_STEPS):
-            model.maximise(model.expected())
-        if len(model) <= max(int((size + 3) * _SPARE), 1):
+            model.maximise()
+        if len(model.scores) <= most:
             return model.ranked(size)
-        model.prune(size)
+        model.prune(most)
+        if len(model.scores) <= most:
+            return model.ranked(size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,129 +101,107 @@ class _Strings:
         points = np.frombuffer("".join(strings).encode("utf-32-le"), np.uint32)
         return cls(points, np.append(0, np.cumsum(lengths)))
 
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.starts)
+
     def only(self, chosen: NDArray[np.bool_]) -> _Strings:
         """Those that are chosen."""
-        lengths = np.diff(self.starts)
-        return _Strings(self.points[np.repeat(chosen, lengths)], np.append(0, np.cumsum(lengths[chosen])))
+        return _Strings(self.points[np.repeat(chosen, self.lengths)], np.append(0, np.cumsum(self.lengths[chosen])))
 
 
+@dataclass(slots=True, kw_only=True)
 class _Model:
-    """The pieces on the way."""
+    """The words, and the pieces as they are at one time."""
 
-    def __init__(
-        self,
-        text: _Strings,
-        counts: NDArray[np.int64],
-        pieces: _Strings,
-        names: list[str],
-        kept: frozenset[str],
-        threads: int,
-    ) -> None:
-        self._text, self._counts, self._threads = text, counts.astype(np.float64), threads
-        self._pieces = pieces
-        self._names = np.array(names, object)
-        self._single = np.diff(pieces.starts) == 1
-        self._kept = np.fromiter((name in kept for name in names), bool, len(names))
-        self.scores: NDArray[np.float64] = np.zeros(len(names))
-        self._longest = int(np.diff(pieces.starts).max())
-        places = np.searchsorted(text.starts, np.linspace(0, text.starts[-1], _PARTS + 1))
-        places[-1] = len(counts)
-        self._parts = [slice(*pair) for pair in zip(places[:-1].tolist(), places[1:].tolist(), strict=True)]
-        self._grown: Any = None
+    text: _Strings
+    counts: NDArray[np.float64]
+    times: NDArray[np.float64]
+    pieces: _Strings
+    names: NDArray[np.object_]
+    kept: NDArray[np.bool_]
+    """Whether no pruning takes a piece."""
+    scores: NDArray[np.float64]
+    """Log probabilities."""
+    threads: int
+    leave_one_out: bool
 
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def _trie(self) -> Any:
-        """Grown anew where pieces went."""
+    def maximise(self) -> None:
+        """One step of expectation and maximisation, in the Bayesian way that favours few pieces (Liang and Klein,
+        https://cs.stanford.edu/~pliang/papers/tutorial-acl2007-talk.pdf)."""
         from ccbuild.vocab import kernels
 
-        if self._grown is None:
-            points, starts = self._pieces.points, self._pieces.starts
-            order = np.arange(len(self))
-            most = len(points) + 1
-            bits = max(int(2 * most - 1).bit_length(), 4)
-            keys, nodes = np.zeros(1 << bits, np.uint64), np.empty(1 << bits, np.int32)
-            pieces = np.empty(most, np.int32)
-            shift = np.uint64(64 - bits)
-            count = kernels.grow(points, starts, keys, nodes, pieces, shift)
-            del order
-            self._grown = keys, nodes, pieces[:count].copy(), shift
-        return self._grown
-
-    def _sum(self, add: Callable[..., Any]) -> NDArray[np.float64]:
-        """What `add` adds up over all words, a number for each piece."""
-        trie = self._trie()
-
-        def one(part: slice) -> NDArray[np.float64]:
-            found = np.zeros(len(self))
-            starts = self._text.starts[part.start : part.stop + 1]
-            add(self._text.points, starts, self._counts[part], trie, self.scores, self._longest, found)
-            return found
-
-        total = np.zeros(len(self))
-        with ThreadPoolExecutor(self._threads) as pool:
-            for found in pool.map(one, self._parts):
-                total += found
-        return total
-
-    def expected(self) -> NDArray[np.float64]:
-        """How often each piece is expected in the words."""
-        from ccbuild.vocab import kernels
-
-        with phase(f"expect {len(self):,} pieces"):
-            return self._sum(kernels.expect)
-
-    def maximise(self, expected: NDArray[np.float64]) -> None:
-        """New probabilities, in the Bayesian way that favours few pieces (Liang and Klein 2007)."""
-        enough = expected >= _EXPECTED
-        self._keep(enough | self._single | self._kept)
-        expected = np.maximum(expected[enough | self._single_all | self._kept_all], 1e-9)
+        with phase(f"expect {len(self.scores):,} pieces"):
+            expected = self._sum(kernels.expect, self._trie())
         enough = expected >= _EXPECTED
         total = expected[enough].sum()
-        self.scores = _digamma(np.maximum(expected, _EXPECTED)) - _digamma(np.array([total]))[0]
-        self.scores[~enough & self._single] = self.scores[enough].min() - _UNKNOWN
+        self.scores = _digamma(np.maximum(expected, _EXPECTED)) - _digamma(np.array([total]))
+        self.scores[~enough & ~self.kept] = self.scores[enough].min(initial=0.0) - _UNKNOWN
+        self._keep(enough | self.kept | (self.pieces.lengths == 1))
 
-    def _keep(self, chosen: NDArray[np.bool_]) -> None:
-        self._single_all, self._kept_all = self._single, self._kept
-        if chosen.all():
-            return
-        self._pieces = self._pieces.only(chosen)
-        self._names, self._single, self._kept = self._names[chosen], self._single[chosen], self._kept[chosen]
-        self.scores = self.scores[chosen]
-        self._grown = None
-
-    def prune(self, size: int) -> None:
-        """Take away the pieces that the likelihood misses least."""
+    def prune(self, most: int) -> None:
+        """Take away the pieces that the likelihood misses least, a quarter of all or down to `most`."""
         from ccbuild.vocab import kernels
 
-        with phase(f"prune {len(self):,} pieces"):
-            used, lost = self._sum(kernels.segment), np.empty(len(self))
-            kernels.loss(
-                self._pieces.points, self._pieces.starts, self._trie(), self.scores, used, self._longest, lost
-            )
-        lost[self._single | self._kept] = np.inf
-        most = max(int((size + 3) * _SPARE), int(len(self) * _KEPT))
-        order = np.argsort(-lost, kind="stable")[:most]
-        chosen = np.zeros(len(self), bool)
+        with phase(f"prune {len(self.scores):,} pieces"):
+            trie = self._trie()
+            used, lost = self._sum(kernels.segment, trie), np.empty(len(self.scores))
+            longest = int(self.pieces.lengths.max())
+            kernels.loss(self.pieces.points, self.pieces.starts, trie, self.scores, used, longest, lost)
+        lost[self.kept | (self.pieces.lengths == 1)] = np.inf
+        order = np.argsort(-lost, kind="stable")[: max(most, int(len(lost) * _KEPT))]
+        chosen = np.zeros(len(lost), bool)
         chosen[order] = True
         self._keep(chosen & (lost >= 0))
 
     def ranked(self, size: int) -> list[tuple[str, float]]:
-        """The `size` most probable, all characters and what is kept among them."""
-        order = np.lexsort((self._names, -self.scores, ~(self._single | self._kept)))[:size]
-        chosen = [(str(self._names[i]), float(self.scores[i])) for i in order]
-        return sorted(chosen, key=lambda pair: (-pair[1], pair[0]))
+        """The `size` most probable: all characters, then what is kept, then the others."""
+        first = 2 * (self.pieces.lengths == 1) + self.kept
+        order = np.lexsort((self.names, -self.scores, -first))[:size]
+        return sorted(
+            zip(self.names[order].tolist(), self.scores[order].tolist(), strict=True), key=lambda p: (-p[1], p[0])
+        )
+
+    def _trie(self) -> Any:
+        """The pieces as `kernels` walks them."""
+        from ccbuild.vocab import kernels
+
+        most = len(self.pieces.points) + 1
+        bits = (2 * most).bit_length()
+        keys, nodes = np.zeros(1 << bits, np.uint64), np.empty(1 << bits, np.int32)
+        pieces, shift = np.empty(most, np.int32), np.uint64(64 - bits)
+        count = kernels.grow(self.pieces.points, self.pieces.starts, keys, nodes, pieces, shift)
+        return keys, nodes, pieces[:count].copy(), shift
+
+    def _sum(self, add: Callable[..., Any], trie: Any) -> NDArray[np.float64]:
+        """What `add` adds up for each piece over all words."""
+        longest = int(self.pieces.lengths.max())
+        borders = np.searchsorted(self.text.starts, np.linspace(0, self.text.starts[-1], _PARTS + 1))
+        total = np.zeros((2, len(self.scores)))
+
+        def one(part: slice) -> NDArray[np.float64]:
+            found = np.zeros_like(total)
+            starts = self.text.starts[part.start : part.stop + 1]
+            add(self.text.points, starts, self.counts[part], self.times[part], trie, self.scores, longest, found)
+            return found
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            for found in pool.map(one, map(slice, borders[:-1].tolist(), borders[1:].tolist())):
+                total += found
+        return less_one(*total) if self.leave_one_out else total[0]
+
+    def _keep(self, chosen: NDArray[np.bool_]) -> None:
+        self.pieces = self.pieces.only(chosen)
+        self.names, self.kept, self.scores = self.names[chosen], self.kept[chosen], self.scores[chosen]
 
 
 def _digamma(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The derivative of log gamma, by its recurrence up to 7 and the asymptotic series."""
-    result, x = np.zeros_like(x), x.astype(np.float64)
+    """The derivative of log gamma: its recurrence up to 7, then the asymptotic series."""
+    result, x = np.zeros_like(x), x.copy()
     while (low := x < 7).any():
         result[low] -= 1 / x[low]
-        x = np.where(low, x + 1, x)
+        x[low] += 1
     x -= 0.5
     square = 1 / (x * x)
-    return np.asarray(
-        result + np.log(x) + square * (1 / 24 - square * (7 / 960 - square * (31 / 8064 - square * 127 / 30720)))
-    )
+    series = square * (1 / 24 - square * (7 / 960 - square * (31 / 8064 - square * 127 / 30720)))
+    return np.asarray(result + np.log(x) + series)
