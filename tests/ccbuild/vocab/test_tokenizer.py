@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import lzma
@@ -14,12 +15,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sentencepiece import SentencePieceProcessor
+from sentencepiece import SentencePieceNormalizer, SentencePieceProcessor
 from tokenizers import Tokenizer
 
 from ccbuild.errors import DataError, InputError, MismatchError
 from ccbuild.tokens import BOS, EOS, PAD, UNK
-from ccbuild.vocab.export import MODEL_NAME
+from ccbuild.vocab.export import MODEL_NAME, vocabulary_files
+from ccbuild.vocab.protobuf import with_pieces
 from ccbuild.vocab.tokenizer import Encoder
 from ccbuild.vocab.train import Vocabulary, VocabularyConfig
 from ccbuild.vocab.words import words_of, write_counts
@@ -135,6 +137,37 @@ def test_marks_normalise_as_in_sentencepiece(folder: Path, vocabulary: Vocabular
     processor = SentencePieceProcessor(model_file=str(folder / MODEL_NAME))
     normalised = Tokenizer.from_file(str(folder / "tokenizer.json")).normalizer.normalize_str(text)
     assert " ".join(normalised.split()) == processor.normalize(text).replace("▁", " ").strip()
+
+
+CONTEXTS = {
+    "alone": "{}",
+    "after a letter": "E{}",
+    "after a mark": "a\u0301{}",
+    "between words": "x {} y",
+    "before marks": "{}\u0323\u0301",
+}
+
+
+def test_every_code_point_reads_the_same(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    """With a piece for each character, so that none hides behind <unk>."""
+    points = [chr(p) for p in range(0x110000) if unicodedata.category(chr(p)) not in ("Cn", "Co", "Cs")]
+    table = SentencePieceNormalizer(rule_name="nmt_nfkc", add_dummy_prefix=False)
+    texts = {name: [form.replace("{}", c) for c in points] for name, form in CONTEXTS.items()}
+    characters = sorted(set("▁").union(*(set("".join(table.normalize(lines))) for lines in texts.values())))
+    characters = [c for c in characters if c not in "\0\u2585"]  # of SentencePiece's own
+    model = with_pieces(vocabulary.model, [(c, -8.0) for c in characters])
+    for name, content in vocabulary_files(model).items():
+        (tmp_path / name).write_bytes(content)
+    ours = Encoder(tmp_path / MODEL_NAME, hashlib.sha256(model).hexdigest())
+    theirs = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    differ = {}
+    for name, lines in texts.items():
+        encoded = zip(points, ours.encode(lines), theirs.encode_batch(lines, add_special_tokens=False), strict=True)
+        differ[name] = {c for c, a, b in encoded if a.tolist() != b.ids}
+    kept = {c for c in points if unicodedata.category(c) in ("Cc", "Cf") and table.normalize(f"a{c}") == f"a{c}"}
+    assert differ.pop("before marks") <= kept
+    assert not any(differ.values())
+    assert len(points) > 140_000
 
 
 def test_text_comes_back_normalised(encoder: Encoder, folder: Path, corpus: Mapping[str, list[str]]) -> None:
