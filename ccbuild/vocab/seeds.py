@@ -20,6 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ccbuild.progress import counted
+from ccbuild.vocab.joints import spelled
 from ccbuild.vocab.unigram import less_one
 
 __all__ = ["weighted_seeds"]
@@ -30,7 +31,6 @@ _PER_KEY = 3
 """Characters in one sort key of 64 bits."""
 _BYTES_PER_SUFFIX = 160
 """Memory that a suffix takes while its range is sorted, with the default length of a piece."""
-_WORDS_AT_ONCE = 1 << 16
 _CHARACTERS_AT_ONCE = 1 << 22
 
 
@@ -72,13 +72,11 @@ class _Text:
     @classmethod
     def of(cls, words: pa.Array, counts: NDArray[np.int64], times: NDArray[np.int64]) -> _Text:
         runs, lefts, numbers = [np.empty(0, np.uint32)], [np.empty(0, np.uint16)], [np.empty(0, np.uint32)]
-        for start in range(0, len(words), _WORDS_AT_ONCE):
-            batch: list[str] = words[start : start + _WORDS_AT_ONCE].to_pylist()
-            length = np.fromiter(map(len, batch), np.int64, len(batch))
-            runs.append(np.frombuffer("".join(batch).encode("utf-32-le"), np.uint32))
+        for rows, _, points, length in spelled(words):
+            runs.append(points)
             ends = np.repeat(np.cumsum(length), length)
             lefts.append(np.minimum(ends - np.arange(len(ends)), 0xFFFF).astype(np.uint16))
-            numbers.append(np.repeat(np.arange(start, start + len(batch), dtype=np.uint32), length))
+            numbers.append(np.repeat(np.arange(rows.start, rows.stop, dtype=np.uint32), length))
         return cls(np.concatenate(runs), np.concatenate(lefts), np.concatenate(numbers), counts, times)
 
     def spell(self, start: int, length: int) -> str:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ccbuild.progress import phase
+from ccbuild.vocab.joints import spelled
 
 __all__ = ["less_one", "train_unigram"]
 
@@ -67,10 +68,10 @@ def train_unigram(
     """
     scores = np.fromiter((max(score, 1) for _, score in seeds), np.float64, len(seeds))
     model = _Model(
-        text=_Strings.of(words.to_pylist()),
+        text=_Strings.of(words),
         counts=counts.astype(np.float64),
         times=times.astype(np.float64),
-        pieces=_Strings.of([name for name, _ in seeds]),
+        pieces=_Strings.of(pa.array([name for name, _ in seeds], pa.large_string())),
         names=np.array([name for name, _ in seeds], object),
         kept=np.fromiter((name in kept for name, _ in seeds), bool, len(seeds)),
         scores=np.log(scores) - np.log(scores.sum()),
@@ -96,10 +97,12 @@ class _Strings:
     starts: NDArray[np.int64]
 
     @classmethod
-    def of(cls, strings: Sequence[str]) -> _Strings:
-        lengths = np.fromiter(map(len, strings), np.int64, len(strings))
-        points = np.frombuffer("".join(strings).encode("utf-32-le"), np.uint32)
-        return cls(points, np.append(0, np.cumsum(lengths)))
+    def of(cls, strings: pa.Array) -> _Strings:
+        runs, lengths = [np.empty(0, np.uint32)], [np.empty(0, np.int64)]
+        for _, _, points, length in spelled(strings):
+            runs.append(points)
+            lengths.append(length)
+        return cls(np.concatenate(runs), np.append(0, np.cumsum(np.concatenate(lengths))))
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -134,7 +137,7 @@ class _Model:
         with phase(f"expect {len(self.scores):,} pieces"):
             expected = self._sum(kernels.expect, self._trie())
         enough = expected >= _EXPECTED
-        total = expected[enough].sum()
+        total = max(expected[enough].sum(), _EXPECTED)
         self.scores = _digamma(np.maximum(expected, _EXPECTED)) - _digamma(np.array([total]))
         self.scores[~enough & ~self.kept] = self.scores[enough].min(initial=0.0) - _UNKNOWN
         self._keep(enough | self.kept | (self.pieces.lengths == 1))

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor
 
-from ccbuild.vocab import seeds
+from ccbuild.vocab import joints, seeds
 from ccbuild.vocab.config import VocabularyConfig
 from ccbuild.vocab.seeds import weighted_seeds
 from ccbuild.vocab.train import build_vocabulary
@@ -62,7 +62,7 @@ def test_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = seeds_of(words, most=700)
     monkeypatch.setattr(seeds, "_BYTES_PER_SUFFIX", 1_000_000 // 500)
     monkeypatch.setattr(seeds, "_CHARACTERS_AT_ONCE", 997)
-    monkeypatch.setattr(seeds, "_WORDS_AT_ONCE", 100)
+    monkeypatch.setattr(joints, "_ROWS_AT_ONCE", 100)
     assert seeds_of(words, most=700) == whole
     assert whole[:600] == seeds_of(words)[:600]
 

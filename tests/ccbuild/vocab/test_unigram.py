@@ -85,6 +85,13 @@ def test_threads_change_nothing_and_what_is_kept_stays(parts: Table) -> None:
     assert {seed for seed, _ in seeds if len(seed) == 1} <= {piece for piece, _ in kept}
 
 
+def test_text_in_which_all_occurs_once_gives_its_characters() -> None:
+    once = np.ones(1, np.int64)
+    made = train_unigram(pa.array(["ab"]), once, once, [("a", 1), ("ab", 2), ("b", 1)], size=9, threads=1)
+    assert {piece for piece, _ in made} == {"a", "b"}
+    assert all(np.isfinite(score) for _, score in made)
+
+
 def test_words_are_cut_where_no_piece_goes_on() -> None:
     words = Counter({"▁ab": 1, "▁ab,": 2, "▁“ab”": 3, "▁я-ab12": 4, "▁日本ab": 5, "▁カナ漢字": 6, "▁x[S]y": 7})
     column, counts = pa.array(words, pa.large_string()), np.array([*words.values()])
