@@ -5,8 +5,8 @@ frequent words get no piece. Here a candidate counts as often as the words that 
 
 A candidate is a substring of a word, of two characters or more, that no single character always follows and none
 always stands before: what is always beside the same one is worth less than what is longer, and would only take the
-place of another. Its score is SentencePiece's own, its count times its length, without one occurrence
-(`unigram.less_one`). They are found in the sorted suffixes of all words, a range of beginnings at a time, so that
+place of another. Its score is SentencePiece's own, its count times its length, the count lowered by half an occurrence
+(`unigram.discounted`). They are found in the sorted suffixes of all words, a range of beginnings at a time, so that
 memory is bounded.
 """
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ccbuild.progress import counted
 from ccbuild.vocab.joints import spelled
-from ccbuild.vocab.unigram import less_one
+from ccbuild.vocab.unigram import discounted
 
 __all__ = ["weighted_seeds"]
 
@@ -45,7 +45,7 @@ def weighted_seeds(
 
     >>> words, counts = pa.array(["ab", "abc"], pa.large_string()), np.array([5, 2])
     >>> list(weighted_seeds(words, counts, counts, most=9, longest=4, megabytes=1))
-    [('ab', 12), ('a', 7), ('b', 7), ('abc', 3), ('c', 2)]
+    [('ab', 12), ('a', 7), ('b', 7), ('abc', 6), ('c', 2)]
     """
     text = _Text.of(words, counts, times)
     found = _Best(most)
@@ -151,7 +151,7 @@ def _candidates(
         several = seen[end] - seen[first] > 1
         kept = ~alone & ~inside & several
         rows = first[kept], end[kept]
-        score = np.rint(less_one(*(sums[rows[1]] - sums[rows[0]] for sums in (total, seen)))).astype(np.int64) * size
+        score = np.rint(discounted(*(sums[rows[1]] - sums[rows[0]] for sums in (total, seen)))).astype(np.int64) * size
         found.append((starts[first[kept]], np.full(len(score), size, np.uint8), score))
         longer = np.full(len(starts), -1)
         longer[first] = end

@@ -1,8 +1,9 @@
 """The training of a unigram model: expectation and maximisation, and pruning by likelihood (Kudo 2018, section 3.2).
 
 It is SentencePiece's own training step by step, without its copies of the words and in float64: of the same candidates
-the same pieces come. One thing is new. A piece counts as often as the words say but for one occurrence of its own
-(leave one out): what stands once in a small language, whose words alpha multiplies, tells nothing of unseen text.
+the same pieces come. One thing is new. Counts are lowered by half an occurrence in their language. SentencePiece lowers
+them by half too (digamma), but after alpha, which multiplies the words of small languages a thousand times: there it is
+nothing, and what stands there once or twice by chance took the pieces of what will be seen again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from ccbuild.progress import phase
 from ccbuild.vocab.joints import spelled
 
-__all__ = ["less_one", "train_unigram"]
+__all__ = ["discounted", "train_unigram"]
 
 _EXPECTED = 0.5
 """A piece that is expected less often goes. SentencePiece: 0.5."""
@@ -31,17 +32,19 @@ _SPARE = 1.1
 """Times the size asked that pruning goes down to; the last are chosen by their probability. SentencePiece: 1.1."""
 _UNKNOWN = 10.0
 """How far a character that is hardly expected lies below the least probable piece. SentencePiece: 10."""
+_DISCOUNT = 0.5
+"""Occurrences. Measured: 1 spells 106 languages as well, and one language with 16,000 pieces 2 % worse."""
 _PARTS = 8
 """Of the words, each added up alone, so that the sums do not depend on the number of threads."""
 
 
-def less_one(counts: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weighted `counts` of what occurs `times` times, without one of these.
+def discounted(counts: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted `counts` of what occurs `times` times, lowered by what half an occurrence weighs.
 
-    >>> less_one(np.array([30.0, 30.0, 1.0]), np.array([2.0, 10.0, 0.5])).tolist()
-    [15.0, 27.0, 0.0]
+    >>> discounted(np.array([30.0, 30.0, 1.0]), np.array([2.0, 10.0, 0.5])).tolist()
+    [22.5, 28.5, 0.0]
     """
-    return np.asarray(counts * (1 - 1 / np.maximum(times, 1)))
+    return np.asarray(counts * (1 - _DISCOUNT / np.maximum(times, _DISCOUNT)))
 
 
 def train_unigram(
@@ -53,7 +56,7 @@ def train_unigram(
     size: int,
     threads: int,
     kept: frozenset[str] = frozenset(),
-    leave_one_out: bool = True,
+    discount: bool = True,
 ) -> list[tuple[str, float]]:
     """At most `size` pieces, the most probable first, and their log probabilities; every character of `words` is one.
 
@@ -76,7 +79,7 @@ def train_unigram(
         kept=np.fromiter((name in kept for name, _ in seeds), bool, len(seeds)),
         scores=np.log(scores) - np.log(scores.sum()),
         threads=threads,
-        leave_one_out=leave_one_out,
+        discount=discount,
     )
     most = int(size * _SPARE)
     while True:
@@ -127,7 +130,7 @@ class _Model:
     scores: NDArray[np.float64]
     """Log probabilities."""
     threads: int
-    leave_one_out: bool
+    discount: bool
 
     def maximise(self) -> None:
         """One step of expectation and maximisation, in the Bayesian way that favours few pieces (Liang and Klein,
@@ -191,7 +194,7 @@ class _Model:
         with ThreadPoolExecutor(self.threads) as pool:
             for found in pool.map(one, map(slice, borders[:-1].tolist(), borders[1:].tolist())):
                 total += found
-        return less_one(*total) if self.leave_one_out else total[0]
+        return discounted(*total) if self.discount else total[0]
 
     def _keep(self, chosen: NDArray[np.bool_]) -> None:
         self.pieces = self.pieces.only(chosen)
