@@ -5,7 +5,7 @@ frequent words get no piece. Here a candidate counts as often as the words that 
 
 A candidate is a substring of a word, of two characters or more, that no single character always follows and none
 always stands before: what is always beside the same one is worth less than what is longer, and would only take the
-place of another. Its score is SentencePiece's own, its count times its length, the count lowered by half an occurrence
+place of another. Its score is SentencePiece's own, its count times its length, the count lowered by one occurrence
 (`unigram.discounted`). They are found in the sorted suffixes of all words, a range of beginnings at a time, so that
 memory is bounded.
 """

@@ -1,9 +1,9 @@
 """The training of a unigram model: expectation and maximisation, and pruning by likelihood (Kudo 2018, section 3.2).
 
 It is SentencePiece's own training step by step, without its copies of the words and in float64: of the same candidates
-the same pieces come. One thing is new. Counts are lowered by half an occurrence in their language. SentencePiece lowers
-them by half too (digamma), but after alpha, which multiplies the words of small languages a thousand times: there it is
-nothing, and what stands there once or twice by chance took the pieces of what will be seen again.
+the same pieces come. One thing is new. All counts are lowered by one occurrence in their language.
+SentencePiece lowers them by a half (digamma), but after alpha, which multiplies the words of small languages a thousand
+times: there it is nothing, and what stands there once or twice by chance took the pieces of what will be seen again.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ _SPARE = 1.1
 """Times the size asked that pruning goes down to; the last are chosen by their probability. SentencePiece: 1.1."""
 _UNKNOWN = 10.0
 """How far a character that is hardly expected lies below the least probable piece. SentencePiece: 10."""
-_DISCOUNT = 0.5
-"""Occurrences. Measured: 1 spells 106 languages as well, and one language with 16,000 pieces 2 % worse."""
+_DIGAMMA = 0.5
+"""By which digamma(x) lowers a count: it is log(x - 0.5), nearly."""
 _PARTS = 8
 """Of the words, each added up alone, so that the sums do not depend on the number of threads."""
 
 
 def discounted(counts: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weighted `counts` of what occurs `times` times, lowered by what half an occurrence weighs.
+    """Weighted `counts` of what occurs `times` times, lowered by what one occurrence weighs but for the half that
+    digamma takes.
 
-    >>> discounted(np.array([30.0, 30.0, 1.0]), np.array([2.0, 10.0, 0.5])).tolist()
-    [22.5, 28.5, 0.0]
+    >>> discounted(np.array([30.0, 30.0, 3.0, 0.0]), np.array([2.0, 10.0, 3.0, 0.0])).tolist()
+    [15.5, 27.5, 2.5, 0.0]
     """
-    return np.asarray(counts * (1 - _DISCOUNT / np.maximum(times, _DISCOUNT)))
+    return np.asarray(np.maximum(counts - counts / np.maximum(times, 1e-9) + _DIGAMMA, 0.0) * (times > 0))
 
 
 def train_unigram(

@@ -146,7 +146,7 @@ def heading(rows: list[Row], took: list[dict[str, float]], size: int) -> list[st
         f"with `sentencepiece`, in {over[1]} with `weighted`: {over[1] - often} of these for words that occur once, "
         "which get no piece on purpose.",
         "",
-        "The rule (candidates that nothing always stands beside, counts less half an occurrence) was chosen on the "
+        "The rule (candidates that nothing always stands beside, counts less one occurrence) was chosen on the "
         f"even lines; on the odd ones the median is {statistics.median(row.change_of_odd for row in rows):+.2f} %. "
         "Languages with few tokens say little: one token of 100 is 1 %.",
         "",

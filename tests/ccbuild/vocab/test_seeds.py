@@ -25,7 +25,7 @@ def test_examples() -> None:
 
 
 def counted_plainly(words: Counter[str], longest: int) -> dict[str, int]:
-    """Substring to score, by a loop, where all counts are twice the times: lowered by half an occurrence, by one."""
+    """Substring to score, by a loop, where all counts are twice the times: lowered by 1.5, and rounded to even."""
     times, beside = Counter[str](), dict[str, tuple[set[str], set[str]]]()
     for word, count in words.items():
         for start in range(len(word)):
@@ -36,7 +36,7 @@ def counted_plainly(words: Counter[str], longest: int) -> dict[str, int]:
                 before.add(word[start - 1] if start and len(part) < longest else f"start {word} {start}")
                 after.add(word[end] if end < min(len(word), start + longest) else "")
     return {
-        part: 2 * count if len(part) == 1 else (2 * count - 1) * len(part)
+        part: 2 * count if len(part) == 1 else (2 * count - 2) * len(part)
         for part, count in times.items()
         if len(part) == 1 or (count > 1 and not any(len(side) == 1 and len(*side) == 1 for side in beside[part]))
     }
