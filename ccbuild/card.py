@@ -197,6 +197,7 @@ _CONTEXT = {
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "field": "cr:field",
@@ -216,6 +217,7 @@ _CONTEXT = {
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",
@@ -227,6 +229,7 @@ _CONTEXT = {
 
 def _croissant(kept: Mapping[str, Manifest], name: str, missing: Sequence[str]) -> dict[str, Any]:
     """A file object a file with its SHA-256, a record set a Parquet file."""
+    newest = max((date for m in kept.values() for date in m.facts["dates"] or ()), default=None)
     files = {path: (code, facts) for code, m in kept.items() for path, facts in sorted(m.outputs.items())}
     return {
         "@context": _CONTEXT,
@@ -237,6 +240,8 @@ def _croissant(kept: Mapping[str, Manifest], name: str, missing: Sequence[str]) 
         "license": _LICENCE,
         "url": _LICENCE,
         "version": __version__,
+        "citeAs": _cited(name, newest),
+        **({"datePublished": newest[:10]} if newest else {}),  # no clock: the day of the newest page
         "inLanguage": list(kept),
         "distribution": [
             {
@@ -262,6 +267,13 @@ def _croissant(kept: Mapping[str, Manifest], name: str, missing: Sequence[str]) 
             if path.endswith(".parquet")
         ],
     }
+
+
+def _cited(name: str, newest: str | None) -> str:
+    """The corpus in BibTeX, its year that of the newest page."""
+    facts = {"title": f"{name}: text of the Web by language", "note": f"Made with ccbuild {__version__}"}
+    facts |= {"year": newest[:4]} if newest else {}
+    return f"@misc{{ccbuild, {', '.join(f'{key} = {{{value}}}' for key, value in facts.items())}}}"
 
 
 def _field(path: str, column: str, kind: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import difflib
 import functools
 import hashlib
 import json
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,6 +41,7 @@ __all__ = [
     "load_yaml",
     "open_places",
     "override",
+    "parse_override",
     "place",
     "places",
     "replace_places",
@@ -151,6 +153,19 @@ def replace_places(config: T, change: Callable[[str], str]) -> T:
     return dataclasses.replace(typing.cast(Any, config), **changed)  # type: ignore[no-any-return]
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1, but for numbers as 1e-4, which it would take for text: JSON, YAML 1.2 and people write them."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"), list("-+.0123456789")
+)
+
+
+def _of_yaml(text: str) -> Any:
+    return yaml.load(text, _Loader)
+
+
 def load_yaml(path: str | Path) -> dict[str, Any]:
     """The mapping in a YAML file; `ConfigError` names line and column of what does not parse."""
     source = Path(path)
@@ -165,7 +180,7 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
 def parse_yaml(text: str, where: str) -> dict[str, Any]:
     """The mapping in YAML `text`; `where` names its origin in errors."""
     try:
-        loaded = yaml.safe_load(text)
+        loaded = _of_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{where} is not YAML: {' '.join(str(error).split())}. Mend that line.") from error
     if loaded is None:
@@ -182,21 +197,27 @@ def apply_overrides(mapping: Mapping[str, Any], overrides: Iterable[str]) -> dic
     except TypeError as error:
         raise ConfigError(f"A value is {error}: quote it, so that it stays text.") from error
     for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"--set {override!r} has no '='. Write --set section.key=value.")
-        *parents, leaf = key.strip().split(".")
+        key, value = parse_override(override)
+        *parents, leaf = key.split(".")
         node = result
         for parent in parents:
             child = node.setdefault(parent, {})
             if not isinstance(child, dict):
                 raise ConfigError(f"--set {override!r}: {parent} is a value, not a section.")
             node = child
-        try:
-            node[leaf] = json.loads(json.dumps(yaml.safe_load(value)))
-        except (yaml.YAMLError, TypeError) as error:
-            raise ConfigError(f"--set {override!r}: the value is not YAML. Quote it.") from error
+        node[leaf] = value
     return result
+
+
+def parse_override(override: str) -> tuple[str, Any]:
+    """Dotted key and value of ``a.b=value``; `ConfigError` where it is none, or the value is not YAML."""
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override!r} has no '='. Write --set section.key=value.")
+    try:
+        return key.strip(), json.loads(json.dumps(_of_yaml(value)))
+    except (yaml.YAMLError, TypeError) as error:
+        raise ConfigError(f"--set {override!r}: the value is not YAML. Quote it.") from error
 
 
 def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str = "config") -> T:
@@ -250,11 +271,6 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return {str(k): _convert(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if hint is float and isinstance(value, str):
-        try:  # YAML 1.1 reads 1e-4 as text
-            return float(value)
-        except ValueError:
-            pass
     if hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
         return value
     raise ConfigError(f"{where} is {value!r}; it takes {getattr(hint, '__name__', hint)}.")
@@ -279,7 +295,7 @@ def override(key: str, value: Any) -> str:
 
 def _is_plain(text: str) -> bool:
     try:
-        return bool(yaml.safe_load(text) == text)
+        return bool(_of_yaml(text) == text)
     except yaml.YAMLError:
         return False
 

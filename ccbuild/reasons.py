@@ -135,6 +135,7 @@ _BY_STAGE: tuple[tuple[str, Mapping[str, str]], ...] = (
             "bucket_middle": "the middle part by perplexity, and it is not published (`publish.buckets`)",
             "bucket_tail": "the part farthest from prose, and it is not published (`publish.buckets`)",
             "bucket_all": "no perplexity, and such documents are not published (`publish.buckets`)",
+            "benchmark_item": "a test item of a benchmark that `publish.decontaminate` names stands in it",
             "tail_share": "of the tail only a share is published (`publish.tail_share`), and the draw left this out",
         },
     ),

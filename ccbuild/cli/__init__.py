@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from ccbuild import __version__
-from ccbuild.cli import corpus, crawl, dedup, files, langid, lm, model, runs, tokens, vocab
+from ccbuild.cli import contamination, corpus, crawl, dedup, files, langid, lm, model, runs, tokens, vocab
 from ccbuild.cli.ending import ended_by_signals, flushed, open_streams, say
 from ccbuild.errors import CcbuildError
 from ccbuild.progress import visible
@@ -77,6 +77,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"ccbuild {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for room in (runs, files, langid, crawl, corpus, dedup, lm, vocab, tokens, model):
+    for room in (runs, files, langid, crawl, corpus, contamination, dedup, lm, vocab, tokens, model):
         room.add(commands)
     return top

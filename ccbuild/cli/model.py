@@ -9,10 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ccbuild.cli.terminal import command, group, json_option, print_facts, print_results, settings_option, table_lines
-from ccbuild.config import apply_overrides
+from ccbuild.config import parse_override
 from ccbuild.door import room, train_model
 from ccbuild.errors import InputError
 from ccbuild.progress import note
@@ -168,9 +166,8 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    overrides = {key: yaml.safe_load(value) for key, _, value in (text.partition("=") for text in options.set)}
-    apply_overrides({}, options.set)  # refuses what is no KEY=VALUE
-    result = room("evaluate").evaluate(options.checkpoint, options.tokens, overrides, note)
+    overrides = map(parse_override, options.set)
+    result = room("evaluate").evaluate(options.checkpoint, options.tokens, dict(overrides), note)
     if not result:
         raise InputError("No language has held-out blocks. Take --set data.validation_blocks=8, or more text.")
     if options.json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -53,17 +53,18 @@ def cutoffs(
     `perplexities` or on rounding. None with fewer than `min_documents` (at 30, a third is uncertain by ±9 % of the
     documents, one standard error): such a language stays whole, bucket ``"all"``. NaN (no model) does not count;
     infinity (no text) does. The shares are CCNet's (LREC 2020, §3.3: three even parts; its code holds 30 and 60 %).
+    Memory: some MB, also where `perplexities` is a file mapped into memory.
 
     >>> cutoffs(np.arange(300.0, 0.0, -1.0))
     Cutoffs(head=101.0, middle=201.0, n=300)
     """
     if not 0 < head < middle < 1:
         raise ValueError(f"head is {head}, middle {middle}: they are shares, 0 < head < middle < 1.")
-    values = np.sort(perplexities[~np.isnan(perplexities)])
-    n = len(values)
+    n = sum(len(keys) for keys in _keys(perplexities))
     if n < max(min_documents, 1):
         return None
-    return Cutoffs(float(values[_rank(n, head)]), float(values[_rank(n, middle)]), n)
+    first, second = _at_ranks(perplexities, (_rank(n, head), _rank(n, middle)))
+    return Cutoffs(first, second, n)
 
 
 def _rank(n: int, share: float) -> int:
@@ -89,25 +90,67 @@ class Percentile:
     """Documents that it was taken from."""
 
 
-def interval(ordered: NDArray[np.float64], share: float, level: float = 0.95) -> tuple[float, float] | None:
-    """Perplexities between which the `share`-quantile of the corpus behind the sample `ordered` lies, at `level`.
+def interval(perplexities: NDArray[np.float64], share: float, level: float = 0.95) -> tuple[float, float] | None:
+    """Perplexities between which the `share`-quantile of the corpus behind the sample `perplexities` lies, at `level`.
 
     Order statistics at binomial ranks (David and Nagaraja, *Order Statistics*, section 7.1): no assumption of a
     distribution, no random numbers; it covers at least at `level` for independent documents. It is what the bootstrap
-    of a quantile tends to, for one pass over `n` numbers. None where the sample is too small to bound both sides.
+    of a quantile tends to, for a few passes over `n` numbers. None where the sample is too small to bound both sides.
+    Memory as for :func:`cutoffs`.
 
     >>> interval(np.arange(1.0, 101.0), 0.5)
     (40.0, 61.0)
     """
-    n = len(ordered)
-    k = np.arange(1, n + 1)
+    n = sum(len(keys) for keys in _keys(perplexities))
+    around = _DEVIATIONS * (1 + np.sqrt(n * share * (1 - share)))  # beyond it lies less than a float can say
+    first = max(int(n * share - around), 0)
+    k = np.arange(first + 1, min(int(n * share + around), n) + 1)
     log = np.concatenate([[0.0], np.cumsum(np.log((n - k + 1) / k) + np.log(share / (1 - share)))])
     mass = np.exp(log - log.max(initial=0.0))
-    below = np.cumsum(mass / mass.sum())  # P(at most k documents lie under the quantile), k = 0 to n
+    below = np.cumsum(mass / mass.sum())  # P(at most k documents lie under the quantile), from k = first on
     outside = (1 - level) / 2
-    low = int(np.searchsorted(below, outside, side="right"))
-    high = int(np.searchsorted(below, 1 - outside)) + 1
-    return (float(ordered[low - 1]), float(ordered[high - 1])) if low >= 1 and high <= n else None
+    low = first + int(np.searchsorted(below, outside, side="right"))
+    high = first + int(np.searchsorted(below, 1 - outside)) + 1
+    if low < 1 or high > n:
+        return None
+    lower, upper = _at_ranks(perplexities, (low - 1, high - 1))
+    return lower, upper
+
+
+_DEVIATIONS = 40
+_CHUNK = 1 << 18
+_DIGITS = (48, 32, 16, 0)
+_SIGN = np.uint64(1 << 63)
+
+
+def _keys(values: NDArray[np.float64]) -> Iterator[NDArray[np.uint64]]:
+    """What is a number of `values`, a chunk at a time, as integers in the same order."""
+    for start in range(0, len(values), _CHUNK):
+        chunk = np.asarray(values[start : start + _CHUNK])
+        bits = (chunk[~np.isnan(chunk)] + 0.0).view(np.uint64)  # -0.0 is 0.0
+        yield np.where(bits & _SIGN, ~bits, bits | _SIGN)
+
+
+def _at_ranks(values: NDArray[np.float64], ranks: Sequence[int]) -> list[float]:
+    """The numbers at `ranks`, from 0, of `values` in ascending order; of many found digit by digit, in four passes."""
+    if len(values) <= _CHUNK:
+        return np.sort(values[~np.isnan(values)])[list(ranks)].tolist()  # type: ignore[no-any-return]
+    found = dict.fromkeys(ranks, (np.uint64(0), 0))
+    """Rank to (the digits that are known, how many numbers lie under all that have these)."""
+    for shift in _DIGITS:
+        counts = {known: np.zeros(1 << 16, np.int64) for known, _ in found.values()}
+        for keys in _keys(values):
+            for known, count in counts.items():
+                among = keys if shift == _DIGITS[0] else keys[keys >> np.uint64(shift + 16) == known]
+                count += np.bincount(
+                    (among >> np.uint64(shift) & np.uint64(0xFFFF)).astype(np.int64), minlength=1 << 16
+                )
+        for rank, (known, under) in found.items():
+            ends = np.cumsum(counts[known])
+            digit = int(np.searchsorted(ends, rank - under, side="right"))
+            found[rank] = (known << np.uint64(16)) | np.uint64(digit), under + int(ends[digit] - counts[known][digit])
+    bits = np.array([found[rank][0] for rank in ranks], np.uint64)
+    return np.where(bits & _SIGN, bits & ~_SIGN, ~bits).view(np.float64).tolist()  # type: ignore[no-any-return]
 
 
 def calibrate(

@@ -25,6 +25,7 @@ from ccbuild.config import (
     place,
     setting,
 )
+from ccbuild.contamination.benchmarks import first_items
 from ccbuild.crawl.config import CrawlConfig
 from ccbuild.dedup.signatures import SignatureConfig
 from ccbuild.errors import ConfigError, InputError
@@ -229,6 +230,9 @@ class PublishConfig:
     (`ccbuild langid audit`), or a table (CSV or TSV) with the columns `lang` and `precision`, 0 to 1."""
     min_precision: float = 0.0
     """Languages whose `audit` found less are held back: their documents are counted and not published."""
+    decontaminate: str | None = place(read=first_items, finer="publish: of all files of items together")
+    """Test items of benchmarks, a file or a folder of them in the forms of :mod:`ccbuild.contamination.benchmarks`:
+    documents that hold one (:mod:`ccbuild.contamination.overlaps`) are not published."""
     shard_megabytes: int = 256
     """Text of one Parquet file, in MB, before compression."""
     xz_preset: int = 6

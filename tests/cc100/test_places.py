@@ -123,6 +123,7 @@ READERS: dict[str, tuple[str, Write, tuple[str, str], Callable[[Run], Unit]]] = 
         ("lang,precision\nsw,0.5\n", "lang,precision\nsw,1\n"),
         published,
     ),
+    "publish.decontaminate": ("items.txt", Path.write_text, ("a question\n", "another question\n"), published),
 }
 """Key to the name of a file, how it is written, two contents, and a unit that reads it."""
 
@@ -173,6 +174,7 @@ def asked(tmp_path: Path, *overrides: str, verbs: tuple[str, ...] = UP_TO_CORPUS
         ("publish.cutoffs", "lang,percentile,perplexity,low,high,documents\n", "it has no row"),
         ("publish.audit", "lang,precision\n", "holds no audit"),
         ("publish.audit", "lang,precision\nsw,7\n", "line 2 is no row"),
+        ("publish.decontaminate", "\n", "has no text of a benchmark"),
         ("rights.opt_out", "no host\n", "line 1: 'no host' is no URL"),
         ("prepare.identifier", "no model", "is no fastText model"),
         ("prepare.supplement", "no model", "does not exist"),

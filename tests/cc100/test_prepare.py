@@ -157,6 +157,12 @@ def test_cutoffs_of_a_table_and_a_share_of_the_tail(tmp_path: Path, sentences: d
     assert ledger.dropped == {"tail_share": facts["buckets"]["tail"] - len(tail)}  # type: ignore[index]
     none, _ = published("none", min_documents=30, tail_share=0.0)
     assert "tail" not in pq.read_table(none.folder("publish") / "en" / "en-00000.parquet")["bucket"].to_pylist()
+    (tmp_path / "items.txt").write_text(rows[7]["text"].split("\n")[1].upper() + "\nAn item that no page of all has.\n")
+    clean, _ = published("clean", min_documents=30, decontaminate=str(tmp_path / "items.txt"))
+    kept = pq.read_table(clean.folder("publish") / "en" / "en-00000.parquet")["doc_id"].to_pylist()
+    everything = pq.read_table(own.folder("publish") / "en" / "en-00000.parquet")["doc_id"].to_pylist()
+    assert set(everything) - set(kept) == {rows[7]["doc_id"]}
+    assert clean.manifest("publish", "en").ledger["documents"].dropped == {"benchmark_item": 1}  # type: ignore[union-attr]
 
 
 def test_the_language_with_most_text_starts_first(tmp_path: Path) -> None:

@@ -93,9 +93,11 @@ def test_datasets_loads_both_forms(small_run: Path, tmp_path: Path, offline: Non
 def test_croissant_is_valid_and_reads_records(small_run: Path, caplog: pytest.LogCaptureFixture) -> None:
     import mlcroissant
 
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.WARNING):
         dataset = mlcroissant.Dataset(jsonld=str(small_run / "5-corpus" / "croissant.jsonld"))
     assert not caplog.records
+    assert dataset.metadata.date_published.date().isoformat() == "2026-11-01"
+    assert "year = {2026}" in dataset.metadata.cite_as
     sets = {record_set.id for record_set in dataset.metadata.record_sets}
     assert {f"{code}-00000" for code in open_corpus(small_run)} == sets
     first = next(iter(dataset.records("el-00000")))

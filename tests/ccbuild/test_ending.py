@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def at_work(workers: int, stderr: int = subprocess.PIPE) -> Iterator[subprocess.
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True) as process:
         while not list(Path("o").glob("1-pages/.*.tmp")):
             assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
         yield process
 
 

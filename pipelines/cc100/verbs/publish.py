@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ from cc100.recipe import verb_contents, verb_settings
 from cc100.verbs.task import Step
 from ccbuild.card import describe
 from ccbuild.config import fingerprint
+from ccbuild.contamination.benchmarks import items_digest
+from ccbuild.contamination.overlaps import Benchmarks
 from ccbuild.corpus import CorpusWriter
 from ccbuild.langid.audit import read_audit
 from ccbuild.ledger import Ledger
@@ -38,6 +42,8 @@ _WAITING = 1 << 20
 """Rows that wait at least before they are put to the others, so that these are not gone through for each shard."""
 _BATCH = 64
 """Documents in memory at once."""
+_NUMBERS = 1 << 16
+"""Perplexities in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,7 @@ class PublishLanguage:
             "publish", self.lang, {"shards": self.digest, "precision": self._held_back(), **self.shared}
         )
 
-    def _batches(self, shard: int, columns: list[str]) -> Iterator[pa.Table]:
+    def _batches(self, shard: int, columns: list[str], rows: int = _BATCH) -> Iterator[pa.Table]:
         """Rows of the language in one shard by address, from the row groups that hold it."""
         with open_parquet(self.run.file("refine", shard)) as file:
             index = file.schema_arrow.get_field_index("lang")
@@ -139,8 +145,18 @@ class PublishLanguage:
                 for g in range(file.num_row_groups)
                 if file.metadata.row_group(g).column(index).statistics.min == self.lang
             ]
-            for batch in file.iter_batches(_BATCH, row_groups=groups, columns=columns):
+            for batch in file.iter_batches(rows, row_groups=groups, columns=columns):
                 yield pa.Table.from_batches([batch])
+
+    def _perplexities(self, path: Path) -> NDArray[np.float64]:
+        """Those of all documents that have one; they lie in a file, 8 bytes each."""
+        with path.open("wb") as stream:
+            for shard in self.shards:
+                for table in self._batches(shard, ["perplexity"], _NUMBERS):
+                    stream.write(pc.drop_null(table["perplexity"]).to_numpy().tobytes())
+        if not path.stat().st_size:  # nothing can be mapped of it
+            return np.empty(0)
+        return np.memmap(path, np.float64, "r")
 
     def _documents(self) -> Iterator[pa.Table]:
         """Every document of the language with the number that it stands for."""
@@ -167,12 +183,19 @@ class PublishLanguage:
         precision = read_audit(config.audit).get(self.lang)
         return precision if precision is not None and precision < config.min_precision else None
 
+    def _holds_items(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Whether each document holds an item of a benchmark that is not to be in the corpus."""
+        holds, what = np.zeros(len(table), np.bool_), self.run.recipe.publish.decontaminate
+        if what is not None:
+            found = _benchmarks(what, self.shared["benchmarks"]).find(table["text"].to_pylist())
+            holds[[overlap.document for overlap in found]] = True
+        return holds
+
     def work(self, unit: Unit, timings: Timings) -> Manifest:
         config, ledger = self.run.recipe.publish, Ledger()
         held_back = self._held_back()
         with timings.measure("cutoffs"):
-            read = [t["perplexity"] for shard in self.shards for t in self._batches(shard, ["perplexity"])]
-            values = pc.drop_null(pa.chunked_array([c for a in read for c in a.chunks], pa.float64())).to_numpy()
+            values = self._perplexities(unit.scratch("perplexities"))
             given, (head, middle) = self._given(), config.shares
             cut = given or cutoffs(values, head, middle, min_documents=config.min_documents)
         counts: Counter[str] = Counter()
@@ -186,13 +209,17 @@ class PublishLanguage:
                 buckets = _buckets(table["perplexity"].to_numpy(), cut)
                 wanted = np.isin(buckets, config.buckets)
                 drawn = (buckets != "tail") | _drawn(table["doc_id"].to_numpy(), config.tail_share)
-                chosen = wanted & drawn
-                for label, of_wanted, keep in zip(buckets.tolist(), wanted.tolist(), chosen.tolist(), strict=True):
+                holds = self._holds_items(table) if held_back is None else np.zeros(len(table), np.bool_)
+                chosen = wanted & drawn & ~holds
+                columns = buckets.tolist(), wanted.tolist(), drawn.tolist(), chosen.tolist()
+                for label, of_wanted, of_drawn, keep in zip(*columns, strict=True):
                     counts[label] += 1
                     if held_back is not None:
                         ledger["documents"].drop("audit_below_min_precision")
                     elif keep:
                         ledger["documents"].keep()
+                    elif of_wanted and of_drawn:
+                        ledger["documents"].drop("benchmark_item")
                     else:
                         ledger["documents"].drop("tail_share" if of_wanted else f"bucket_{label}")
                 if held_back is None:
@@ -209,13 +236,19 @@ class PublishLanguage:
                 "middle": cut.middle,
                 "documents": cut.n,
                 "given": given is not None,
-                "head_95": None if given else interval(np.sort(values), head),
-                "middle_95": None if given else interval(np.sort(values), middle),
+                "head_95": None if given else interval(values, head),
+                "middle_95": None if given else interval(values, middle),
             },
         }
         if held_back is not None:
             facts["precision"] = held_back
         return unit.commit(ledger, facts=facts)
+
+
+@functools.lru_cache(maxsize=1)
+def _benchmarks(what: str, digest: str) -> Benchmarks:
+    """Items of benchmarks, indexed once a process; `digest` tells them from what stood there before."""
+    return Benchmarks.read([what])
 
 
 def _buckets(perplexities: NDArray[np.float64], cut: Cutoffs | None) -> NDArray[np.str_]:
@@ -290,6 +323,8 @@ def steps(run: Run) -> Iterator[Step]:
     yield Step("clusters", [CountClusters(run, decided.hexdigest())])
     found = _by_language(run)
     shared = verb_contents(run.recipe, "publish")
+    if run.recipe.publish.decontaminate is not None:
+        shared["benchmarks"] = items_digest(run.recipe.publish.decontaminate)
     largest = sorted(found, key=lambda code: (-found[code].documents, code))
     tasks = [PublishLanguage(run, c, found[c].shards, shared, found[c].digest) for c in largest]
     yield Step("languages", tasks)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import tracemalloc
 from collections import Counter
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -131,3 +134,46 @@ def test_files_that_are_no_tables(tmp_path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(InputError, match="cutoffs"):
         CutoffTable.read(path).at(0.3, 0.6)
+
+
+@given(
+    st.lists(st.floats(allow_nan=True) | st.sampled_from([0.0, -0.0, 1.0, math.inf]), min_size=1, max_size=300),
+    st.floats(0.01, 0.49),
+)
+def test_ranks_are_those_of_sorted_numbers(values: list[float], head: float) -> None:
+    ordered = sorted(value for value in values if not math.isnan(value))
+    with mock.patch("ccbuild.lm.cutoffs._CHUNK", 50):
+        cuts = cutoffs(np.array(values), head, 0.5, min_documents=0)
+    if not ordered:
+        assert cuts is None
+        return
+    assert cuts is not None
+    assert [cuts.head, cuts.middle] == [ordered[int(len(ordered) * share + 1e-9)] for share in (head, 0.5)]
+
+
+@pytest.mark.parametrize("n", [30, 1000, 50_000])
+@pytest.mark.parametrize("share", [0.01, 0.3, 1 / 3, 0.9])
+def test_an_interval_is_that_of_all_binomial_ranks(n: int, share: float) -> None:
+    """The reference adds up all of them; ours those near the quantile."""
+    logs = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(n + 1)]
+    mass = np.exp([log + k * math.log(share) + (n - k) * math.log(1 - share) for k, log in enumerate(logs)])
+    below = np.cumsum(mass)
+    low, high = int(np.searchsorted(below, 0.025, side="right")), int(np.searchsorted(below, 0.975)) + 1
+    expected = (float(low - 1), float(high - 1)) if low >= 1 and high <= n else None
+    assert interval(np.random.default_rng(n).permutation(n).astype(np.float64), share) == expected
+
+
+def test_numbers_in_a_file_stay_there(tmp_path: Path) -> None:
+    """Four million of them, 32 MB."""
+    np.random.default_rng(1).random(1 << 22).tofile(tmp_path / "values")
+    values = np.memmap(tmp_path / "values", np.float64, "r")
+    tracemalloc.start()
+    try:
+        cuts, bounds = cutoffs(values), interval(values, 1 / 3)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert cuts is not None
+    assert bounds is not None
+    assert bounds[0] < cuts.head < bounds[1]
+    assert peak < 20 << 20
