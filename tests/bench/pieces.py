@@ -146,8 +146,8 @@ def heading(rows: list[Row], took: list[dict[str, float]], size: int) -> list[st
         f"with `sentencepiece`, in {over[1]} with `weighted`: {over[1] - often} of these for words that occur once, "
         "which get no piece on purpose.",
         "",
-        "The rule (candidates that nothing always stands beside, counts less one occurrence) was chosen on the "
-        f"even lines; on the odd ones the median is {statistics.median(row.change_of_odd for row in rows):+.2f} %. "
+        "The candidates (what nothing always stands beside) were chosen on the even lines; how counts are lowered was "
+        f"settled with all lines seen. On the odd ones the median is {statistics.median(row.change_of_odd for row in rows):+.2f} %. "
         "Languages with few tokens say little: one token of 100 is 1 %.",
         "",
         "Characters: of the text trained on. Without a piece: of that running text. Once: what of it are words that "
