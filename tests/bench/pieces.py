@@ -147,7 +147,8 @@ def heading(rows: list[Row], took: list[dict[str, float]], size: int) -> list[st
         "which get no piece on purpose.",
         "",
         "The candidates (what nothing always stands beside) were chosen on the even lines; how counts are lowered was "
-        f"settled with all lines seen. On the odd ones the median is {statistics.median(row.change_of_odd for row in rows):+.2f} %. "
+        "settled with all lines seen. On the odd ones the median is "
+        f"{statistics.median(row.change_of_odd for row in rows):+.2f} %. "
         "Languages with few tokens say little: one token of 100 is 1 %.",
         "",
         "Characters: of the text trained on. Without a piece: of that running text. Once: what of it are words that "

@@ -218,7 +218,7 @@ def test_a_model_is_verified_before_it_is_used(folder: Path, vocabulary: Vocabul
         Encoder(folder / MODEL_NAME, "00" * 32)
     with pytest.raises(InputError, match="is not a file"):
         Encoder(tmp_path / "absent")
-    for damage in (b"", b"not a model", vocabulary.model[:-1000], vocabulary.model[:5001]):
+    for damage in (b"", b"not a model", vocabulary.model[:-1000], vocabulary.model[:5003]):
         (tmp_path / "damaged").write_bytes(damage)
         with pytest.raises(DataError, match="is not a SentencePiece model"):
             Encoder(tmp_path / "damaged")
