@@ -144,7 +144,6 @@ CONTEXTS = {
     "after a letter": "E{}",
     "after a mark": "a\u0301{}",
     "between words": "x {} y",
-    "before marks": "{}\u0323\u0301",
 }
 
 
@@ -152,7 +151,9 @@ def test_every_code_point_reads_the_same(vocabulary: Vocabulary, tmp_path: Path)
     """With a piece for each character, so that none hides behind <unk>."""
     points = [chr(p) for p in range(0x110000) if unicodedata.category(chr(p)) not in ("Cn", "Co", "Cs")]
     table = SentencePieceNormalizer(rule_name="nmt_nfkc", add_dummy_prefix=False)
+    plain = [c for c in points if unicodedata.category(c) == "Lo"]  # which before marks are all alike
     texts = {name: [form.replace("{}", c) for c in points] for name, form in CONTEXTS.items()}
+    texts["before marks"] = [f"{c}\u0323\u0301" for c in [*plain[::50], *sorted({*points} - {*plain})]]
     characters = sorted(set("▁").union(*(set("".join(table.normalize(lines))) for lines in texts.values())))
     characters = [c for c in characters if c not in "\0\u2585"]  # of SentencePiece's own
     model = with_pieces(vocabulary.model, [(c, -8.0) for c in characters])
@@ -162,10 +163,10 @@ def test_every_code_point_reads_the_same(vocabulary: Vocabulary, tmp_path: Path)
     theirs = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     differ = {}
     for name, lines in texts.items():
-        encoded = zip(points, ours.encode(lines), theirs.encode_batch(lines, add_special_tokens=False), strict=True)
-        differ[name] = {c for c, a, b in encoded if a.tolist() != b.ids}
+        encoded = zip(lines, ours.encode(lines), theirs.encode_batch(lines, add_special_tokens=False), strict=True)
+        differ[name] = {line for line, a, b in encoded if a.tolist() != b.ids}
     kept = {c for c in points if unicodedata.category(c) in ("Cc", "Cf") and table.normalize(f"a{c}") == f"a{c}"}
-    assert differ.pop("before marks") <= kept
+    assert differ.pop("before marks") <= {f"{c}\u0323\u0301" for c in kept}
     assert not any(differ.values())
     assert len(points) > 140_000
 
