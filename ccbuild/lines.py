@@ -176,10 +176,12 @@ def _decoded(content: bytes, name: str, before: int) -> Iterator[str]:
 
 
 def _bare(line: str) -> str:
-    return line.removesuffix("\r").removeprefix("\ufeff")
+    return line.removesuffix("\r").lstrip("\ufeff")
 
 
 def _not_utf8(name: str, number: int, line: bytes, at: int) -> str:
+    if number == 1 and line.startswith(b"PAR1"):
+        return f"{name} is Parquet, and no whole file of it: cut short, packed or in a pipe. Give the file that it was."
     utf16 = number == 1 and line[:2] in (b"\xff\xfe", b"\xfe\xff")
     encoding, looks = ("UTF-16", ", and it looks like UTF-16") if utf16 else ("ENCODING", "")
     return (

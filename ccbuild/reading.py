@@ -9,7 +9,7 @@ from ccbuild.errors import InputError
 from ccbuild.ledger import Ledger
 from ccbuild.lines import bare_name
 from ccbuild.records import Document
-from ccbuild.rows import read_documents
+from ccbuild.rows import is_parquet, read_documents
 from ccbuild.runner import ArchiveReader
 from ccbuild.storage import expand, open_input
 from ccbuild.text.page import ExtractConfig
@@ -17,7 +17,7 @@ from ccbuild.warc.records import check_archive
 
 __all__ = ["read"]
 
-_TEXT = (".parquet", ".jsonl", ".json", ".ndjson", ".txt", ".tsv")
+_TEXT = (".parquet", ".jsonl", ".json", ".jsonlines", ".ndjson", ".txt", ".tsv")
 
 
 def read(
@@ -53,4 +53,4 @@ def _is_text(path: str) -> bool:
     name = bare_name(path.lower())
     if name.endswith(_TEXT) and "://" in path:
         raise InputError(f"{path} is text behind a URL. Fetch it first: only archives are read from there.")
-    return name.endswith(_TEXT)
+    return name.endswith(_TEXT) or ("://" not in path and is_parquet(path))

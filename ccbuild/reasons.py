@@ -66,7 +66,7 @@ _BY_STAGE: tuple[tuple[str, Mapping[str, str]], ...] = (
             "too_many_lines": "a list of very many very short lines",
             "no_text": "a record whose text is null, or that has none",
             "empty_text": "no text once menus and markup are gone",
-            "no_prose": "links and menus, and nothing of the page's own to read",
+            "no_prose": "links, a menu or a table of contents, and nothing of the page's own to read",
             "short_page": "too few characters, repeated paragraphs counted in",
             "parser:": "what `failed:text:` is called in runs of earlier releases",
         },

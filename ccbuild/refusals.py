@@ -50,14 +50,14 @@ def _full(error: BaseException | None) -> BaseException | None:
 
 
 @contextmanager
-def refusals(where: str | Path) -> Iterator[None]:
-    """Turn the file system's refusals into a `StorageError` that names `where`."""
+def refusals(where: str | Path, instead: str = "choose another --out") -> Iterator[None]:
+    """Turn the file system's refusals into a `StorageError` that names `where`; `instead` as in `refusal`."""
     try:
         yield
     except OSError as error:
-        found = refusal(where, error)
+        found = refusal(where, error, instead)
         if found is None and isinstance(error, FileExistsError | FileNotFoundError):
-            found = StorageError(f"{where} cannot be written: {error.strerror}. Choose another --out.")
+            found = StorageError(f"{where} cannot be written: {error.strerror}. {instead[0].upper()}{instead[1:]}.")
         if found is None:
             raise
         raise found from error

@@ -4,9 +4,10 @@ A row is a document as its file has it, with whatever else the file says of it:
 
 =========== ===========================================================================================================
 Parquet     named ``.parquet``, or known by its bytes: a row a document, its columns of text and numbers
-JSON lines  an object a line, blank lines skipped. A file is one where its name says so (``.jsonl``, ``.ndjson`` or
-            ``.json`` in it), where the first line that is not blank is an object with the text's key, or where the
-            first two are objects. Then every line must be an object: `InputError` names the one that is none
+JSON lines  an object a line, blank lines skipped. A file is one where its name says so (it ends in ``.jsonl``,
+            ``.ndjson`` or ``.json``, but for the compression), where the first line that is not blank is an object with
+            the text's key, or where the first two are objects. Then every line must be an object: `InputError` names
+            the one that is none
 lines       everything else. ``line``: each line is a document, blank ones too. ``blank``: documents stand apart by
             blank lines, their paragraphs are lines. ``auto``: ``blank`` for what is called ``.txt.xz``, which is
             CC-100's form and that of `publish`, ``line`` otherwise
@@ -30,7 +31,7 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 
 from ccbuild.errors import DataError, InputError
-from ccbuild.lines import LONGEST, STDIN, called, read_lines
+from ccbuild.lines import LONGEST, STDIN, bare_name, called, read_lines
 from ccbuild.progress import note
 from ccbuild.storage import open_parquet
 
@@ -53,6 +54,7 @@ _TRIED = 1000
 """Rows of which one must have the text's key."""
 _HEAD = 1 << 10
 """Blank lines at the start of a file, behind which no JSON is looked for."""
+_LINES = "jq -c '.[]' makes them of a list"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -77,6 +79,8 @@ class LeftOut:
     null: int = 0
     missing: int = 0
     first: int = 0
+    lines: bool = True
+    """Whether its records stand in lines, and not in the rows of a table."""
 
     def text(self, row: Row) -> str | None:
         """The text of a row, or None for one that is counted here."""
@@ -84,7 +88,7 @@ class LeftOut:
         value = row.record.get(self.column)
         if isinstance(value, str):
             return value
-        self.first = self.first or row.number
+        self.first, self.lines = self.first or row.number, bool(row.raw)
         if value is None and self.column in row.record:
             self.null += 1
         else:
@@ -105,7 +109,7 @@ class LeftOut:
         kinds = [f"{self.null:,} null"] * bool(self.null)
         kinds += [f"{self.missing:,} without {self.column!r}"] * bool(self.missing)
         have = "has" if self.number == 1 else "have"
-        place = "row" if self.name.endswith(".parquet") else "line"
+        place = "line" if self.lines else "row"
         return (
             f"{self.name}: {self.number:,} of {self.seen:,} records {have} no text ({', '.join(kinds)}), the first in "
             f"{place} {self.first:,}. {fate}"
@@ -136,29 +140,36 @@ def read_paragraphs(path: str | Path, tell: Callable[[str], None] = note) -> Ite
 
 
 def read_rows(
-    path: str | Path, split: Split = "auto", column: str | None = "text", only: Iterable[str] | None = None
+    path: str | Path,
+    split: Split = "auto",
+    column: str | None = "text",
+    only: Iterable[str] | None = None,
+    nested: bool = False,
 ) -> Iterator[Row]:
     """Every row of a file, or of stdin (``-``). `column` is the key of the text; None: rows need none.
 
-    Of Parquet `only` names the columns to read, where not all are wanted.
+    Of Parquet `only` names the columns to read, where not all are wanted; `nested`: columns of lists and of structures,
+    of times and bytes are read too.
     """
-    rows = _parquet_rows(path, column, only) if is_parquet(path) else _line_rows(path, split, column)
+    rows = _parquet_rows(path, column, only, nested) if is_parquet(path) else _line_rows(path, split, column)
     if column is None:
         yield from rows
         return
-    known, keys, n = False, set[str](), 0
+    known, keys, kinds, n = False, set[str](), set[str](), 0
     for n, row in enumerate(rows, 1):
         if not known:
             known = column in row.record and isinstance(row.record[column], str | None)
             keys.update(itertools.islice(row.record, 20))
+            kinds.update([type(row.record[column]).__name__] if column in row.record else [])
             if n == _TRIED and not known:
                 break
         yield row
     if n and not known:
         of = f"the first {n:,} records" if n > 1 else "the first record"
+        has = f": what stands there is {', '.join(sorted(kinds))}" if kinds else ""
+        has = has or f"; it has {', '.join(sorted(keys)[:20]) or 'no keys'}"
         raise InputError(
-            f"{called(path)} has no text under {column!r} in {of}; it has {', '.join(sorted(keys)[:20]) or 'no keys'}. "
-            f"Each record needs its text under {column!r}."
+            f"{called(path)} has no text under {column!r} in {of}{has}. Each record needs its text under {column!r}."
         )
 
 
@@ -187,7 +198,7 @@ def _line_rows(path: str | Path, split: Split, column: str | None) -> Iterator[R
     lines = read_lines(path)
     head, is_json = _head(lines, column)
     lines = itertools.chain(head, lines)
-    if is_json or re.search(r"\.(json(l|lines)?|ndjson)\b", Path(path).name):
+    if is_json or re.search(r"\.(json(l|lines)?|ndjson)$", bare_name(path)):
         yield from _json_rows(lines, path)
     elif in_blocks(path, split):
         yield from _blocks(lines, path, column or "text")
@@ -227,10 +238,12 @@ def _json_rows(lines: Iterable[str], path: str | Path) -> Iterator[Row]:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:  # ValueError alone: a number of over 4,300 digits
-            raise InputError(f"{name}, line {number} is no JSON: {error}. Give JSON lines, or plain text.") from error
+            raise InputError(
+                f"{name}, line {number} is no JSON: {error}. Give JSON lines (jq -c makes them), or plain text."
+            ) from error
         if not isinstance(record, dict):
             kind = type(record).__name__
-            raise InputError(f"{name}, line {number} is a JSON {kind}. Each line is an object with the text in it.")
+            raise InputError(f"{name}, line {number} is a JSON {kind}. Each line is an object with the text: {_LINES}.")
         if record.keys() == {"index"} and isinstance(record["index"], dict):  # Cirrussearch: says the next page's id
             continue
         if _SURROGATE.search(line):  # JSON can say lone surrogates, UTF-8 cannot
@@ -256,17 +269,22 @@ def _blocks(lines: Iterable[str], path: str | Path, column: str) -> Iterator[Row
             held, size = [], 0
 
 
-def _parquet_rows(path: str | Path, column: str | None, only: Iterable[str] | None) -> Iterator[Row]:
+def _parquet_rows(
+    path: str | Path, column: str | None, only: Iterable[str] | None, nested: bool = False
+) -> Iterator[Row]:
     if not Path(path).is_file():
         raise InputError(f"{path} is not a file. Check the path.")
     number = 0
     try:
         with open_parquet(path) as file:
             schema = file.schema_arrow
-            if column is not None and (column not in schema.names or not _is_text(schema.field(column).type)):
+            if column is not None and column not in schema.names:
                 raise InputError(f"{path} has no text column {column!r}. It has {', '.join(schema.names)}.")
+            if column is not None and not _is_text(kind := schema.field(column).type):
+                raise InputError(f"The column {column!r} of {path} is {kind}, no text. Cast it to string.")
             plain = [f.name for f in schema if _is_text(f.type) or pa.types.is_primitive(f.type)]
             plain = [name for name in plain if not pa.types.is_temporal(schema.field(name).type)]
+            plain = schema.names if nested else plain
             wanted = plain if only is None else [name for name in plain if name in set(only)]
             for batch in file.iter_batches(_BATCH, columns=wanted):
                 for number, record in enumerate(batch.to_pylist(), number + 1):  # noqa: B020  goes on where it was

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import doctest
+import itertools
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import ccbuild
@@ -96,3 +100,41 @@ def test_nothing_is_written_when_what_is_asked_cannot_work(tmp_path: Path) -> No
     with pytest.raises(InputError, match="comes after"):
         ccbuild.build("cc100", archive.as_posix(), tmp_path / "out", first="publish", until="extract")
     assert not (tmp_path / "out").exists()
+
+
+class Column:
+    """A column of a table that was sorted: gone through by place, asked by label, as that of pandas."""
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = texts
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.texts)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, label: int | slice) -> str | tuple[str, ...]:
+        return self.texts[::-1][label]
+
+
+def test_texts_are_known_by_their_places_and_must_be_texts() -> None:
+    words = [f"word{n}" for n in range(40)]
+    texts = " ".join(words), " ".join([*words, "more"]), " ".join(reversed(words)), "another", "one"
+    whole = ccbuild.deduplicate(list(texts))
+    assert [(gone.row, gone.partner) for gone in whole] == [(1, 0)]
+    assert ccbuild.deduplicate(Column(*texts)) == whole
+    assert ccbuild.deduplicate(iter(texts)) == whole
+    assert ccbuild.signatures(Column(*texts)).values.tolist() == ccbuild.signatures(list(texts)).values.tolist()
+    for take, nothing in itertools.product(
+        (ccbuild.identify, ccbuild.deduplicate, ccbuild.signatures), (None, 5, b"b")
+    ):
+        with pytest.raises(InputError, match=f"text 1 is {type(nothing).__name__}, no str"):
+            take(["a text", nothing])  # type: ignore[list-item]
+
+
+def test_parquet_is_read_without_its_name(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["one", "two"]}), tmp_path / "rows")
+    (tmp_path / "rows.jsonlines").write_text('{"text": "one"}\n{"text": "two"}\n')
+    for name in ("rows", "rows.jsonlines"):
+        assert [document.text for document in ccbuild.read(tmp_path / name)] == ["one", "two"]

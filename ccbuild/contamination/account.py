@@ -40,7 +40,8 @@ class Account:
         self.held += len(held)
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row a benchmark and language; `share` is that of the items which are long enough to be looked for."""
+        """A row a benchmark and language; `share` is that of the items which are long enough to be looked for, None
+        where there are none."""
         items = Counter(self.benchmarks.items)
         short = self._counted(self.benchmarks.short)
         seen = self._counted(self._seen)
@@ -51,7 +52,7 @@ class Account:
                 "items": number,
                 "too_short": short[name, lang],
                 "seen": seen[name, lang],
-                "share": seen[name, lang] / max(number - short[name, lang], 1),
+                "share": seen[name, lang] / long if (long := number - short[name, lang]) else None,
                 "documents": self._holders[name, lang],
             }
             for (name, lang), number in sorted(items.items())

@@ -3,6 +3,7 @@
 In a file of their own: numba's cache on disk watches only the file that a function stands in, and numba costs half a
 second to import. A folded character is a uint32: a code point in the low 21 bits, `START` at the first of a word,
 `JOINED` in a script that does not part words, `WIDE` where a character says what two of Latin say. 0 parts texts.
+In the table a character that is several (a ligature) has `SEVERAL`, and where they stand, a 0 behind them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ __all__ = [
     "CHARACTER",
     "JOINED",
     "SEED",
+    "SEVERAL",
     "SKIPPED",
     "START",
     "STEP",
@@ -29,25 +31,29 @@ __all__ = [
 
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
 
-SEED = 14
+SEED = 11
 """Folded characters of a seed."""
-STEP = 3
-"""An indexed text has a seed at each third character."""
-ASKED = 4
-"""Documents are asked at each fourth character. 3 and 4 have no common divisor: of any 12 places on both, one is asked
-of a document and has a seed in the text, so that nothing of 25 characters is missed, and a quarter is looked up."""
+STEP = 4
+"""An indexed text has a seed at each fourth character, a short one at each."""
+ASKED = 3
+"""Documents are asked at each third character. 4 and 3 have no common divisor: of any 12 places on both, one is asked
+of a document and has a seed in the text, so that nothing of 22 characters is missed, and a third is looked up. Of a
+text that has a seed at each, nothing of 13 is: 13 ideographs are the fewest characters of an item."""
 START, JOINED, WIDE = np.uint32(1 << 31), np.uint32(1 << 30), np.uint32(1 << 29)
 CHARACTER = np.uint32((1 << 21) - 1)
 SKIPPED = np.uint32((1 << 22) - 1)
 """In the table: a mark that is passed over, and parts no word."""
+SEVERAL = np.uint32(1 << 28)
 _NONE = np.uint32(0)
+_LEAD, _VOWEL, _TAIL, _SYLLABLE = (np.uint32(point) for point in (0x1100, 0x1161, 0x11A7, 0xAC00))
+"""Where Hangul's letters begin, and their syllables (The Unicode Standard, 3.12)."""
 _TIMES, _LAST = np.uint64(0x9E3779B97F4A7C15), np.uint64(pow(0x9E3779B97F4A7C15, SEED, 1 << 64))
 _MIX, _HALF = np.uint64(0xD6E8FEB86659FD93), np.uint64(32)
 _ONE, _BIT, _SIX, _TWELVE = np.uint64(1), np.uint64(63), np.uint64(6), np.uint64(12)
 
 
 @_compiled
-def fold(text: Any, table: Any, points: Any, places: Any, n: int) -> Any:
+def fold(text: Any, table: Any, more: Any, points: Any, places: Any, n: int) -> Any:
     """Write what is left of UTF-8, and where each character stood (`_folded`), from `n` on; the end."""
     i, stop, open_word = 0, len(text), np.uint32(0)  # START in a word: the table has it at every letter
     while i < stop:
@@ -55,25 +61,52 @@ def fold(text: Any, table: Any, points: Any, places: Any, n: int) -> Any:
         if first < 0x80:
             point, i = first, i + 1
         else:
-            more = 1 if first < 0xE0 else 2 if first < 0xF0 else 3
-            point = first & np.uint32(0x3F >> more)
-            for j in range(i + 1, min(i + 1 + more, stop)):
+            size = 1 if first < 0xE0 else 2 if first < 0xF0 else 3
+            point = first & np.uint32(0x3F >> size)
+            for j in range(i + 1, min(i + 1 + size, stop)):
                 point = (point << np.uint32(6)) | (np.uint32(text[j]) & np.uint32(0x3F))
-            i += 1 + more
+            i += 1 + size
         made = table[point] if point < len(table) else _NONE
         if made == SKIPPED:
             continue
         if made == _NONE:
             open_word = _NONE
             continue
-        points[n] = made & ~open_word
-        places[n] = (here << 2) + i - here - 1
-        n += 1
-        if made & JOINED:
-            open_word = _NONE
-        elif made & START:
-            open_word = START
+        if _LEAD <= point < np.uint32(0x1200) and open_word and _composed(points, n - 1, point):
+            continue
+        at, several = made & CHARACTER, made & SEVERAL
+        while True:
+            if several:
+                made = more[at]
+                at += np.uint32(1)
+            points[n] = made & ~open_word
+            places[n] = (here << 2) + i - here - 1
+            n += 1
+            if made & JOINED:
+                open_word = _NONE
+            elif made & START:
+                open_word = START
+            if not several or more[at] == _NONE:
+                break
     return n
+
+
+@_compiled
+def _composed(points: Any, last: int, point: Any) -> Any:
+    """Whether a letter of Hangul became one syllable with what stands before it in its word."""
+    before = points[last] & CHARACTER
+    if before - _LEAD < np.uint32(19) and point - _VOWEL < np.uint32(21):
+        syllable = _SYLLABLE + ((before - _LEAD) * np.uint32(21) + point - _VOWEL) * np.uint32(28)
+    elif (
+        before - _SYLLABLE < np.uint32(11172)
+        and (before - _SYLLABLE) % np.uint32(28) == 0
+        and np.uint32(0) < point - _TAIL < np.uint32(28)
+    ):
+        syllable = before + point - _TAIL
+    else:
+        return False
+    points[last] = (points[last] & ~CHARACTER) | WIDE | syllable
+    return True
 
 
 @_compiled
@@ -129,11 +162,11 @@ def _goes_on(c: Any) -> Any:
 def search(points: Any, n: int, i: int, index: Any, least: Any, into: Any) -> Any:
     """(how many overlaps are in `into`, where to go on): those of the first `n` folded characters, from `i` on.
 
-    `least` are characters, words, and the characters of a text that is there from its first to its last. An overlap is
-    (first, end) in `points`, and its first in the indexed texts.
+    `least` are characters, words and the characters that they have, and the characters of a text that is there from its
+    first to its last. An overlap is (first, end) in `points`, and its first in the indexed texts.
     """
     indexed, keys, at, buckets, marked, to_word, to_bucket = index
-    characters, words, whole = least
+    characters, words, sure, whole = least
     found, have, h = 0, 0, np.uint64(0)
     while i < n:
         c = points[i] & CHARACTER
@@ -177,7 +210,7 @@ def search(points: Any, n: int, i: int, index: Any, least: Any, into: Any) -> An
             after = indexed[q + end - first]
             begun -= _goes_on(after) or (end < n and _goes_on(points[end]))
             all_of_it = indexed[q - 1] == 0 and after == 0 and units >= whole
-            if units >= characters or begun >= words or all_of_it:
+            if units >= characters or (begun >= words and end - first >= sure) or all_of_it:
                 if found == len(into):
                     return found, i - SEED
                 into[found, 0], into[found, 1], into[found, 2] = first, end, q

@@ -1,14 +1,15 @@
 """Which documents hold a test item of a benchmark: the items are indexed, the documents are read once.
 
-Text is compared by its letters and digits alone: in small letters, compatible forms and accents folded, so that case,
-punctuation, spaces and marks make no difference. A document holds an item where they share
+Text is compared by its letters and digits alone: in small letters, compatible forms, ligatures and accents folded, so
+that case, punctuation, spaces and marks make no difference (vowel signs and viramas stay). A document holds an item
+where they share
 
 * `CHARACTERS` letters and digits in a row, of which an ideograph, a kana or a Hangul syllable counts as two, or
 * `WORDS` whole words in a row (thirteen: GPT-3, 2005.14165, appendix C), 25 characters or more, or
 * all of an item that has at least `WHOLE`, counted in the same way.
 
 Whatever has 25 characters of an item is found, by a seed of it, and then compared character by character: no hash
-decides. An item shorter than a seed or `WHOLE` is not looked for, and counted. Memory: 9 bytes a character of items.
+decides. An item shorter than `WHOLE` is not looked for, and counted. Memory: 8 bytes a character of items.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ccbuild.contamination.benchmarks import Item, benchmark_files, read_items
-from ccbuild.dedup.words import MARK, SINGLE, TABLE_SIZE, WORD, batches, character_classes
+from ccbuild.dedup.words import MARK, PARTS, SINGLE, TABLE_SIZE, WORD, batches, character_classes
 
 __all__ = ["CHARACTERS", "WHOLE", "WORDS", "Benchmarks", "Overlap"]
 
@@ -104,7 +105,7 @@ class Benchmarks:
         from ccbuild.contamination.kernels import search
 
         points, places, starts, _ = _folded(texts)
-        least, into, at, found = (CHARACTERS, WORDS, WHOLE), np.empty((_FOUND, 3), np.int64), 0, set[Any]()
+        least, into, at, found = (CHARACTERS, WORDS, SURE, WHOLE), np.empty((_FOUND, 3), np.int64), 0, set[Any]()
         while at < len(points):
             count, after = search(points, len(points), at, self._index, least, into)
             found.update(map(tuple, into[:count].tolist()))
@@ -129,38 +130,54 @@ def _folded(
     each began, and how many bytes more it had; where each text begins in them; where it ends)."""
     from ccbuild.contamination.kernels import fold
 
-    table = _table()
+    table, more = _table()
     contents = [text.encode("utf-8", "surrogatepass") for text in texts]
     most = sum(map(len, contents)) + len(contents) + 1
     points, places = np.zeros(most, np.uint32), np.zeros(most, np.uint32)
     starts, ends, n = np.empty(len(texts), np.int64), np.empty(len(texts), np.int64), 1
     for t, content in enumerate(contents):
         starts[t] = n
-        ends[t] = n = fold(np.frombuffer(content, np.uint8), table, points, places, n)
+        ends[t] = n = fold(np.frombuffer(content, np.uint8), table, more, points, places, n)
         n += 1
     return points[:n].copy(), places[:n].copy(), starts, ends
 
 
 @functools.cache
-def _table() -> NDArray[np.uint32]:
-    """Code point to its folded character, as the compiled loops want it."""
-    from ccbuild.contamination.kernels import JOINED, SKIPPED, START, WIDE
+def _table() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """(code point to its folded character, as the compiled loops want it; those of code points that are several)."""
+    from ccbuild.contamination.kernels import JOINED, SEVERAL, SKIPPED, START, WIDE
 
     classes = character_classes()
-    flags = {WORD: int(START), SINGLE: int(JOINED), MARK: 0}
-    table = np.zeros(TABLE_SIZE, np.uint32)
+    flags = {PARTS: 0, WORD: int(START), SINGLE: int(JOINED), MARK: 0}
+    table, more = np.zeros(TABLE_SIZE, np.uint32), list[int]()
     for point in np.flatnonzero(classes).tolist():
-        letter, kind = chr(point), int(classes[point])
-        folded = unicodedata.normalize("NFKC", letter).casefold()
-        bare = unicodedata.normalize("NFD", folded)[0] if not "가" <= folded[0] <= "힣" else folded[0]
-        if kind == MARK and (unicodedata.combining(letter) in _ACCENTS):
-            table[point] = SKIPPED
+        made = []
+        for letter in _letters(chr(point)):
+            wide = "가" <= letter <= "힣" or "\u3041" <= letter <= "\u9fff" or letter >= "\U00020000"
+            made.append(ord(letter) | flags[int(classes[ord(letter)])] | (int(WIDE) if wide else 0))
+        if len(made) > 1:
+            table[point] = len(more) | int(SEVERAL)
+            more += [*made, 0]
         else:
-            wide = "가" <= bare <= "힣" or "\u3041" <= bare <= "\u9fff" or bare >= "\U00020000"
-            table[point] = ord(bare) | flags[kind] | (int(WIDE) if wide else 0)
-    return table
+            table[point] = made[0] if made else SKIPPED
+    return table, np.array(more, np.uint32)
 
 
+def _letters(character: str) -> str:
+    """What is left of a letter or mark: none, one or several, at most as many as it has bytes."""
+    if "가" <= character <= "힣":
+        return character
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
+    plain = plain.replace("\u0131", "i")  # a capital of it is I
+    classes = character_classes()
+    kept = [c for c in plain if c not in _OTHERS and classes[ord(c)] != PARTS]
+    kept = [c for c in kept if classes[ord(c)] != MARK or unicodedata.combining(c) not in _ACCENTS]
+    return "".join(kept[: len(character.encode())])
+
+
+_OTHERS = frozenset(map(chr, (0x034F, 0x0640, *range(0x02B9, 0x02C0), *range(0x180B, 0x1810), *range(0xFE00, 0xFE10))))
+"""Letters and marks that are none: the apostrophes and primes that Unicode calls letters (Ukrainian, Uzbek), what makes
+Arabic words longer, and what chooses among forms of a character."""
 _ACCENTS = (7, 8, *range(10, 36), 202, 216, 220, 228, 230, 232, 233, 234, 240)
 """Canonical combining classes of marks that some write and others leave out: nukta, voicing of kana, points of Hebrew,
 vowels of Arabic, accents. Virama, vowel signs and tones, which have others, stay."""

@@ -11,14 +11,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ccbuild.dedup.words import batches, character_classes
-from ccbuild.errors import ConfigError, InputError
+from ccbuild.errors import ConfigError
+from ccbuild.text.given import given
 
 __all__ = [
     "SignatureConfig",
@@ -118,7 +119,7 @@ def shingle_hash(shingle: bytes) -> int:
     return int(kernels.xxh32(np.frombuffer(shingle, np.uint8), 0, len(shingle)))
 
 
-def sign(texts: Sequence[str], config: SignatureConfig | None = None) -> Signatures:
+def sign(texts: Iterable[str], config: SignatureConfig | None = None) -> Signatures:
     """The signature of each of `texts`: ``values``, uint32[n, num_perm], and ``present``, bool[n], whether it has one.
 
     >>> sign(["too short for a signature", " ".join(map(str, range(40)))]).present.tolist()
@@ -131,8 +132,7 @@ def sign(texts: Sequence[str], config: SignatureConfig | None = None) -> Signatu
     """
     from ccbuild.dedup import kernels
 
-    if isinstance(texts, str):
-        raise InputError("signatures takes a list of texts. Give [text].")
+    texts = given(texts, "signatures")
     config = config or SignatureConfig()
     n = len(texts)
     values = np.empty((n, config.num_perm), np.uint32)

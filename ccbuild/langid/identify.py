@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
 from ccbuild import catalogue
-from ccbuild.errors import InputError
 from ccbuild.langid.cascade import Cascade, Identified, Identifier
 from ccbuild.langid.model import LanguageModel
 from ccbuild.langid.supplement import Supplement
 from ccbuild.langid.training import supplement_for
+from ccbuild.text.given import given
 
 __all__ = ["answers", "cascade_of", "default_cascade", "identify", "open_model"]
 
@@ -20,7 +20,7 @@ _BATCH = 1024
 """Texts that are asked about in one call."""
 
 
-def identify(texts: Sequence[str]) -> list[Identified]:
+def identify(texts: Iterable[str]) -> list[Identified]:
     """The language of each text: its code, score, second best, and which step decided.
 
     By rules of script and letters, lid.176 and the supplement, as a run of recipe ``cc100`` asks them. lid.176 is
@@ -29,9 +29,7 @@ def identify(texts: Sequence[str]) -> list[Identified]:
     >>> [answer.code for answer in identify(["Habari ya dunia, rafiki yangu mpendwa", "Ελληνικά", "12"])]
     ['sw', 'el', 'und']
     """
-    if isinstance(texts, str):
-        raise InputError("identify takes a list of texts. Give [text].")
-    return default_cascade().identify(texts)
+    return default_cascade().identify(given(texts, "identify"))
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ are sentences at all. 5 µs for 1,000 characters (`kernels.find_noise`).
 
 Each threshold was measured on 11,491 real pages whose language is known (the first 1,200 characters, as `votes` asks),
 on 19,170 labelled sentences (ELD's of 59 languages, UDHR in 443) and on 300 made pages of each kind
-(tests/ccbuild/langid/junk.py). All of them together take 0.11 % of the pages (8 as menus, 3 as repeated, 1 as code),
+(tests/ccbuild/langid/junk.py). All of them together take 0.10 % of the pages (8 as menus, 3 as repeated),
 0.08 % of the sentences and 97.5 % of the junk, of code the least (90 %).
 """
 
@@ -47,8 +47,9 @@ _SAME = 0.4
 _BROKEN = 1 / 12
 """Broken characters for each letter. No real page, no sentence, 99 % of made mojibake; half of it 3 sentences."""
 _CODE = 0.1
-"""Signs for each letter, an ideograph counted as three. 1 real page (5 without that), 89 % of made code; half of it
-takes 53 pages and all of the code."""
+"""Signs for each letter, an ideograph counted as three. 89 % of made code; half of it
+takes 53 pages and all of the code. Lines with such signs must hold half of the characters, or the page is prose with
+a formula: that leaves no real page (5 without either) and as much of the code."""
 _MENU_LINE, _MENU_ENDS = 30, 0.1
 """Characters that three of four lines of a menu have at most, and ends of sentences that a line has less than. 17 real
 pages, 99 % of made menus; 20 characters take 7 and 88 %, 45 take 27 and no more of the menus; 0.2 ends take 23. These

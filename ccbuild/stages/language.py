@@ -44,7 +44,8 @@ class LanguageConfig:
     """Drop menus, lists of keywords, code, numbers, mash, mojibake and repetitions, as `noise_<kind>`."""
     mixed: Literal["drop", "keep"] = "drop"
     """Pages that two languages share: less than 65 % of the characters are in the first, more than 20 in the second,
-    and they are of two scripts, or more than 10 are surely in each."""
+    and more than 10 are surely in each, with a score of 0.5, of two scripts 0.3. Close languages that are taken for
+    each other, such as Galician and Portuguese, make none (`ccbuild.langid.cascade.NEIGHBOURS`)."""
     foreign: Literal["keep", "drop"] = "keep"
     """`drop`: paragraphs of 80 characters or more in another language than the page's are taken out of it."""
     outside: Literal["own", "und"] = "own"

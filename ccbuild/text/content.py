@@ -44,7 +44,9 @@ _SENTENCE = 25
 _OUTSIDE = 120
 """The same outside of the element that holds most of the prose."""
 _SIGNED = 250
-"""The same in it, where a name that has a word of furniture holds the block."""
+"""The same in it, where a name that has a word of furniture holds the block, or that is furniture's between prose: the
+boxes of a book are called `sidebar`, as the column of a site is. On `data/web` that is 118 of 167 pages of one book and
+none of 2,924 others; trafilatura leaves the boxes out by their name, so that agreement with it falls there."""
 _LINKED = 0.5
 """Share of link text from which a block is a link: the middle of the plateau in Kohlschütter et al., figure 3."""
 _LINKED_SENTENCE = 0.8
@@ -296,8 +298,8 @@ def _judged(blocks: _Blocks, signs: NDArray[np.int64], inside: Sequence[bool], c
     kinds, found, open_ = blocks.kinds, [], False
     going = (signs & _going(comments)).tolist()
     captions, said = ((signs & sign != 0).tolist() for sign in (elements.CAPTION, elements.COMMENT))
-    shown = (i for i in reversed(range(len(kinds))) if kinds[i] == _PROSE and inside[i] and not going[i])
-    last = next(shown, 0)
+    shown = [i for i, kind in enumerate(kinds) if kind == _PROSE and inside[i] and not going[i]]
+    first, last = (shown[0], shown[-1]) if shown else (0, 0)
     for i, sign in enumerate(going):
         kind, size = kinds[i], blocks.sizes[i]
         if sign == elements.HIDDEN:  # prose between prose or under a heading, in the content, waits for a click
@@ -305,7 +307,10 @@ def _judged(blocks: _Blocks, signs: NDArray[np.int64], inside: Sequence[bool], c
             sign = 0 if open_ else sign
         else:
             open_ = False
-        if sign == elements.HINT and kind == _PROSE and size >= _SIGNED and inside[i]:
+        box = sign == elements.HINT or (
+            sign == elements.SIDE and first < i < last
+        )  # between prose: no column of a site
+        if box and kind == _PROSE and size >= _SIGNED and inside[i]:
             sign = 0
         if sign or (captions[i] and (size < _CAPTION or not _END.search(blocks.texts[i][-_TAIL:]))):
             continue
@@ -335,7 +340,11 @@ def _mark_lists(blocks: _Blocks, judged: Sequence[int]) -> None:
 
 
 def _without_prose(blocks: _Blocks, signs: NDArray[np.int64]) -> list[int]:
-    """Of a page without prose all that is no link, unless links, or what is set apart, are most of it."""
+    """Of a page without prose all that is no link, unless links, or what is set apart, are most of it.
+
+    A table of contents goes as a menu does, though numbers at the head of its links would tell it: each of its titles
+    stands again over the text that it leads to. Of 12,480 real pages 130 go here, 114 of them such tables.
+    """
     sizes, page = blocks.page.sizes, blocks.page
     apart = signs & sum(_BOUNDS) != 0
     if np.where(apart, sizes, sizes * page.linked).sum() * 2 >= sizes.sum():

@@ -12,11 +12,12 @@ LONGEST = 1 << 15
 """Characters of a line that is left whole. SentencePiece's training of a line grows with its square where nothing in it
 parts words: 300,000 letters never end, or end in an error."""
 _END = re.compile(
-    r"""[.!?…;:\u061b\u061f\u06d4\u0589\u0964\u0965\u1362\u1367\u17d4\u17d5\u104b][^\w\s]*\s+"""
+    r"""(?<![^\w\s])(?=[^\w\s]*?[.!?…;:\u061b\u061f\u06d4\u0589\u0964\u0965\u1362\u1367\u17d4\u17d5\u104b])"""
+    r"""[^\w\s]++\s+"""
     r"""|[。！？．｡…；][」』”’）》〉】]*\s*"""
 )
-"""An end of a sentence: with white space behind it in scripts that set it between words, without in those that do
-not."""
+"""An end of a sentence: with white space behind it in scripts that set it between words, without in those that do not.
+A run of marks is tried as a whole and from its first alone: 32,768 full stops took 4 s where it was tried from each."""
 _SPACE = re.compile(r"\s+")
 
 
@@ -44,11 +45,12 @@ def _place(line: str, start: int, stop: int) -> tuple[int, int]:
     half = (start + stop) // 2
     for place in (_END, _SPACE):
         found = None
-        for found in place.finditer(line, half, stop):  # noqa: B007  the last one is used
+        for found in place.finditer(line[half:stop]):  # noqa: B007  the last one is used
             pass
         if found:
-            spaces = _SPACE.match(line, found.end())
-            return half + len(line[half : found.end()].rstrip()), spaces.end() if spaces else found.end()
+            end = half + found.end()
+            spaces = _SPACE.match(line, end)
+            return half + len(line[half:end].rstrip()), spaces.end() if spaces else end
     while stop > half and unicodedata.category(line[stop])[0] == "M":
         stop -= 1
     return stop, stop

@@ -27,12 +27,12 @@ from resiliparse.extract.html2text import extract_plain_text
 from ccbuild.text.charset import decode
 from ccbuild.text.page import ExtractConfig, PageText, page_text
 
-LANGUAGES = "en fr de vi ru uk el zh-Hans ja ko ar fa".split()
-"""Twelve languages of six scripts, and of which the pages come from more than one host."""
+LANGUAGES = "en fr de vi ru uk el zh-Hans ja ko fa ta".split()
+"""Twelve languages of eight scripts, and of which the pages come from more than one host."""
 TUNED_ON = frozenset(
     "apt.distro.example aptitude-doc.docs.example d-i.amd64.distro.example d-i.arm64.distro.example "
     "d-i.i386.distro.example debian-edu-doc.docs.example debian-faq.docs.example docs.image-editor.example "
-    "help.office-suite.example maint-guide.docs.example".split()
+    "handbook.distro.example help.office-suite.example maint-guide.docs.example".split()
 )
 """Hosts whose pages were looked at while the rules were made; beside them every second host of news."""
 _TOKEN = re.compile(r"[\u0e00-\u0eff\u0f00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")

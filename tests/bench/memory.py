@@ -21,7 +21,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,22 @@ def megabytes(name: str) -> int:
     return int(line.split()[1]) >> 10
 
 
+@contextmanager
+def watched_memory(most: list[int]) -> Iterator[None]:
+    """While the block runs, note the most memory that is mapped from no file, which Linux itself does not keep."""
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.1):
+            most[0] = max(most[0], megabytes("RssAnon"))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
 def remember() -> None:
     """Let `extract` take the text of equal payloads once."""
     take, known = runner.page_text, dict[bytes, Any]()
@@ -69,7 +88,9 @@ def measure(verb: str, folder: Path, options: argparse.Namespace) -> dict[str, A
     sources = sources_of([str(folder / "large.warc.gz")])
     table = run.admit(sources)
     start, cpu, bare = time.monotonic(), time.process_time(), megabytes("VmRSS")
-    done = run_verb(run, verb, in_process(), silent, sources, table)
+    most = [0]
+    with watched_memory(most):
+        done = run_verb(run, verb, in_process(), silent, sources, table)
     if done.failures:
         raise SystemExit(done.failures[0].error)
     return {
@@ -78,6 +99,7 @@ def measure(verb: str, folder: Path, options: argparse.Namespace) -> dict[str, A
         "cpu_seconds": round(time.process_time() - cpu, 1),
         "bare_megabytes": bare,
         "peak_megabytes": megabytes("VmHWM"),
+        "peak_beside_files": most[0],
         "by_stage": {name: round(seconds, 1) for name, seconds in done.cpu.items()},
     }
 

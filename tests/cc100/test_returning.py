@@ -121,6 +121,36 @@ def test_a_paragraph_that_the_first_had_lost_does_not_come_back(tmp_path: Path, 
     assert kept["2"] == "\n".join(texts["long"])
 
 
+def test_a_repeated_paragraph_names_a_page_that_stays(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    """A line of a page that is dropped names the copy in its place; one that this copy lacks stays where it stood next.
+
+    Pages 2 and 3 hold two lines of page 0, which is of another snapshot; 4, nearly the same, has only the first.
+    """
+    german = eld_sentences(cached("eld"))["de"]
+    line, lacking = texts["other"][:2]
+    sources = [
+        write(tmp_path / "CC-MAIN-2018-05.warc.gz", (0, [*texts["long"], line, lacking])),
+        write(tmp_path / f"{LATER}-1.warc.gz", (2, [*german[:9], line, lacking]), (3, [*german[20:29], lacking, line])),
+        write(tmp_path / f"{LATER}-2.warc.gz", (4, [*texts["long"], line])),
+    ]
+    made = opened(tmp_path / "run", texts, "refine.length.min_chars=10", "refine.snapshot.default=[]")
+    go(made, sources, *UP_TO_CORPUS)
+    kept = {row["url"].rsplit("/", 1)[1]: row for row in rows(made, "refine")}
+    assert {url: row["text"].split("\n")[9:] for url, row in kept.items()} == {"2": [lacking], "3": [], "4": [line]}
+    address = {url: row["doc_id"] for url, row in kept.items()}
+    repeated = [
+        (row["doc_id"], row["paragraph"], row["partner"], row["partner_paragraph"])
+        for shard in made.numbers("refine")
+        for row in pq.read_table(made.decisions(shard)).to_pylist()
+        if row["paragraph"] is not None
+    ]
+    assert repeated == [
+        (address["2"], 9, address["4"], 9),
+        (address["3"], 9, address["2"], 10),
+        (address["3"], 10, address["4"], 9),
+    ]
+
+
 FOLDERS = ["1-pages", "1-refused", "2-prints", "3-duplicates", "4-documents", "4-dropped", "5-corpus/en"]
 
 

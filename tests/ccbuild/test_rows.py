@@ -232,6 +232,7 @@ def test_stdin_is_read_as_a_file_is(form: str, pack: Callable[[bytes], bytes], m
         (b"\n\n", ["", ""]),
         (b"one\r", ["one"]),
         (b"one\r\n\r\ntwo\r\n", ["one", "", "two"]),
+        (BOM + BOM + b"one\n" + BOM + BOM + b"two", ["one", "two"]),
     ],
 )
 def test_what_is_a_line_and_what_is_a_record(in_folder: Path, content: bytes, texts: list[str]) -> None:
@@ -328,6 +329,42 @@ def test_a_file_of_which_no_record_has_text_is_refused(in_folder: Path) -> None:
         list(read_documents("a.jsonl"))
     Path("a.jsonl").write_bytes(json_lines({"text": None}, {"text": None}))
     assert list(read_documents("a.jsonl")) == []
+
+
+def test_a_text_that_is_none_is_told_by_what_it_is(in_folder: Path) -> None:
+    Path("a.jsonl").write_bytes(json_lines({"text": 5}, {"text": [1]}))
+    with pytest.raises(
+        InputError, match=r"a\.jsonl has no text under 'text' in the first 2 records: what .* is int, li"
+    ):
+        list(read_documents("a.jsonl"))
+    pq.write_table(pa.table({"text": [b"one"]}), "a.parquet")
+    with pytest.raises(InputError, match=r"column 'text' of a\.parquet is binary, no text"):
+        list(read_documents("a.parquet"))
+
+
+def test_the_end_of_a_name_says_json(in_folder: Path) -> None:
+    for name in ("a.json-notes.txt", "a.jsonl.old.txt"):
+        Path(name).write_bytes(b"A note on JSON.\n")
+        assert [record["text"] for record in read_documents(name)] == ["A note on JSON."]
+    for name in ("a.json", "a.jsonl.gz", "a.jsonlines", "a.ndjson.zst"):
+        Path(name).write_bytes(PACK.get(Path(name).suffix, bytes)(b"A note.\n"))
+        with pytest.raises(InputError, match=r"line 1 is no JSON: .* \(jq -c"):
+            list(read_documents(name))
+    Path("a.json").write_bytes(b'[{"text": "one"}]\n')
+    with pytest.raises(InputError, match=r"line 1 is a JSON list\. .* jq -c '\.\[\]'"):
+        list(read_documents("a.json"))
+
+
+def test_parquet_without_its_name(in_folder: Path) -> None:
+    pq.write_table(pa.table({"text": ["one", None], "n": [1, 2]}), "whole")
+    told = list[str]()
+    assert [record["n"] for record in read_documents("whole", tell=told.append)] == [1]
+    assert "the first in row 2." in told[0]
+    Path("cut").write_bytes(Path("whole").read_bytes()[:-9])
+    Path("packed.gz").write_bytes(gzip.compress(Path("whole").read_bytes()))
+    for name in ("cut", "packed.gz"):
+        with pytest.raises(DataError, match=f"{name} is Parquet, .* no whole file of it"):
+            list(read_documents(name))
 
 
 def test_what_has_no_text_is_told_once(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,8 @@ from ccbuild.dedup.jaccard import TextsOf, confirmed, shingle_set, similarity
 from ccbuild.dedup.paragraphs import NO_PRINT, ParagraphForm, document_hash, text_paragraph_hashes
 from ccbuild.dedup.prints import band_prints
 from ccbuild.dedup.signatures import SignatureConfig, band_hashes, sign
-from ccbuild.errors import ConfigError, InputError
+from ccbuild.errors import ConfigError
+from ccbuild.text.given import given
 
 __all__ = [
     "CorpusConfig",
@@ -188,7 +189,7 @@ class Duplicate:
     """To `match`."""
 
 
-def deduplicate(texts: Sequence[str], config: CorpusConfig | None = None) -> list[Duplicate]:
+def deduplicate(texts: Iterable[str], config: CorpusConfig | None = None) -> list[Duplicate]:
     """The texts that repeat another, equal or nearly (MinHash), by their numbers; all others stay.
 
     >>> text = " ".join(f"word{i}" for i in range(40))
@@ -196,10 +197,8 @@ def deduplicate(texts: Sequence[str], config: CorpusConfig | None = None) -> lis
     >>> [(each.row, each.partner, each.reason) for each in gone]
     [(2, 0, 'near_duplicate'), (3, 0, 'exact_duplicate')]
     """
-    if isinstance(texts, str):
-        raise InputError("deduplicate takes a list of texts. Give [text].")
-    config = config or CorpusConfig()
-    found = duplicates(sketch(texts, config), config, lambda rows: {int(row): texts[int(row)] for row in rows})
+    rows, config = given(texts, "deduplicate"), config or CorpusConfig()
+    found = duplicates(sketch(rows, config), config, lambda asked: {int(row): rows[int(row)] for row in asked})
     return [
         Duplicate(doc, partner, reason_of(equal), near, match, matched)
         for doc, partner, equal, near, match, matched in listed(found)

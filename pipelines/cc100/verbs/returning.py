@@ -9,8 +9,10 @@ came back before it. What stays without this stays with it.
 2. A shard judges those of its documents for which others went.
 3. The orphans: what went for a document that is dropped; a shard judges its own.
 4. All orphans that pass are decided, by the edges that `match` has found.
-5. A shard in which something changes gets its decisions written anew. What comes back loses the paragraphs that the
-   document in whose place it stands had lost.
+5. What comes back loses the paragraphs that the document in whose place it stands had lost. The other way round, what a
+   shard has lost to the paragraphs of that document now repeats those of the one that comes back; where this lacks
+   them, the first document that had lost one has it again, and the others repeat it there.
+6. A shard in which something changes gets its decisions written anew.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ from ccbuild.dedup.decisions import EQUAL, turns
 from ccbuild.dedup.external.bitmap import DocumentSet
 from ccbuild.dedup.external.kept import decide_kept, summed
 from ccbuild.dedup.external.rounds import EDGE
-from ccbuild.dedup.external.sorting import Lookup, Rows, Sorter, merged, sort_rows
+from ccbuild.dedup.external.sorting import Lookup, Rows, Sorter, first_of_groups, groups_whole, merged, sort_rows
 from ccbuild.dedup.external.tables import dtype_of, read_range, stream_rows, table_of_rows, write_blocks
 from ccbuild.dedup.groups import distinct
 from ccbuild.dedup.paragraphs import text_paragraph_hashes
@@ -63,6 +65,11 @@ _ORPHANS = pa.schema([("doc_id", pa.uint64()), ("partner", pa.uint64())])
 _DOCUMENTS = pa.schema([("doc_id", pa.uint64())])
 _CUTS = pa.schema([("doc_id", pa.uint64()), ("hash", pa.uint64()), ("of", pa.uint64()), ("place", pa.int32())])
 """Paragraphs that a document has lost, by their hash, and where each stands first."""
+_PARAGRAPHS = pa.schema(
+    [("partner", pa.uint64()), ("hash", pa.uint64()), ("doc_id", pa.uint64()), ("paragraph", pa.int32())]
+)
+"""Paragraphs of a document by the one in whose place it would come, or of the one that they repeat, and their hash."""
+_NOTHING = np.empty(0, np.uint64)
 _AGAIN = "ccbuild run … --from refine"
 
 
@@ -197,13 +204,32 @@ class JudgeOrphans(_Judge):
         rows = rows_of_shard([self.made(self.orphans)], _ORPHANS, shard_name(self.shard))
         partner = dict(zip(rows["doc_id"].tolist(), rows["partner"].tolist(), strict=True))
         cuts, kept = list[tuple[int, int, int, int]](), list[tuple[int]]()
+        paragraphs = Sorter(dtype_of(_PARAGRAPHS), _PARAGRAPHS.names, unit.scratch("x").parent, self.plan.nbytes)
         for pages in self.pages(np.ascontiguousarray(rows["doc_id"])):
-            found = [list(self._cuts(page, partner[_id(page)])) for page in pages]
-            less = [_without(page, [row[1] for row in own]) for page, own in zip(pages, found, strict=True)]
-            kept += sorted((_id(page),) for page in self.judged(less, timings).kept)
-            cuts += itertools.chain.from_iterable(found)
+            found = {_id(page): list(self._cuts(page, partner[_id(page)])) for page in pages}
+            less = [_without(page, [row[1] for row in found[_id(page)]]) for page in pages]
+            passed = {_id(page) for page in self.judged(less, timings).kept}
+            kept += sorted((document,) for document in passed)
+            cuts += itertools.chain.from_iterable(found.values())
+            for page in pages:
+                if _id(page) in passed:
+                    gone = [row[1] for row in found[_id(page)]] if self.run.recipe.match.keep == "first" else []
+                    paragraphs.add(self._stays(page, partner[_id(page)], gone))
         write_blocks(unit.path(f"{self.name}.cuts.parquet"), REPEATED, iter([np.array(cuts, dtype_of(REPEATED))]))
+        write_blocks(unit.path(f"{self.name}.paragraphs.parquet"), _PARAGRAPHS, paragraphs.blocks())
         return self.commit_table(unit, _DOCUMENTS, iter([np.array(kept, dtype_of(_DOCUMENTS))]))
+
+    def _stays(self, page: Document, partner: int, gone: Sequence[int]) -> Rows:
+        """The paragraphs of a page but those of the numbers `gone`."""
+        hashes = self.hashes(page)
+        rows = np.empty(len(hashes), dtype_of(_PARAGRAPHS))
+        rows["partner"], rows["hash"], rows["doc_id"], rows["paragraph"] = (
+            partner,
+            hashes,
+            _id(page),
+            range(len(hashes)),
+        )
+        return np.delete(rows, gone)
 
     def _cuts(self, page: Document, partner: int) -> Iterator[tuple[int, int, int, int]]:
         """The paragraphs that `partner` had lost, as rows of `REPEATED`."""
@@ -235,12 +261,19 @@ class DecideReturns(_Task):
         back = passed[~np.isin(passed, changed["doc_id"])]
         write_blocks(unit.path(f"{self.name}.changed.parquet"), GONE, iter([changed]))
         write_blocks(unit.path(f"{self.name}.parquet"), _DOCUMENTS, iter([back.view(dtype_of(_DOCUMENTS))]))
+        write_blocks(unit.path(f"{self.name}.paragraphs.parquet"), _PARAGRAPHS, self._paragraphs(back))
         shards = distinct(np.concatenate((back, changed["doc_id"])) >> np.uint64(32))
         return unit.commit(Ledger(), facts={"returned": len(back), "shards": shards.tolist()})
 
     def _documents(self, names: Sequence[str]) -> NDArray[np.uint64]:
         blocks = (block["doc_id"] for name in names for block in stream_rows(self.made(name), _AGAIN))
         return np.concatenate([np.empty(0, np.uint64), *blocks])
+
+    def _paragraphs(self, back: NDArray[np.uint64]) -> Iterator[Rows]:
+        """Those of what comes back."""
+        streams = [stream_rows(self.made(f"{name}.paragraphs"), _AGAIN) for name in self.orphans]
+        for block in merged(streams, _PARAGRAPHS.names):
+            yield block[np.isin(block["doc_id"], back)]
 
     def _gone(self, unit: Unit, passed: NDArray[np.uint64]) -> DocumentSet:
         """All but the documents that were judged and stay, and the orphans that pass: these are still to be decided. A
@@ -306,10 +339,83 @@ class DecideReturns(_Task):
 
 
 @dataclass(frozen=True, slots=True)
-class CorrectShard(_Task):
-    """A shard's decisions, with what comes back and for whom others go now."""
+class FindRepeated(_Judge):
+    """Paragraphs that documents of a shard have lost to a document in whose place another came back.
+
+    Those of documents that `refine` drops count for nothing.
+    """
 
     returns: str
+    partners: str | None
+    """The unit that judged the shard's own partners, if it has any."""
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        rows = self._lost()
+        for pages in self.pages(distinct(rows["doc_id"])):
+            for page in pages:
+                first, last = (
+                    np.searchsorted(rows["doc_id"], _id(page)),
+                    np.searchsorted(rows["doc_id"], _id(page), "right"),
+                )
+                rows["hash"][first:last] = self.hashes(page)[rows["paragraph"][first:last]]
+        write_blocks(unit.path(f"{self.name}.parquet"), _PARAGRAPHS, iter([sort_rows(rows, _PARAGRAPHS.names)]))
+        return unit.commit(Ledger(), facts={"rows": len(rows), "shards": [self.shard] if len(rows) else []})
+
+    def _lost(self) -> Rows:
+        """The paragraphs by their documents, their hashes still open."""
+        replaced = [block["partner"] for block in stream_rows(self.made(f"{self.returns}.paragraphs"), _AGAIN)]
+        dropped = [block["doc_id"] for block in stream_rows(self.made(self.partners), _AGAIN)] if self.partners else []
+        table = pq.read_table(self.run.file("match", self.shard), columns=REPEATED.names)
+        table = table.filter(pc.is_valid(table["paragraph"]))
+        table = table.filter(
+            pa.array(
+                np.isin(table["partner"].to_numpy(), np.concatenate([_NOTHING, *replaced]))
+                & ~np.isin(table["doc_id"].to_numpy(), np.concatenate([_NOTHING, *dropped]))
+            )
+        )
+        rows = np.zeros(table.num_rows, dtype_of(_PARAGRAPHS))
+        for name in ("partner", "doc_id", "paragraph"):
+            rows[name] = table[name].to_numpy()
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class RenameRepeated(_Task):
+    """Which paragraph each of these repeats now: one of a document that came back, else the first of themselves.
+
+    A row that names itself comes back.
+    """
+
+    returns: str
+    found: tuple[str, ...]
+
+    def work(self, unit: Unit, timings: Timings) -> Manifest:
+        keys = _PARAGRAPHS.names[:2]
+        renamed = Sorter(dtype_of(REPEATED), REPEATED.names, unit.scratch("x").parent, self.plan.nbytes)
+        streams = [stream_rows(self.made(name), _AGAIN) for name in (f"{self.returns}.paragraphs", *self.found)]
+        blocks = (block["doc_id"] for block in stream_rows(self.made(self.returns), _AGAIN))
+        back = np.concatenate([_NOTHING, *blocks])
+        for block in groups_whole(merged(streams, keys), keys[0]):
+            came = np.isin(block["doc_id"], back)
+            order = np.lexsort((block["paragraph"], block["doc_id"], ~came, block["hash"], block["partner"]))
+            block, came = block[order], came[order]
+            starts = first_of_groups(block, keys)
+            first = np.repeat(starts, np.diff(starts, append=len(block)))
+            asked = ~came & (came[first] | (self.run.recipe.match.keep == "first"))
+            rows = np.empty(int(asked.sum()), renamed.dtype)
+            rows["doc_id"], rows["paragraph"] = block["doc_id"][asked], block["paragraph"][asked]
+            rows["partner"] = block["doc_id"][first][asked]
+            rows["partner_paragraph"] = block["paragraph"][first][asked]
+            renamed.add(rows)
+        return self.commit_table(unit, REPEATED, renamed.blocks())
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectShard(_Task):
+    """A shard's decisions, with what comes back, for whom others go now, and what paragraphs repeat."""
+
+    returns: str
+    renamed: str
     judged: tuple[str, ...]
     """The unit that judged the shard's orphans, if it has any."""
 
@@ -320,11 +426,21 @@ class CorrectShard(_Task):
         table = pq.read_table(self.run.file("match", shard_number(self.name)))
         others = np.concatenate((back, changed["doc_id"]))
         stays = table.filter(pa.array(~np.isin(table["doc_id"].to_numpy(), others)))
-        lost = table_of_rows(REPEATED, cuts[np.isin(cuts["doc_id"], back)])
+        renamed = rows_of_shard([self.made(self.renamed)], REPEATED, self.name)
+        stays = stays.filter(pa.array(~_among(stays, renamed)))
+        again = (renamed["doc_id"] == renamed["partner"]) & (renamed["paragraph"] == renamed["partner_paragraph"])
+        lost = table_of_rows(REPEATED, np.concatenate([cuts[np.isin(cuts["doc_id"], back)], renamed[~again]]))
         table = pa.concat_tables([stays, whole_table(changed, np.empty(0, np.uint64)), parts_table(lost)])
         table = table.sort_by([("doc_id", "ascending"), ("paragraph", "ascending")])
         write_table(unit.path(f"{self.name}.parquet"), table)
         return unit.commit(Ledger())
+
+
+def _among(decisions: pa.Table, paragraphs: Rows) -> NDArray[np.bool_]:
+    """Which decisions are of one of the paragraphs."""
+    known = set(zip(paragraphs["doc_id"].tolist(), paragraphs["paragraph"].tolist(), strict=True))
+    own = zip(decisions["doc_id"].to_pylist(), decisions["paragraph"].to_pylist(), strict=True)
+    return np.fromiter((each in known for each in own), np.bool_, decisions.num_rows)
 
 
 def _id(document: Document) -> int:
@@ -390,10 +506,25 @@ def _steps(run: Run, shared: Mapping[str, Any]) -> Iterator[Step]:
     if inputs["units"] is None or not passed:
         return
     yield Step("return", [DecideReturns(run, "returns", inputs, passed, judged)])
+    returns = run.manifest("returned", "returns")
+    if returns is None or not returns.facts["shards"]:
+        return
+    found = []
+    for n in sorted(shards):
+        mine = f"partners-{n:05d}" if n in asked else None
+        read = made_of(n, "returns", mine) if mine else made_of(n, "returns")
+        found.append(FindRepeated(run, f"repeated-{n:05d}", read, n, "returns", mine))
+    yield Step("repeated", found)
+    names = tuple(task.name for task in found)
+    inputs = {"units": digest_of(*(run.manifest("returned", name) for name in ("returns", *names)))}
+    if inputs["units"] is None:
+        return
+    yield Step("rename", [RenameRepeated(run, "renamed", inputs, "returns", names)])
     corrected = []
-    for n in _shards(run, ["returns"]):
+    for n in _shards(run, ["returns", "renamed"]):
         own = (f"orphans-{n:05d}",) if n in lost else ()
-        corrected.append(CorrectShard(run, shard_name(n), made_of(n, "returns", *own), "returns", own))
+        read = made_of(n, "returns", "renamed", *own)
+        corrected.append(CorrectShard(run, shard_name(n), read, "returns", "renamed", own))
     yield Step("correct", corrected)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from ccbuild.contamination.account import Account
 from ccbuild.contamination.benchmarks import Item
 from ccbuild.contamination.overlaps import CHARACTERS, SURE, WHOLE, WORDS, Benchmarks
+from ccbuild.dedup.words import MARK, TABLE_SIZE, WORD, character_classes
 
 ITEM = "Marie Skłodowska discovered polonium in 1898, and was the first person who won the Nobel prize in two sciences."
 
@@ -119,3 +122,105 @@ def test_nothing_to_look_for_and_nothing_to_look_in() -> None:
     assert list(index(ITEM).find([])) == []
     assert list(index(ITEM).find(["", "\ud800", "\U0010ffff" * 99])) == []
     assert index("", " ", "short", ITEM).short.tolist() == [True, True, True, False]
+
+
+def letters(text: str) -> list[tuple[str, bool, bool]]:
+    """(letter, whether a word begins at it, whether one goes on in it) of what is compared, in plain Python."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).replace("\u0131", "i")
+    plain = re.sub("[\u1100-\u11ff]+", lambda jamo: unicodedata.normalize("NFC", jamo[0]), plain)
+    found: list[tuple[str, bool, bool]] = []
+    inside = False
+    for c in plain:
+        kind = int(character_classes()[ord(c)]) if ord(c) < TABLE_SIZE else 0
+        skipped = c in "\u0640\u02bb\u02bc\ufe0f" or (kind == MARK and unicodedata.combining(c) in {7, 8, 30, 220, 230})
+        if kind and not skipped:
+            found.append((c, kind == WORD and not inside, kind == MARK or (kind == WORD and inside)))
+        inside = kind == WORD or (inside and kind == MARK)
+    return found
+
+
+def held(item: str, document: str) -> bool:
+    """Whether `document` holds `item`, by the rules of `overlaps` and by comparing each place with each."""
+    first, second = letters(item), letters(document)
+    if weight(first) < WHOLE:
+        return False
+    for i, j in itertools.product(range(len(first)), range(len(second))):
+        size = words = 0
+        for a, b in zip(first[i:], second[j:], strict=False):
+            if a[0] != b[0]:
+                break
+            size, words = size + 1, words + (a[1] and b[1])
+        words -= any(letter[2] for letter in (*first[i + size :][:1], *second[j + size :][:1]))
+        if weight(first[i : i + size]) >= CHARACTERS or (words >= WORDS and size >= SURE) or size == len(first):
+            return True
+    return False
+
+
+def weight(found: list[tuple[str, bool, bool]]) -> int:
+    return sum(2 if re.match("[\u3041-\u9fff\uac00-\ud7a3]", letter[0]) else 1 for letter in found)
+
+
+ALPHABETS = (
+    "a b c ",  # words of a letter
+    "aé, b\u0301ﬁßSsıI",
+    "漢字か\u3099がｶﾞ",
+    "가나 각\u1100\u1161",
+    "अब ि् \u0902",
+    "কো\u09c7\u09be ",
+    "مح\u0640 \ufefb\u064e",
+    "oʻo\u02bc '\u2764\ufe0f",
+    "กำ ข",
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_comparison_of_each_place_with_each_finds_the_same(data: st.DataObject) -> None:
+    """Items of all lengths about the bounds, whole or in part, amid like text in which all else may chance to equal."""
+    alphabet = data.draw(st.sampled_from(ALPHABETS))
+    chance = random.Random(data.draw(st.integers(0, 1 << 32)))
+    size = data.draw(st.integers(10, 30) | st.integers(40, 80))
+    item = "".join(chance.choices(alphabet, k=size))
+    start, end = sorted(chance.choices(range(size + 1), k=2)) if chance.random() < 0.5 else (0, size)
+    around = ["".join(chance.choices(alphabet, k=chance.randrange(9))) for _ in range(2)]
+    part = item[start:end]
+    if chance.random() < 0.3:
+        part = chance.choice([unicodedata.normalize("NFD", part), unicodedata.normalize("NFC", part), part.upper()])
+    document = part.join(around)
+    assert bool(shared(index(item), document)) == held(item, document)
+
+
+def test_a_short_item_of_ideographs_is_found_wherever_it_stands() -> None:
+    """Of 13 characters a seed must be met at each of the places that a document may be asked at."""
+    text = "".join(chr(0x4E00 + 7 * n) for n in range(16))
+    for size, before in itertools.product(range(13, 17), range(12)):
+        assert shared(index(text[:size]), "x" * before + text[:size] + "y") == [text[:size]], (size, before)
+
+
+def test_few_characters_are_no_overlap_though_they_are_thirteen_words() -> None:
+    """Numbers of pages stand everywhere."""
+    numbers = " ".join(map(str, range(1, 15)))
+    item = index(f"The pages {numbers} are those that were lost in the fire of that year, and nobody has a copy.")
+    for before in range(12):
+        assert shared(item, f"{'x ' * before}page {numbers} next") == []
+
+
+@pytest.mark.parametrize(
+    ("written", "other"),
+    [
+        ("eine große Straße", "EINE GROSSE STRASSE"),
+        ("the ﬁrst ofﬁce", "the first office"),
+        ("kadın sığır", "KADIN SIĞIR"),
+        ("oʻzbek soʻzi", "o'zbek so\u2018zi"),
+        ("п\u02bcять об\u02bcєктів", "п'ять об\u2019єктів"),
+        ("محـــمد", "محمد"),
+        ("\ufefb شيء", "لا شيء"),
+        ("보도했다", unicodedata.normalize("NFD", "보도했다")),
+        ("কোথায়", unicodedata.normalize("NFD", "কোথায়")),
+        ("ｶﾞｷﾞ", "ガギ"),
+        ("ok \u2764\ufe0f yes", "ok yes"),
+    ],
+)
+def test_one_text_in_two_spellings(written: str, other: str) -> None:
+    amid = ("the words that stand before it and ", " the words that stand behind it")
+    assert shared(index(written.join(amid)), f"so {other.join(amid)}.") == [other.join(amid)]

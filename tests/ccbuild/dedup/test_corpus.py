@@ -265,7 +265,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             dedup_files(Corpus([str(path)]), CorpusConfig())
     pq.write_table(pa.table({"text": [1]}), broken)
-    with pytest.raises(InputError, match="no text column"):
+    with pytest.raises(InputError, match="is int64, no text"):
         dedup_files(Corpus([str(broken)]), CorpusConfig())
     with pytest.raises(InputError, match="both become"):
         dedup_files(Corpus([write_json_lines(tmp_path / "a.jsonl", [])] * 2), CorpusConfig(), tmp_path / "o")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
 import numpy as np
 import pytest
 from numba import njit
@@ -146,6 +150,11 @@ def test_prose_is_no_junk() -> None:
             id="code",
         ),
         pytest.param(
+            "Here is an example of how to create a matrix. If you want to use it in a formula of your own, copy it to "
+            "the Commands window.\nA =left[matrix{A_11#A_12#dotsaxis#A_{1n}##A_21#{} #{}#A_{2n}##dotsvert#{}}right]",
+            id="a formula",
+        ),
+        pytest.param(
             "The command takes the name of a colour, which may be written in small letters or in capitals, and a "
             "number for how much of it there is\n" + "acute\na mark above\nbar\na line above\nbold\nheavy\ndot",
             id="menu",
@@ -173,16 +182,45 @@ def test_a_language_that_is_hardly_known_is_no_two(cascade: Cascade, sure: tuple
     assert shared(cascade, ["a" * 600, "б" * 500], sure)  # another script is another language
 
 
-def shared(cascade: Cascade, paragraphs: list[str], sure: tuple[float, float]) -> bool:
+@pytest.mark.parametrize(("sure", "mixed"), [((0.9, 0.35), True), ((0.9, 0.25), False)])
+def test_another_script_is_no_other_language_where_nothing_is_known_of_it(
+    cascade: Cascade, sure: tuple[float, float], mixed: bool
+) -> None:
+    """Names and commands in Chinese prose."""
+    assert shared(cascade, ["а" * 600, "b" * 500], sure) is mixed
+
+
+@pytest.mark.parametrize(
+    ("codes", "mixed"), [("gl pt", False), ("da no", False), ("mk sr", False), ("gl en", True), ("mk ru", True)]
+)
+def test_neighbours_make_no_mixture(cascade: Cascade, codes: str, mixed: bool) -> None:
+    for pair in (codes.split(), codes.split()[::-1]):
+        assert shared(cascade, ["a" * 600, "b" * 500], (0.9, 0.9), pair) is mixed
+
+
+def shared(
+    cascade: Cascade, paragraphs: list[str], sure: tuple[float, float], pair: Sequence[str] = ("om", "so")
+) -> bool:
     """Whether a page is mixed whose paragraphs are answered with two codes and these scores."""
-    folded, (first, second) = fold(["\n".join(paragraphs)]), sorted(map(cascade.names.index, ("om", "so")))
+    folded, (first, second) = fold(["\n".join(paragraphs)]), map(cascade.names.index, pair)
     room = room_for(folded, 5, cascade.asked.model, cascade.asked.supplement)
     border = len(paragraphs[0])
     spans = np.array([[0, border], [border + 1, len(folded.points)]])
     said, shares = np.array([first, second, 0]), np.array([min(sure), 0.55, 0.45])
     page = folded.points, spans, np.arange(2), np.array([first, second]), np.array(sure)
-    from_python = njit(kernels._shared.py_func)  # the other has no door to Python
-    return bool(from_python(*page, said, shares, cascade.asked, room))
+    return bool(from_python()(*page, said, shares, cascade.asked, room))
+
+
+@cache
+def from_python() -> Any:
+    """What tells a mixture; itself it has no door to Python."""
+    return njit(kernels._shared.py_func)
+
+
+def test_names_in_latin_letters_do_not_hide_chinese(cascade: Cascade) -> None:
+    text = "本 FAQ 的第一版由 J.H.M. Dassen（Ray）和 Chuck Stickelman 撰写和维护。重写的作者是 Susan G. Kleinmann。"
+    assert cascade.identify([text])[0].code == "zh-Hans"
+    assert cascade.explain(text)[0]["script"] == "Hani"
 
 
 def test_letters_are_counted_by_script() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 from ccbuild.text import elements
 from ccbuild.text.blocks import parse
 from ccbuild.text.clean import paragraphs
+from ccbuild.text.kernels import blocks as block_kernels
+from ccbuild.text.kernels import tags as tag_kernels
 from ccbuild.text.page import ExtractConfig, PageText, page_text
 
 
@@ -129,3 +133,11 @@ def test_the_text_of_a_page_is_clean(text: str) -> None:
     found = page_text("response", 200, "text/html", text.encode(), ExtractConfig())
     if isinstance(found, PageText):
         assert paragraphs("\n".join(found.paragraphs)) == found.paragraphs
+
+
+def test_both_copies_of_the_end_of_a_comment_are_the_same() -> None:
+    """Numba's cache follows one file, so that the function stands in both; what it reads has one value."""
+    one, other = block_kernels._after_comment.py_func, tag_kernels._after_comment.py_func
+    assert inspect.getsource(one) == inspect.getsource(other)
+    for name in set(one.__code__.co_names) & vars(block_kernels).keys():
+        assert getattr(block_kernels, name) == getattr(tag_kernels, name)

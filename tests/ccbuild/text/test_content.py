@@ -224,6 +224,16 @@ def test_no_class_takes_a_long_paragraph_of_an_article(name: str) -> None:
     assert found == [*BODY[:2], inner, *BODY[4:]]
 
 
+@pytest.mark.parametrize("name", ["sidebar", "related"])
+def test_a_box_of_prose_between_prose_stays_and_a_column_of_it_goes(name: str) -> None:
+    """A book sets apart what it tells besides (DocBook's `sidebar`); a column stands before or behind all the prose."""
+    box = " ".join(BODY[2:4])
+    aside, rest = f'<div class="{name}"><p>{box}</p></div>', BODY[4:]
+    assert extracted(f"<article>{p(BODY[:2])}{aside}{p(rest)}</article>") == [*BODY[:2], box, *rest]
+    assert extracted(f"<div>{p([*BODY[:2], *rest])}{aside}</div>") == [*BODY[:2], *rest]
+    assert extracted(f"<div>{aside}{p([*BODY[:2], *rest])}</div>") == [*BODY[:2], *rest]
+
+
 def test_comments_by_choice() -> None:
     said = [f"{sentence(i)} {sentence(i + 50)}" for i in range(200, 203)]
     html = SITE % f"<article>{p(BODY)}</article><section class=comments>{p(said)}</section>"

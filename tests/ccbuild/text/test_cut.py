@@ -48,6 +48,12 @@ def test_where_a_line_is_cut(line: str, parts: list[str]) -> None:
     assert list(cut_lines([line], 14)) == parts
 
 
+def test_a_run_of_marks_takes_no_time_that_grows_with_its_square() -> None:
+    """45 seconds, where each mark was tried as the first of what ends a sentence."""
+    line = "word, word. " + "." * (10 * LONGEST) + " word"
+    assert "".join(cut_lines([line])).replace(" ", "") == line.replace(" ", "")
+
+
 def test_words_are_counted_as_before() -> None:
     line = novel(30_000, " ", ".", LATIN)
     parts = list(cut_lines([line]))
