@@ -45,6 +45,9 @@ class VocabularyConfig:
     seeds: Literal["weighted", "sentencepiece"] = setting("weighted", before="sentencepiece")
     """Where a unigram model's candidates come from: substrings weighted by how often they occur, or SentencePiece's
     own, which count each word once, so that frequent words get no piece. XLM-R: sentencepiece."""
+    frequent_words: int = setting(1000, before=0)
+    """Words of each language that are pieces with `seeds: weighted`, the most frequent of letters that occur at least
+    twice; half of `size` at most. 0: only where they pay. XLM-R: none."""
     byte_fallback: bool = False
     """Spell characters that have no piece by their UTF-8 bytes, 256 pieces, in place of <unk>. XLM-R: no."""
     split_digits: bool = False
@@ -74,6 +77,7 @@ class VocabularyConfig:
         lowest = {
             "size": 8,
             "min_count": 1,
+            "frequent_words": 0,
             "max_word_chars": 16,
             "max_piece_chars": 1,
             "threads": 1,

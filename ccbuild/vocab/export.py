@@ -79,6 +79,7 @@ def _tokenizer(model: bytes) -> dict[str, Any]:
         if types[i] == USER_DEFINED
     ]
     metaspace = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "always", "split": True}
+    space = {"type": "Split", "pattern": {"String": " "}, "behavior": "Removed", "invert": False}  # no other, as there
     fallback = BYTE in types
     return {
         "version": "1.0",
@@ -86,7 +87,7 @@ def _tokenizer(model: bytes) -> dict[str, Any]:
         "padding": None,
         "added_tokens": [*added, {"id": len(vocabulary) - 1, **_added_token("<mask>")}],
         "normalizer": normalizer(charsmap(model)),
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [space, metaspace]},
         "post_processor": _post_processor(),
         "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, metaspace]} if fallback else metaspace,
         "model": _bpe(vocabulary, fallback) if is_bpe(model) else _unigram(vocabulary, fallback),

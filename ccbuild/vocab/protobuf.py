@@ -9,7 +9,7 @@ Wire format: https://protobuf.dev/programming-guides/encoding/
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ccbuild.errors import DataError
 
@@ -25,7 +25,7 @@ __all__ = [
     "piece_types",
     "replace_normalizer",
     "round_scores",
-    "without_seed_file",
+    "with_pieces",
 ]
 
 _PIECE, _TEXT, _SCORE, _NORMALIZER_SPEC, _CHARSMAP = 1, 1, 2, 3, 2
@@ -33,10 +33,10 @@ _SPACE = "▁".encode()
 SCORE_STEP = 2**-8
 """Scores are rounded to this (nats), so that float32 and float64 readers segment alike."""
 _TYPE = 3
-_TRAINER_SPEC, _MODEL_TYPE, _SEED_FILE, _BPE = 2, 3, 54, 2
+_TRAINER_SPEC, _MODEL_TYPE, _SIZE, _BPE = 2, 3, 4, 2
 NORMAL, USER_DEFINED, BYTE = 1, 4, 6
 """Types of pieces."""
-_LENGTH_DELIMITED = 2
+_LENGTH_DELIMITED, _FLOAT = 2, 5
 _FIXED = {1: 8, 5: 4}
 
 
@@ -68,12 +68,22 @@ def replace_normalizer(model: bytes, spec: bytes) -> bytes:
     return b"".join(tagged if number == _NORMALIZER_SPEC else raw for number, _, raw in fields(model))
 
 
-def without_seed_file(model: bytes) -> bytes:
-    """`model` without the path of the file that its candidates were read from."""
-    parts = []
+def with_pieces(model: bytes, pieces: Sequence[tuple[str, float]]) -> bytes:
+    """`model` with `pieces`, of text and score, in the place of its own that are neither control, symbol nor byte."""
+    parts, specs, count = [], [], len(pieces)
     for number, value, raw in fields(model):
+        if number != _PIECE:
+            specs.append((number, value, raw))
+        elif _type_of(value) != NORMAL:
+            parts.append(raw)
+            count += 1
+    for text, score in pieces:
+        inner = _delimited(_TEXT, text.encode()) + _encode(_SCORE << 3 | _FLOAT) + struct.pack("<f", score)
+        parts.append(_delimited(_PIECE, inner))
+    for number, value, raw in specs:
         if number == _TRAINER_SPEC:
-            raw = _delimited(number, b"".join(inner for field, _, inner in fields(value) if field != _SEED_FILE))
+            size = _encode(_SIZE << 3) + _encode(count)
+            raw = _delimited(number, b"".join(size if field == _SIZE else inner for field, _, inner in fields(value)))
         parts.append(raw)
     return b"".join(parts)
 
@@ -121,8 +131,12 @@ def piece_types(model: bytes) -> list[int]:
     types = []
     for number, value, _ in fields(model):
         if number == _PIECE:
-            types.append(next((_varint(inner, 0)[0] for field, inner, _ in fields(value) if field == _TYPE), NORMAL))
+            types.append(_type_of(value))
     return types
+
+
+def _type_of(piece: bytes) -> int:
+    return next((_varint(inner, 0)[0] for field, inner, _ in fields(piece) if field == _TYPE), NORMAL)
 
 
 def is_bpe(model: bytes) -> bool:

@@ -3,9 +3,11 @@
 SentencePiece seeks its candidates in the distinct words and counts each word once, however often it occurs, so that
 frequent words get no piece. Here a candidate counts as often as the words that hold it.
 
-A candidate is a substring of a word, of two characters or more, that no single character always follows: what is
-always followed by the same one is worth less than what is longer. Its score is SentencePiece's own, its count times its
-length. They are found in the sorted suffixes of all words, a range of beginnings at a time, so that memory is bounded.
+A candidate is a substring of a word, of two characters or more, that no single character always follows and none
+always stands before: what is always beside the same one is worth less than what is longer, and would only take the
+place of another. Its score is SentencePiece's own, its count times its length, the count lowered by one occurrence
+(`unigram.discounted`). They are found in the sorted suffixes of all words, a range of beginnings at a time, so that
+memory is bounded.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ccbuild.progress import counted
+from ccbuild.vocab.joints import spelled
+from ccbuild.vocab.unigram import discounted
 
 __all__ = ["weighted_seeds"]
 
@@ -27,24 +31,23 @@ _PER_KEY = 3
 """Characters in one sort key of 64 bits."""
 _BYTES_PER_SUFFIX = 160
 """Memory that a suffix takes while its range is sorted, with the default length of a piece."""
-_WORDS_AT_ONCE = 1 << 16
 _CHARACTERS_AT_ONCE = 1 << 22
 
 
 def weighted_seeds(
-    words: pa.Array, counts: NDArray[np.int64], often: NDArray[np.bool_], *, most: int, longest: int, megabytes: int
+    words: pa.Array, counts: NDArray[np.int64], times: NDArray[np.int64], *, most: int, longest: int, megabytes: int
 ) -> Iterator[tuple[str, int]]:
     """(candidate, score) of the `most` that score highest, with every character: the highest first, then by text.
 
-    `words`: distinct, sorted; `counts`: how often each occurs, weighted; `often`: whether it occurs at least twice, for
-    what stands in one word alone must. `longest`: characters of the longest candidate. Memory: some `megabytes`, 10
+    `words`: distinct, sorted; `counts`: how often each occurs, weighted; `times`: without weights. What occurs
+    once is no candidate. `longest`: characters of the longest candidate. Memory: some `megabytes`, 10
     bytes a character of the words, and 40 for each candidate that is kept; the answer does not depend on it.
 
     >>> words, counts = pa.array(["ab", "abc"], pa.large_string()), np.array([5, 2])
-    >>> list(weighted_seeds(words, counts, counts > 1, most=9, longest=4, megabytes=1))
-    [('ab', 14), ('a', 7), ('b', 7), ('abc', 6), ('bc', 4), ('c', 2)]
+    >>> list(weighted_seeds(words, counts, counts, most=9, longest=4, megabytes=1))
+    [('ab', 12), ('a', 7), ('b', 7), ('abc', 6), ('c', 2)]
     """
-    text = _Text.of(words, counts, often)
+    text = _Text.of(words, counts, times)
     found = _Best(most)
     ranges = _ranges(text, max(megabytes * 1_000_000 // _BYTES_PER_SUFFIX, 1))
     for low, high in counted(ranges, "ranges of beginnings", len(ranges)):
@@ -64,19 +67,17 @@ class _Text:
     word: NDArray[np.uint32]
     """The word of each, by number."""
     counts: NDArray[np.int64]
-    often: NDArray[np.bool_]
+    times: NDArray[np.int64]
 
     @classmethod
-    def of(cls, words: pa.Array, counts: NDArray[np.int64], often: NDArray[np.bool_]) -> _Text:
+    def of(cls, words: pa.Array, counts: NDArray[np.int64], times: NDArray[np.int64]) -> _Text:
         runs, lefts, numbers = [np.empty(0, np.uint32)], [np.empty(0, np.uint16)], [np.empty(0, np.uint32)]
-        for start in range(0, len(words), _WORDS_AT_ONCE):
-            batch: list[str] = words[start : start + _WORDS_AT_ONCE].to_pylist()
-            length = np.fromiter(map(len, batch), np.int64, len(batch))
-            runs.append(np.frombuffer("".join(batch).encode("utf-32-le"), np.uint32))
+        for rows, _, points, length in spelled(words):
+            runs.append(points)
             ends = np.repeat(np.cumsum(length), length)
             lefts.append(np.minimum(ends - np.arange(len(ends)), 0xFFFF).astype(np.uint16))
-            numbers.append(np.repeat(np.arange(start, start + len(batch), dtype=np.uint32), length))
-        return cls(np.concatenate(runs), np.concatenate(lefts), np.concatenate(numbers), counts, often)
+            numbers.append(np.repeat(np.arange(rows.start, rows.stop, dtype=np.uint32), length))
+        return cls(np.concatenate(runs), np.concatenate(lefts), np.concatenate(numbers), counts, times)
 
     def spell(self, start: int, length: int) -> str:
         return self.points[start : start + length].tobytes().decode("utf-32-le")
@@ -135,8 +136,10 @@ def _candidates(
     starts, length = starts[order], length[order]
     shared = _shared([key[order] for key in keys], length)
     words = text.word[starts]
+    before = np.where((starts > 0) & (text.word[starts - 1] == words), text.points[starts - 1], 0)  # in its word
+    turns = np.append(0, np.cumsum((before[1:] != before[:-1]) | (before[1:] == 0)))
     total = np.append(0, np.cumsum(text.counts[words]))
-    often = np.append(0, np.cumsum(text.often[words], dtype=np.int64))
+    seen = np.append(0, np.cumsum(text.times[words]))
     found: list[tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]] = []
     longer = np.full(len(starts), -1)  # where the candidate that is longer by one, and begins at this row, ends
     for size in range(longest, 1, -1):
@@ -144,9 +147,11 @@ def _candidates(
         borders = np.append(np.flatnonzero(shared < size), len(starts))
         end = borders[np.searchsorted(borders, first, side="right")]
         alone = longer[first] == end
-        several = (end - first > 1) | (often[end] > often[first])
-        kept = ~alone & several
-        score = (total[end] - total[first])[kept] * size
+        inside = (before[first] > 0) & (turns[end - 1] == turns[first]) & (size < longest)
+        several = seen[end] - seen[first] > 1
+        kept = ~alone & ~inside & several
+        rows = first[kept], end[kept]
+        score = np.rint(discounted(*(sums[rows[1]] - sums[rows[0]] for sums in (total, seen)))).astype(np.int64) * size
         found.append((starts[first[kept]], np.full(len(score), size, np.uint8), score))
         longer = np.full(len(starts), -1)
         longer[first] = end

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -33,9 +32,11 @@ from ccbuild.storage import Manifest, Unit, facts_of
 from ccbuild.vocab.alpha import alpha_plan
 from ccbuild.vocab.config import VocabularyConfig
 from ccbuild.vocab.export import vocabulary_files
-from ccbuild.vocab.protobuf import replace_normalizer, round_scores, without_seed_file
+from ccbuild.vocab.joints import cut_at_borders, spelled
+from ccbuild.vocab.protobuf import replace_normalizer, round_scores, with_pieces
 from ccbuild.vocab.seeds import weighted_seeds
 from ccbuild.vocab.texts import Texts
+from ccbuild.vocab.unigram import train_unigram
 from ccbuild.vocab.words import SPACE, add_rows, count_words, read_frequent, read_sizes
 
 __all__ = [
@@ -126,7 +127,7 @@ class Vocabulary:
 def training_megabytes(config: VocabularyConfig) -> int:
     """Most memory, MiB, that training takes, beside some 300 bytes for each distinct word over the first million.
 
-    Measured with 1.57 million words of 109 languages. Weighted candidates: 1,480 MiB for 250,000 pieces.
+    Measured with 1.57 million words of 109 languages. Weighted candidates: 1,292 MiB for 250,000 pieces.
     SentencePiece's own: 947 MiB for 8 MB of seeds, 1,167 for 32, 2,018 for 96; 4,524 for 250,000 pieces of 384 MB.
     """
     process, each = _TRAINING
@@ -183,18 +184,16 @@ def build_vocabulary(counts: Mapping[str, Path], config: VocabularyConfig) -> Vo
     needed = _needed_characters(languages, config)
     left_out = set(languages.characters) - set(needed) | set(_NEVER_PIECES)
     _add_unseen(languages, needed)
-    often = _often(languages, left_out, config)
+    times = _times(languages, left_out, config)
     words, weights = _without(*_add(languages), left_out)
     if not len(words):
         raise InputError(f"No word occurs {config.min_count} times. Lower vocab.min_count, or add text.")
     counts_given = _whole(words, weights, config)
-    with tempfile.TemporaryDirectory(prefix="ccbuild-") as folder:
-        seeds = Path(folder) / "seeds.tsv" if often is not None else None
-        if seeds is not None and often is not None:
-            with phase("seek candidates"):
-                _write_seeds(seeds, words, counts_given, often, config)
+    if times is None:
         with phase(f"train SentencePiece on {len(words):,} words"):
-            model = _train(words, counts_given, config, seeds)
+            model = _train(_rows(words, counts_given), config)
+    else:
+        model = _train_weighted(words, counts_given, times, languages.frequent, config)
     processor = SentencePieceProcessor(model_proto=model)
     size = processor.get_piece_size()
     if config.hard_limit and size < config.size:
@@ -233,7 +232,9 @@ class _Languages:
     words: list[pa.Array] = field(default_factory=list)
     weights: list[NDArray[np.float64]] = field(default_factory=list)
     times: list[NDArray[np.int64]] = field(default_factory=list)
-    """How often each word occurs, 2 for whatever is more."""
+    """How often each word occurs, before alpha."""
+    frequent: set[str] = field(default_factory=set)
+    """The most frequent words of each language."""
     seen: dict[str, Counter[str]] = field(default_factory=dict)
     """Code to character to how often it occurs."""
     characters: dict[str, float] = field(default_factory=dict)
@@ -248,6 +249,7 @@ def _weigh(counts: Mapping[str, Path], config: VocabularyConfig) -> _Languages:
     languages = _Languages(alpha_plan(sizes, config.alpha, cap=config.cap))
     factors = {code: share / sizes[code] for code, share in languages.plan.items()}
     least = min(factors.values())
+    most = min(config.frequent_words, config.size // (2 * len(factors)))
     for code in counted(languages.plan, "languages", len(languages.plan)):
         words, numbers, floor, lost = read_frequent(counts[code], config.min_count, config.max_words)
         if lost:
@@ -255,25 +257,32 @@ def _weigh(counts: Mapping[str, Path], config: VocabularyConfig) -> _Languages:
         factor = factors[code] / least
         languages.words.append(words)
         languages.weights.append(np.multiply(numbers, factor, dtype=np.float64))
-        languages.times.append(np.minimum(numbers, 2))
+        languages.times.append(numbers)
+        languages.frequent.update(_frequent_words(words, numbers, most, config.max_piece_chars))
         languages.seen[code] = _characters(words, numbers)
         for character, number in languages.seen[code].items():
             languages.characters[character] = languages.characters.get(character, 0.0) + number * factor
     return languages
 
 
-def _spelled(words: pa.Array) -> Iterator[tuple[slice, list[str], NDArray[np.uint32], NDArray[np.int64]]]:
-    """In batches: which rows, their words, the code points of all of them in one run, and each word's length."""
-    for start in range(0, len(words), _ROWS_AT_ONCE):
-        batch: list[str] = words[start : start + _ROWS_AT_ONCE].to_pylist()
-        points = np.frombuffer("".join(batch).encode("utf-32-le"), np.uint32)
-        yield slice(start, start + len(batch)), batch, points, np.fromiter(map(len, batch), np.int64, len(batch))
+def _frequent_words(words: pa.Array, numbers: NDArray[np.int64], most: int, longest: int) -> list[str]:
+    """The `most` words of letters that occur most often, twice or more, of those that can be a piece."""
+    fits = (numbers > 1) & (pc.utf8_length(words).to_numpy(zero_copy_only=False) <= longest)
+    rows = np.flatnonzero(fits & pc.starts_with(words, SPACE).to_numpy(zero_copy_only=False))
+    found: list[str] = []
+    for row in rows[np.argsort(-numbers[rows], kind="stable")]:
+        if len(found) == most:
+            break
+        word = words[row].as_py()
+        if len(word) > 1 and all(unicodedata.category(character)[0] in "LM" for character in word[1:]):
+            found.append(word)
+    return found
 
 
 def _characters(words: pa.Array, numbers: NDArray[np.int64]) -> Counter[str]:
     """How often each character occurs, most frequent first, then by code point."""
     total = np.zeros(_CODE_POINTS)
-    for rows, _, points, lengths in _spelled(words):
+    for rows, _, points, lengths in spelled(words):
         found, places = np.unique(points, return_inverse=True)
         total[found] += np.bincount(places, np.repeat(numbers[rows], lengths), len(found))
     occurring = np.flatnonzero(total)
@@ -327,23 +336,45 @@ def _add_unseen(languages: _Languages, needed: list[str]) -> None:
     languages.times.append(np.ones(len(unseen), np.int64))
 
 
-def _often(languages: _Languages, left_out: set[str], config: VocabularyConfig) -> NDArray[np.bool_] | None:
-    """Whether each word occurs at least twice, in the order of the words; None where candidates are not weighted."""
+def _times(languages: _Languages, left_out: set[str], config: VocabularyConfig) -> NDArray[np.int64] | None:
+    """How often each word occurs, before alpha; None where candidates are not weighted."""
     if not _is_weighted(config):
         return None
     words, times = add_rows(languages.words, languages.times)
     languages.times.clear()
-    return _without(words, times.astype(np.float64), left_out)[1] > 1
+    return _without(words, times.astype(np.float64), left_out)[1].astype(np.int64)
 
 
-def _write_seeds(
-    path: Path, words: pa.Array, counts: NDArray[np.int64], often: NDArray[np.bool_], config: VocabularyConfig
-) -> None:
-    """The candidates for SentencePiece, which leaves out what cannot be a piece: so there are twice as many."""
+def _train_weighted(
+    words: pa.Array,
+    counts: NDArray[np.int64],
+    times: NDArray[np.int64],
+    frequent: set[str],
+    config: VocabularyConfig,
+) -> bytes:
+    """The model's bytes, of candidates that are weighted by how often they occur."""
+    with phase("cut words where no piece goes on"):
+        parts, (counts, times) = cut_at_borders(words, [counts, times], config)
     chosen = {"longest": config.max_piece_chars, "megabytes": _SEARCH_MEGABYTES}
-    seeds = weighted_seeds(words, counts, often, most=2 * _candidates(config), **chosen)
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f"{seed}\t{score}\n" for seed, score in seeds)
+    with phase("seek candidates"):
+        seeds = list(weighted_seeds(parts, counts, times, most=_candidates(config), **chosen))
+    own = _META_PIECES + len(config.symbols) + _BYTE_PIECES * config.byte_fallback
+    kept = _kept(parts, counts, frequent, config.size - own - sum(len(seed) == 1 for seed, _ in seeds))
+    found = {seed for seed, _ in seeds}
+    seeds += [(word, count * len(word)) for word, count in kept.items() if word not in found]
+    with phase(f"train on {len(parts):,} parts of words"):
+        pieces = train_unigram(
+            parts, counts, times, seeds, size=config.size - own, threads=config.threads, kept=frozenset(kept)
+        )
+    shell = _train(iter([f"{SPACE}\t1"]), replace(config, size=own + 8))
+    return round_scores(with_pieces(shell, pieces))
+
+
+def _kept(parts: pa.Array, counts: NDArray[np.int64], frequent: set[str], room: int) -> dict[str, int]:
+    """The `frequent` words that can be a piece, and their counts: the most frequent, half of the `room` for pieces."""
+    there = pc.index_in(pa.array(sorted(frequent), parts.type), parts).drop_null().to_numpy()
+    order = there[np.argsort(-counts[there], kind="stable")][: max(room, 0) // 2]
+    return dict(zip(parts.take(pa.array(order)).to_pylist(), counts[order].tolist(), strict=True))
 
 
 def _candidates(config: VocabularyConfig) -> int:
@@ -365,7 +396,7 @@ def _without(words: pa.Array, weights: NDArray[np.float64], left_out: set[str]) 
     border = {ord(character): "\n" for character in left_out}
     hit = np.zeros(len(words), bool)
     parts: Counter[str] = Counter()
-    for rows, batch, points, lengths in _spelled(words):
+    for rows, batch, points, lengths in spelled(words):
         hit[rows] = np.logical_or.reduceat(bad[points], np.cumsum(lengths) - lengths)
         for row in np.flatnonzero(hit[rows]):
             for part in filter(None, batch[row].translate(border).split("\n")):
@@ -401,15 +432,16 @@ def _rows(words: pa.Array, counts: NDArray[np.int64]) -> Iterator[str]:
                 yield f"{word}\t{count}"
 
 
-def _train(words: pa.Array, counts: NDArray[np.int64], config: VocabularyConfig, seeds: Path | None) -> bytes:
-    """The model's bytes. Rows are normalised already, so it is trained on them as they are and then given `nmt_nfkc`.
+def _train(rows: Iterator[str], config: VocabularyConfig) -> bytes:
+    """The model's bytes, by SentencePiece, of rows `word TAB count`. They are normalised already, so it is trained on
+    them as they are and then given `nmt_nfkc`.
 
     A sentence iterator leaves no path in the bytes. SentencePiece reports through exceptions, its log is turned off.
     """
     writer = io.BytesIO()
     try:
         SentencePieceTrainer.train(
-            sentence_iterator=_rows(words, counts),
+            sentence_iterator=rows,
             model_writer=writer,
             model_type=config.model,
             input_format="tsv",
@@ -419,7 +451,6 @@ def _train(words: pa.Array, counts: NDArray[np.int64], config: VocabularyConfig,
             max_sentencepiece_length=config.max_piece_chars,
             max_sentence_length=4 * config.max_word_chars + 64,
             seed_sentencepiece_size=_candidates(config),
-            seed_sentencepieces_file=str(seeds or ""),
             byte_fallback=config.byte_fallback,
             split_digits=config.split_digits,
             user_defined_symbols=list(config.symbols),
@@ -430,11 +461,9 @@ def _train(words: pa.Array, counts: NDArray[np.int64], config: VocabularyConfig,
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise DataError(
-            f"SentencePiece refused {len(words)} rows: {error} Set another vocab.size, or add text."
-        ) from error
+        raise DataError(f"SentencePiece refused the words: {error} Set another vocab.size, or add text.") from error
     spec = SentencePieceNormalizer(rule_name="nmt_nfkc").serialized_normalizer_spec()
-    model = replace_normalizer(without_seed_file(writer.getvalue()), spec)
+    model = replace_normalizer(writer.getvalue(), spec)
     return round_scores(model) if config.model == "unigram" else model
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor
 
-from ccbuild.vocab import seeds
+from ccbuild.vocab import joints, seeds
 from ccbuild.vocab.config import VocabularyConfig
 from ccbuild.vocab.seeds import weighted_seeds
 from ccbuild.vocab.train import build_vocabulary
@@ -25,28 +25,28 @@ def test_examples() -> None:
 
 
 def counted_plainly(words: Counter[str], longest: int) -> dict[str, int]:
-    """Substring to score, by a loop."""
-    counts, times, followers = Counter[str](), Counter[str](), dict[str, Counter[str]]()
+    """Substring to score, by a loop, where all counts are twice the times: lowered by 1.5, and rounded to even."""
+    times, beside = Counter[str](), dict[str, tuple[set[str], set[str]]]()
     for word, count in words.items():
         for start in range(len(word)):
             for end in range(start + 1, min(len(word), start + longest) + 1):
                 part = word[start:end]
-                counts[part] += count
-                times[part] += min(count, 2)
-                after = word[end] if end < min(len(word), start + longest) else ""
-                followers.setdefault(part, Counter())[after] += count
+                times[part] += count
+                before, after = beside.setdefault(part, (set(), set()))
+                before.add(word[start - 1] if start and len(part) < longest else f"start {word} {start}")
+                after.add(word[end] if end < min(len(word), start + longest) else "")
     return {
-        part: count * len(part)
-        for part, count in counts.items()
-        if len(part) == 1 or (times[part] > 1 and not (len(followers[part]) == 1 and "" not in followers[part]))
+        part: 2 * count if len(part) == 1 else (2 * count - 2) * len(part)
+        for part, count in times.items()
+        if len(part) == 1 or (count > 1 and not any(len(side) == 1 and len(*side) == 1 for side in beside[part]))
     }
 
 
 def seeds_of(words: Counter[str], most: int = 1 << 20, longest: int = 5, megabytes: int = 1) -> list[tuple[str, int]]:
     ordered = sorted(words, key=str.encode)
-    counts = np.array([words[word] for word in ordered], np.int64)
+    times = np.array([words[word] for word in ordered], np.int64)
     column = pa.array(ordered, pa.large_string())
-    return list(weighted_seeds(column, counts, counts > 1, most=most, longest=longest, megabytes=megabytes))
+    return list(weighted_seeds(column, 2 * times, times, most=most, longest=longest, megabytes=megabytes))
 
 
 @given(st.dictionaries(st.text("abñ界😀", min_size=1, max_size=9), st.integers(1, 9), min_size=1, max_size=30))
@@ -62,7 +62,7 @@ def test_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = seeds_of(words, most=700)
     monkeypatch.setattr(seeds, "_BYTES_PER_SUFFIX", 1_000_000 // 500)
     monkeypatch.setattr(seeds, "_CHARACTERS_AT_ONCE", 997)
-    monkeypatch.setattr(seeds, "_WORDS_AT_ONCE", 100)
+    monkeypatch.setattr(joints, "_ROWS_AT_ONCE", 100)
     assert seeds_of(words, most=700) == whole
     assert whole[:600] == seeds_of(words)[:600]
 
@@ -78,7 +78,6 @@ def test_frequent_words_have_a_piece(tmp_path: Path) -> None:
         config = VocabularyConfig(size=1000, seeds=name, threads=1)
         write_counts(tmp_path / name, words_of(lines, config))
         made = build_vocabulary({"en": tmp_path / name}, config)
-        assert b"seeds.tsv" not in made.model
         processor = SentencePieceProcessor(model_proto=made.model)
         pieces[name] = {processor.id_to_piece(i) for i in range(processor.get_piece_size())}
     whole = {f"▁{word}" for word in often}

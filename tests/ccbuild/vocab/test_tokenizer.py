@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import lzma
@@ -14,12 +15,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sentencepiece import SentencePieceProcessor
+from sentencepiece import SentencePieceNormalizer, SentencePieceProcessor
 from tokenizers import Tokenizer
 
 from ccbuild.errors import DataError, InputError, MismatchError
 from ccbuild.tokens import BOS, EOS, PAD, UNK
-from ccbuild.vocab.export import MODEL_NAME
+from ccbuild.vocab.export import MODEL_NAME, vocabulary_files
+from ccbuild.vocab.protobuf import with_pieces
 from ccbuild.vocab.tokenizer import Encoder
 from ccbuild.vocab.train import Vocabulary, VocabularyConfig
 from ccbuild.vocab.words import words_of, write_counts
@@ -137,6 +139,38 @@ def test_marks_normalise_as_in_sentencepiece(folder: Path, vocabulary: Vocabular
     assert " ".join(normalised.split()) == processor.normalize(text).replace("▁", " ").strip()
 
 
+CONTEXTS = {
+    "alone": "{}",
+    "after a letter": "E{}",
+    "after a mark": "a\u0301{}",
+    "between words": "x {} y",
+}
+
+
+def test_every_code_point_reads_the_same(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    """With a piece for each character, so that none hides behind <unk>."""
+    points = [chr(p) for p in range(0x110000) if unicodedata.category(chr(p)) not in ("Cn", "Co", "Cs")]
+    table = SentencePieceNormalizer(rule_name="nmt_nfkc", add_dummy_prefix=False)
+    plain = [c for c in points if unicodedata.category(c) == "Lo"]  # which before marks are all alike
+    texts = {name: [form.replace("{}", c) for c in points] for name, form in CONTEXTS.items()}
+    texts["before marks"] = [f"{c}\u0323\u0301" for c in [*plain[::50], *sorted({*points} - {*plain})]]
+    characters = sorted(set("▁").union(*(set("".join(table.normalize(lines))) for lines in texts.values())))
+    characters = [c for c in characters if c not in "\0\u2585"]  # of SentencePiece's own
+    model = with_pieces(vocabulary.model, [(c, -8.0) for c in characters])
+    for name, content in vocabulary_files(model).items():
+        (tmp_path / name).write_bytes(content)
+    ours = Encoder(tmp_path / MODEL_NAME, hashlib.sha256(model).hexdigest())
+    theirs = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    differ = {}
+    for name, lines in texts.items():
+        encoded = zip(lines, ours.encode(lines), theirs.encode_batch(lines, add_special_tokens=False), strict=True)
+        differ[name] = {line for line, a, b in encoded if a.tolist() != b.ids}
+    kept = {c for c in points if unicodedata.category(c) in ("Cc", "Cf") and table.normalize(f"a{c}") == f"a{c}"}
+    assert differ.pop("before marks") <= {f"{c}\u0323\u0301" for c in kept}
+    assert not any(differ.values())
+    assert len(points) > 140_000
+
+
 def test_text_comes_back_normalised(encoder: Encoder, folder: Path, corpus: Mapping[str, list[str]]) -> None:
     processor = SentencePieceProcessor(model_file=str(folder / MODEL_NAME))
     lines = [line for code in corpus for line in corpus[code][:20]]
@@ -185,7 +219,7 @@ def test_a_model_is_verified_before_it_is_used(folder: Path, vocabulary: Vocabul
         Encoder(folder / MODEL_NAME, "00" * 32)
     with pytest.raises(InputError, match="is not a file"):
         Encoder(tmp_path / "absent")
-    for damage in (b"", b"not a model", vocabulary.model[:-1000], vocabulary.model[:5001]):
+    for damage in (b"", b"not a model", vocabulary.model[:-1000], vocabulary.model[:5003]):
         (tmp_path / "damaged").write_bytes(damage)
         with pytest.raises(DataError, match="is not a SentencePiece model"):
             Encoder(tmp_path / "damaged")
