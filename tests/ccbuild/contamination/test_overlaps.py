@@ -173,7 +173,7 @@ ALPHABETS = (
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_comparison_of_each_place_with_each_finds_the_same(data: st.DataObject) -> None:
     """Items of all lengths about the bounds, whole or in part, amid like text in which all else may chance to equal."""
