@@ -45,8 +45,9 @@ SKIPPED = np.uint32((1 << 22) - 1)
 """In the table: a mark that is passed over, and parts no word."""
 SEVERAL = np.uint32(1 << 28)
 _NONE = np.uint32(0)
-_LEAD, _VOWEL, _TAIL, _SYLLABLE = (np.uint32(point) for point in (0x1100, 0x1161, 0x11A7, 0xAC00))
-"""Where Hangul's letters begin, and their syllables (The Unicode Standard, 3.12)."""
+_U1, _U2 = np.uintp(1), np.uintp(2)
+_LEAD, _VOWEL, _TAIL, _END, _SYLLABLE = (np.uint32(p) for p in (0x1100, 0x1161, 0x11A7, 0x1200, 0xAC00))
+"""Where Hangul's letters begin and end, and where their syllables begin (The Unicode Standard, 3.12)."""
 _TIMES, _LAST = np.uint64(0x9E3779B97F4A7C15), np.uint64(pow(0x9E3779B97F4A7C15, SEED, 1 << 64))
 _MIX, _HALF = np.uint64(0xD6E8FEB86659FD93), np.uint64(32)
 _ONE, _BIT, _SIX, _TWELVE = np.uint64(1), np.uint64(63), np.uint64(6), np.uint64(12)
@@ -55,44 +56,51 @@ _ONE, _BIT, _SIX, _TWELVE = np.uint64(1), np.uint64(63), np.uint64(6), np.uint64
 @_compiled
 def fold(text: Any, table: Any, more: Any, points: Any, places: Any, n: int) -> Any:
     """Write what is left of UTF-8, and where each character stood (`_folded`), from `n` on; the end."""
-    i, stop, open_word = 0, len(text), np.uint32(0)  # START in a word: the table has it at every letter
+    i, at, stop = np.uintp(0), np.uintp(n), np.uintp(len(text))  # no sign: no look for negative indexes
+    open_word = np.uint32(0)  # START in a word: the table has it at every letter
     while i < stop:
-        first, here = np.uint32(text[i]), i
-        if first < 0x80:
-            point, i = first, i + 1
-        else:
-            size = 1 if first < 0xE0 else 2 if first < 0xF0 else 3
-            point = first & np.uint32(0x3F >> size)
-            for j in range(i + 1, min(i + 1 + size, stop)):
-                point = (point << np.uint32(6)) | (np.uint32(text[j]) & np.uint32(0x3F))
-            i += 1 + size
+        point, here = np.uint32(text[i]), i
+        i += _U1
+        if point >= 0x80:
+            size = 1 if point < 0xE0 else 2 if point < 0xF0 else 3
+            point &= np.uint32(0x3F >> size)
+            while size and i < stop:
+                point = (point << np.uint32(6)) | (np.uint32(text[i]) & np.uint32(0x3F))
+                i += _U1
+                size -= 1
         made = table[point] if point < len(table) else _NONE
-        if made == SKIPPED:
-            continue
         if made == _NONE:
             open_word = _NONE
             continue
-        if _LEAD <= point < np.uint32(0x1200) and open_word and _composed(points, n - 1, point):
+        if made & (START | JOINED | SEVERAL) == START and (point < _LEAD or point >= _END):
+            points[at] = made & ~open_word
+            places[at] = np.uint32((here << _U2) + i - here - _U1)
+            at += _U1
+            open_word = START
             continue
-        at, several = made & CHARACTER, made & SEVERAL
+        if made == SKIPPED:
+            continue
+        if _LEAD <= point < _END and open_word and _composed(points, at - _U1, point):
+            continue
+        k, several = made & CHARACTER, made & SEVERAL
         while True:
             if several:
-                made = more[at]
-                at += np.uint32(1)
-            points[n] = made & ~open_word
-            places[n] = (here << 2) + i - here - 1
-            n += 1
+                made = more[k]
+                k += np.uint32(1)
+            points[at] = made & ~open_word
+            places[at] = np.uint32((here << _U2) + i - here - _U1)
+            at += _U1
             if made & JOINED:
                 open_word = _NONE
             elif made & START:
                 open_word = START
-            if not several or more[at] == _NONE:
+            if not several or more[k] == _NONE:
                 break
-    return n
+    return np.int64(at)
 
 
 @_compiled
-def _composed(points: Any, last: int, point: Any) -> Any:
+def _composed(points: Any, last: Any, point: Any) -> Any:
     """Whether a letter of Hangul became one syllable with what stands before it in its word."""
     before = points[last] & CHARACTER
     if before - _LEAD < np.uint32(19) and point - _VOWEL < np.uint32(21):

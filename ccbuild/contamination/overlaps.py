@@ -32,7 +32,7 @@ WORDS = 13
 WHOLE = 25
 SURE = 25
 """Characters, each counted once, of which a seed is met wherever they stand; of shorter items all seeds are kept."""
-_AT_ONCE = 1 << 16
+_AT_ONCE = 1 << 14
 """Characters of texts that are gone through at once: with what is made of them they stay in the cache."""
 _FOUND = 1 << 12
 """Overlaps that one pass of the compiled loop has room for."""
@@ -70,7 +70,7 @@ class Benchmarks:
         for first, end in batches(texts):
             points, _, starts, ends = _folded(texts[first:end])
             long, keys, at = seeds(points, starts, ends, SURE, WHOLE)
-            parts.append((points, long, keys, at + np.uint32(size), starts[long] + size))
+            parts.append((points.copy(), long, keys, at + np.uint32(size), starts[long] + size))
             size += len(points)
         columns = zip(*parts, strict=True) if parts else ((), (), (), (), ())
         dtypes = (np.uint32, np.bool_, np.uint64, np.uint32, np.int64)
@@ -139,7 +139,7 @@ def _folded(
         starts[t] = n
         ends[t] = n = fold(np.frombuffer(content, np.uint8), table, more, points, places, n)
         n += 1
-    return points[:n].copy(), places[:n].copy(), starts, ends
+    return points[:n], places[:n], starts, ends
 
 
 @functools.cache
