@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,3 +73,13 @@ def test_importing_reads_no_environment_and_makes_no_folder(module: str, path: P
         source = ast.unparse(node)
         for forbidden in ("os.environ", "os.getenv", "mkdir", "open(", "basicConfig", "print(", ".read_text("):
             assert forbidden not in source, f"{module} does something at import: {source}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "bench").glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_bench_imports_of_ours_is_there(path: Path) -> None:
+    """They are run by hand, and seldom."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and under(node.module, *PACKAGES):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                assert hasattr(module, alias.name) or importlib.import_module(f"{node.module}.{alias.name}")

@@ -30,12 +30,13 @@ from typing import Any
 
 from cc100.layout import Run, Source
 from cc100.recipe import VERBS, load_recipe
-from cc100.run import _retire, balance, missing_shards, plan, undone
+from cc100.run import _retire, balance, plan, undone
 from cc100.verbs import extract, refine
 from cc100.verbs.task import Step
 from ccbuild.errors import LedgerError
 from ccbuild.langid.codes import CC100
 from ccbuild.ledger import Ledger
+from ccbuild.missing import missing_units
 from ccbuild.rundir import FOLDERS
 from ccbuild.storage import Manifest, Unit, read_manifest
 from ccbuild.summary import summarise
@@ -159,7 +160,7 @@ def measure(folder: Path, what: str, shards: int) -> dict[str, Any]:
         units, left = look(run, steps)
         if what != "extract":
             assert not _retire(run, what, planned)
-        assert not missing_shards(run)
+        assert not missing_units(run)
     return {
         "part": what,
         "units": units,
