@@ -20,7 +20,8 @@ from ccbuild.reasons import REASONS
 from ccbuild.records import DOCUMENT_SCHEMA, DROPPED_SCHEMA, REFUSED_SCHEMA
 from ccbuild.rundir import RunDir, open_run_dir
 from ccbuild.summary import Summary, summarise, table
-from ccbuild.why import Answer, why
+from ccbuild.told import Answer
+from ccbuild.why import why
 
 __all__ = ["OpenRun", "Rows", "Sample", "open_run"]
 

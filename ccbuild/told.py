@@ -1,13 +1,15 @@
-"""What :mod:`ccbuild.why` found, as lines for a person."""
+"""What a run answers of a text, and how a person reads it."""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import itertools
 import json
 import textwrap
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ccbuild.plural import many
@@ -16,9 +18,8 @@ from ccbuild.reasons import in_words
 
 if TYPE_CHECKING:
     from ccbuild.fate import Fate, Verdict
-    from ccbuild.why import Answer
 
-__all__ = ["answer_lines", "side_by_side"]
+__all__ = ["Answer", "Token", "side_by_side"]
 
 _NAME = 18
 """Characters of a line's name."""
@@ -27,7 +28,46 @@ _COPIES = ("partner", "match", "match_similarity")
 """What the lines of the copies tell."""
 
 
-def answer_lines(answer: Answer) -> Iterator[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """The token that was asked for."""
+
+    lang: str
+    index: int
+    """In its language."""
+    in_document: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a run knows of what was asked. It is true where something was found."""
+
+    asked: str
+    kind: str
+    """What it was taken for: ``URL``, ``doc_id``, ``digest``, ``text``, ``paragraph``, ``token``, ``archive``."""
+    found: tuple[Fate, ...] = ()
+    more: int = 0
+    """Records that are meant too and are not told."""
+    token: Token | None = None
+    notes: tuple[str, ...] = ()
+    """What the reader must know of the run: that it is being written, that it lacks something."""
+    looked: tuple[str, ...] = ()
+    """Where it was looked, and what can be done, where nothing was found."""
+
+    def __bool__(self) -> bool:
+        return bool(self.found)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return dataclasses.asdict(self)
+
+    def __str__(self) -> str:
+        return "\n".join(_answer_lines(self))
+
+    __repr__ = __str__
+
+
+def _answer_lines(answer: Answer) -> Iterator[str]:
     """All of it but the texts, which stand below a record that is the only one."""
     for number, fate in enumerate(answer.found):
         yield from [""] * (number > 0)

@@ -35,8 +35,9 @@ from ccbuild.records import address
 from ccbuild.rundir import RunDir
 from ccbuild.storage import open_parquet
 from ccbuild.tokens import language_tokens
+from ccbuild.told import Answer, Token
 
-__all__ = ["Answer", "Token", "why"]
+__all__ = ["why"]
 
 MOST = 20
 """Records that are told in full; of the others the number."""
@@ -45,47 +46,6 @@ _TOKEN = re.compile(r"([A-Za-z][A-Za-z_-]*):([\d,]+)")
 _DIGEST = re.compile(r"(?i)(sha-?(1|256|512)|md5|blake3):[a-z0-9+/=]{16,}|[A-Z2-7]{32}")
 _PLACE = re.compile(r"(\S.*?) at (?:byte )?([\d,]+)")
 _URL = re.compile(r"(?i)([a-z][a-z0-9+.-]*:)?//\S+|[^\s/?#:@]+(\.[^\s/?#:@.]+)+\.?(:\d+)?([/?#]\S*)?")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
-    """The token that was asked for."""
-
-    lang: str
-    index: int
-    """In its language."""
-    in_document: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a run knows of what was asked. It is true where something was found."""
-
-    asked: str
-    kind: str
-    """What it was taken for: ``URL``, ``doc_id``, ``digest``, ``text``, ``paragraph``, ``token``, ``archive``."""
-    found: tuple[Fate, ...] = ()
-    more: int = 0
-    """Records that are meant too and are not told."""
-    token: Token | None = None
-    notes: tuple[str, ...] = ()
-    """What the reader must know of the run: that it is being written, that it lacks something."""
-    looked: tuple[str, ...] = ()
-    """Where it was looked, and what can be done, where nothing was found."""
-
-    def __bool__(self) -> bool:
-        return bool(self.found)
-
-    def to_mapping(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return dataclasses.asdict(self)
-
-    def __str__(self) -> str:
-        from ccbuild.told import answer_lines
-
-        return "\n".join(answer_lines(self))
-
-    __repr__ = __str__
 
 
 def why(run: RunDir, what: str | int, *, kind: str | None = None) -> Answer:

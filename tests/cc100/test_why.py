@@ -33,7 +33,7 @@ from ccbuild.reasons import REASONS, deciding
 from ccbuild.run import OpenRun, open_run
 from ccbuild.rundir import RunDir
 from ccbuild.runner import ArchiveReader
-from ccbuild.why import Answer
+from ccbuild.told import Answer
 from tests.ccbuild.warc.test_members import warc_record
 
 
